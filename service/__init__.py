@@ -1,0 +1,3 @@
+"""Holotype: image classification by a few well chosen reference images."""
+
+__version__ = "0.1.0"

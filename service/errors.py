@@ -1,0 +1,98 @@
+"""Every error that Holotype raises on purpose. No HTTP codes and no exit codes: those belong to the edges.
+
+HolotypeError
+├── InvalidInput              what was asked for cannot be asked: wrong name, path, number, format
+│   ├── ImageRejected         one picture cannot be used; `reason` is a sentence for a person
+│   └── ManifestError         a manifest line cannot be read; names the line
+├── NotFound                  the tenant has no such thing
+│   ├── CatalogueNotFound
+│   ├── SelectionNotFound
+│   └── ExampleNotFound
+├── AlreadyExists             a catalogue of that name is there
+├── NothingToServe            the catalogue holds no example that could answer
+├── EncoderMismatch           two encoder fingerprints met; prints both
+├── Busy                      somebody else holds what is needed
+│   ├── DataDirectoryInUse    another process owns the data directory
+│   └── LeaseHeld             the catalogue or job is being worked on
+├── JobFailed                 a job ended without its result
+├── PublishIncomplete         flags in the store disagree with the selection; the old selection still serves
+└── Unavailable               an outside system does not answer; trying again may help
+"""
+
+from __future__ import annotations
+
+
+class HolotypeError(Exception):
+    """Base of all errors raised on purpose.
+
+    `details` holds the numbers and names behind the message, JSON-serialisable, for `--json` output.
+    """
+
+    def __init__(self, message: str, **details: object) -> None:
+        super().__init__(message)
+        self.message = message
+        self.details = details
+
+
+class InvalidInput(HolotypeError):
+    """What was asked for cannot be asked."""
+
+
+class ImageRejected(InvalidInput):
+    """One picture cannot be used; the message is the reason, written for a person."""
+
+
+class ManifestError(InvalidInput):
+    """A manifest line cannot be read."""
+
+
+class NotFound(HolotypeError):
+    """The tenant has no such thing."""
+
+
+class CatalogueNotFound(NotFound):
+    """The tenant has no catalogue of that name."""
+
+
+class SelectionNotFound(NotFound):
+    """The catalogue has no such selection."""
+
+
+class ExampleNotFound(NotFound):
+    """The catalogue has no such example."""
+
+
+class AlreadyExists(HolotypeError):
+    """A catalogue of that name is there already."""
+
+
+class NothingToServe(HolotypeError):
+    """The catalogue holds no example that could answer a query."""
+
+
+class EncoderMismatch(HolotypeError):
+    """Two encoder fingerprints met where one was expected; the message prints both."""
+
+
+class Busy(HolotypeError):
+    """Somebody else holds what is needed."""
+
+
+class DataDirectoryInUse(Busy):
+    """Another process owns the data directory."""
+
+
+class LeaseHeld(Busy):
+    """The catalogue or the job is being worked on by somebody else."""
+
+
+class JobFailed(HolotypeError):
+    """A job ended without its result."""
+
+
+class PublishIncomplete(HolotypeError):
+    """The flags in the store disagree with the selection; the old selection still serves."""
+
+
+class Unavailable(HolotypeError):
+    """An outside system does not answer; trying again may help."""

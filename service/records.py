@@ -1,0 +1,267 @@
+"""The rows that the registry keeps, as frozen values. What they mean is in the glossary of the README."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from enum import StrEnum
+from typing import Any, Literal
+
+Slot = Literal["a", "b"]
+SLOTS: tuple[Slot, Slot] = ("a", "b")
+
+
+class Split(StrEnum):
+    """What an example is for. UNASSIGNED until the ingest job ends; HELD while in conflict."""
+
+    SUPPORT = "support"
+    TUNING = "tuning"
+    HOLDOUT = "holdout"
+    UNASSIGNED = "unassigned"
+
+
+class JobKind(StrEnum):
+    """What a job does."""
+
+    INGEST = "ingest"
+    OPTIMISE = "optimise"
+
+
+class JobState(StrEnum):
+    """OPENING: its items are still being written; nothing of it was accepted yet."""
+
+    OPENING = "opening"
+    QUEUED = "queued"
+    RUNNING = "running"
+    DONE = "done"
+    FAILED = "failed"
+
+
+class ItemState(StrEnum):
+    """PENDING is the only state that is not final."""
+
+    PENDING = "pending"
+    STORED = "stored"
+    DUPLICATE = "duplicate"
+    CONFLICT = "conflict"
+    FAILED = "failed"
+
+
+class ExampleState(StrEnum):
+    """CONFLICT: one picture under two labels; used by nothing until somebody decides."""
+
+    ACTIVE = "active"
+    CONFLICT = "conflict"
+
+
+class SelectionState(StrEnum):
+    """WRITING until its flags are verified; then ACTIVE, RETIRED or FAILED."""
+
+    WRITING = "writing"
+    ACTIVE = "active"
+    RETIRED = "retired"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class Fingerprint:
+    """What makes two encoders' embeddings comparable. Where the weights came from and the precision are not part.
+
+    Attributes:
+        weights_sha256: hash of the weights, 64 hex digits.
+        pooling: "class_token", "mean", "clip_projection" or "pixel".
+        processor: class name of the image processor.
+        processor_parameters: its parameters, JSON values.
+        dimension: width d of the embeddings.
+    """
+
+    weights_sha256: str
+    pooling: str
+    processor: str
+    processor_parameters: Mapping[str, Any]
+    dimension: int
+
+    def as_dict(self) -> dict[str, Any]:
+        """JSON-serialisable form; `Fingerprint(**value)` reads it back."""
+        return {**asdict(self), "processor_parameters": dict(self.processor_parameters)}
+
+    @property
+    def digest(self) -> str:
+        """First 16 hex digits of the sha256 of the canonical JSON form."""
+        canonical = json.dumps(self.as_dict(), sort_keys=True, separators=(",", ":"))
+        return hashlib.sha256(canonical.encode()).hexdigest()[:16]
+
+    @property
+    def collection(self) -> str:
+        """Name of the vector store's collection for this encoder."""
+        return f"holotype-{self.digest}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Catalogue:
+    """A tenant's named set of classes, on one encoder. `fingerprint` is None until the first picture is encoded."""
+
+    id: str
+    tenant: str
+    name: str
+    encoder: str
+    fingerprint: Fingerprint | None
+    active_selection: str | None
+    created_at: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """A unit of work that a user sees. `stage`, `done`, `total` feed a progress bar; `result` is set at the end."""
+
+    id: str
+    tenant: str
+    catalogue_id: str
+    kind: JobKind
+    state: JobState
+    parameters: Mapping[str, Any]
+    stage: str
+    done: int
+    total: int
+    result: Mapping[str, Any] | None
+    error: str | None
+    created_at: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewItem:
+    """One picture handed to an ingest job; its bytes are in the blob store already.
+
+    `failure` is set when the picture was refused before it was queued (unreadable file): the item is born FAILED.
+    """
+
+    source: str
+    content_hash: str
+    label: str
+    split: Split
+    failure: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Item:
+    """A picture of an ingest job, with what became of it. `id` is unique over all jobs."""
+
+    id: int
+    job_id: str
+    source: str
+    content_hash: str
+    label: str
+    split: Split
+    state: ItemState
+    reason: str | None
+    example_id: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EmbeddedItem:
+    """An item whose embedding is in the vector store (or was there already)."""
+
+    item_id: int
+    example_id: str
+    width_px: int
+    height_px: int
+    perceptual_hash: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FailedItem:
+    """An item that cannot be used, and why."""
+
+    item_id: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """A claimed piece of an ingest job. `attempt` counts from 1."""
+
+    job_id: str
+    number: int
+    attempt: int
+    items: tuple[Item, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Settlement:
+    """What settling a chunk brought to light.
+
+    Attributes:
+        conflicts: examples that are in conflict now: unflag them at once.
+        job_settled: True when no item of the job is pending any more.
+    """
+
+    conflicts: tuple[str, ...]
+    job_settled: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Example:
+    """One labelled, embedded image. `conflict_labels` are the labels it was handed over under (in conflict);
+    `settled_labels` those that a person decided against."""
+
+    id: str
+    catalogue_id: str
+    label: str
+    split: Split
+    state: ExampleState
+    content_hash: str
+    source: str
+    width_px: int
+    height_px: int
+    perceptual_hash: str
+    created_at: float
+    conflict_labels: tuple[str, ...] = ()
+    settled_labels: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SelectionMember:
+    """A reference of a selection. `centrality` in the space that the selection thresholds; None when provisional."""
+
+    example_id: str
+    label: str
+    centrality: float | None
+    provisional: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Selection:
+    """An immutable, versioned reference set (its provisional members and its state aside).
+
+    Attributes:
+        slot: where its flags and projections are.
+        recipe: how references were chosen and how votes are counted; JSON, read by `core.recipe.Recipe`.
+        head_blob: key of the stored head, None for the identity.
+        figures: the evaluation that goes with it, JSON.
+    """
+
+    id: str
+    catalogue_id: str
+    slot: Slot
+    state: SelectionState
+    created_at: float
+    fingerprint_digest: str
+    recipe: Mapping[str, Any]
+    head_blob: str | None
+    thresholds: Mapping[str, float]
+    split_hash: str
+    seed: int
+    why: str
+    measured_on: str
+    figures: Mapping[str, Any] = field(default_factory=dict)
+    retired_at: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """A finished trial of a parameter search: JSON parameters and the objective (higher is better)."""
+
+    parameters: Mapping[str, Any]
+    value: float

@@ -1,0 +1,1 @@
+"""Use cases: orchestration only. They ask ports, call the core and return values; one file a verb."""

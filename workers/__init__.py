@@ -1,0 +1,1 @@
+"""Celery workers: configuration, tasks of three lines, and the worker inside the embedded process."""
