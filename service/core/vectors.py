@@ -1,0 +1,43 @@
+"""Checks and arithmetic on rows of embeddings."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from service.core.model import Float32Array
+from service.errors import InvalidInput
+
+UNIT_TOLERANCE = 1e-3
+
+
+def checked_embeddings(values: ArrayLike, dimension: int | None = None) -> Float32Array:
+    """The values as float32 (n, d), when they are finite, of unit length (to 1e-3) and, if given, of width `dimension`.
+
+    Raises InvalidInput with the first row that is not.
+    """
+    array = np.asarray(values, dtype=np.float32)
+    if array.ndim != 2:
+        raise InvalidInput(f"embeddings have shape {array.shape}; two axes (n, d) are needed")
+    if dimension is not None and array.shape[1] != dimension:
+        raise InvalidInput(f"embeddings are {array.shape[1]} wide; {dimension} are needed")
+    lengths = np.linalg.norm(array.astype(np.float64), axis=1)
+    wrong = np.flatnonzero(~(np.abs(lengths - 1.0) <= UNIT_TOLERANCE))
+    if wrong.size:
+        raise InvalidInput(f"row {wrong[0]} of the embeddings has length {lengths[wrong[0]]:.6g}; unit length is needed")
+    return array
+
+
+def normalised(values: ArrayLike) -> Float32Array:
+    """Rows scaled to unit length, float32 (n, d); the argument is left as it is. Raises InvalidInput for zero rows."""
+    array = np.asarray(values, dtype=np.float64)
+    lengths = np.linalg.norm(array, axis=1, keepdims=True)
+    if not np.all(np.isfinite(lengths)) or np.any(lengths == 0):
+        row = int(np.flatnonzero(~(np.isfinite(lengths[:, 0]) & (lengths[:, 0] > 0)))[0])
+        raise InvalidInput(f"row {row} has length {lengths[row, 0]:.6g} and cannot be scaled to unit length")
+    return (array / lengths).astype(np.float32)
+
+
+def similarity(queries: Float32Array, references: Float32Array) -> Float32Array:
+    """Cosine similarities of unit rows: (q, d), (r, d) to float32 (q, r), -1..1."""
+    return np.asarray(queries @ references.T, dtype=np.float32)

@@ -1,0 +1,74 @@
+"""What every use case works with: the ports, and the names that several of them share."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from service.errors import NothingToServe
+from service.ports import BlobStore, EncoderProvider, ImageDecoder, JobQueue, ParameterSearch, Partition, VectorStore
+from service.ports import Registry
+from service.records import Catalogue
+
+OnProgress = Callable[[str, int, int], None]
+"""Called with the stage's name, what is done and the total."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """The numbers of the settings that use cases need."""
+
+    chunk_images: int = 32
+    decode_threads: int = 2
+    chunk_lease_s: float = 600.0
+    job_lease_s: float = 120.0
+    gate_margin: float = 0.01
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Context:
+    """The wired ports. `owner` names this process and thread of work in leases; `clock` gives seconds since the epoch."""
+
+    registry: Registry
+    store: VectorStore
+    blobs: BlobStore
+    queue: JobQueue
+    decoder: ImageDecoder
+    encoders: EncoderProvider
+    search: ParameterSearch
+    clock: Callable[[], float]
+    owner: str
+    limits: Limits = Limits()
+
+
+def partition_of(catalogue: Catalogue) -> Partition:
+    """Where the catalogue's points are. Raises NothingToServe while nothing was embedded yet."""
+    if catalogue.fingerprint is None:
+        raise NothingToServe(f"catalogue {catalogue.name!r} is empty: ingest labelled pictures first", catalogue=catalogue.name)
+    return Partition(collection=catalogue.fingerprint.collection, tenant=catalogue.tenant, catalogue=catalogue.id)
+
+
+def example_id_of(catalogue: Catalogue, content_hash: str, crop: str = "") -> str:
+    """The point id: the same picture in the same catalogue is the same point, however often it is delivered."""
+    return str(uuid.uuid5(uuid.UUID(catalogue.id), f"{content_hash}:{crop}"))
+
+
+def image_key(tenant: str, content_hash: str) -> str:
+    """Blob key of a picture's bytes."""
+    return f"{tenant}/images/{content_hash[:2]}/{content_hash}"
+
+
+def embedding_key(tenant: str, digest: str, content_hash: str) -> str:
+    """Blob key of a cached embedding, by encoder fingerprint digest."""
+    return f"{tenant}/embeddings/{digest}/{content_hash[:2]}/{content_hash}.npy"
+
+
+def head_key(tenant: str, selection_id: str) -> str:
+    """Blob key of a selection's head."""
+    return f"{tenant}/heads/{selection_id}.npz"
+
+
+def report_key(tenant: str, selection_id: str) -> str:
+    """Blob key of a selection's report data."""
+    return f"{tenant}/reports/{selection_id}.json"
