@@ -1,0 +1,157 @@
+"""Closed-form heads: maps from embeddings to a space where classes lie apart.
+
+Every head is affine and then normalises: `project(x) = normalise((x - mean) @ matrix)`. Fitting needs the scatter of
+the support set once (`Scatter`); after that any shrinkage costs one small product.
+
+Sources: shrinkage LDA as in Friedman (1989) and scikit-learn's eigen solver, but centred (an uncentred one loses
+1.4 points on our embeddings); within-class whitening as in Hariharan et al. (2012).
+"""
+
+from __future__ import annotations
+
+import io
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from service.core.model import Float32Array, Float64Array, IntArray
+from service.core.vectors import normalised
+from service.errors import InvalidInput
+
+HeadKind = Literal["none", "pca", "lda", "within"]
+HEAD_KINDS: tuple[HeadKind, ...] = ("none", "pca", "lda", "within")
+PCA_WIDTH = 256
+# Directions whose variance is below this share of the largest carry rounding noise only; whitening would blow it up.
+MIN_VARIANCE_SHARE = 1e-7
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Head:
+    """An affine map followed by normalisation.
+
+    Attributes:
+        kind: how it was fitted.
+        mean: float32 (d,).
+        matrix: float32 (d, k), 1 <= k <= d.
+    """
+
+    kind: str
+    mean: Float32Array
+    matrix: Float32Array
+
+    def project(self, embeddings: Float32Array) -> Float32Array:
+        """Embeddings (n, d) to unit rows (n, k), float32. A row at the mean has no direction: it becomes the first axis."""
+        projections = (embeddings.astype(np.float64) - self.mean) @ self.matrix.astype(np.float64)
+        lost = np.linalg.norm(projections, axis=1) < 1e-12
+        projections[lost] = np.eye(1, projections.shape[1])
+        return normalised(projections) if len(projections) else projections.astype(np.float32)
+
+    def to_bytes(self) -> bytes:
+        """NumPy's npz format; no pickle."""
+        buffer = io.BytesIO()
+        np.savez(buffer, kind=np.array(self.kind), mean=self.mean, matrix=self.matrix)
+        return buffer.getvalue()
+
+    @staticmethod
+    def from_bytes(data: bytes) -> Head:
+        """Reads `to_bytes` back. Raises InvalidInput for anything else."""
+        try:
+            with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
+                return Head(kind=str(arrays["kind"]), mean=arrays["mean"], matrix=arrays["matrix"])
+        except (ValueError, KeyError, OSError, EOFError) as error:
+            raise InvalidInput(f"these {len(data)} bytes are not a stored head: {error}") from error
+
+
+def identity_head(dimension: int) -> Head:
+    """The head that leaves embeddings as they are."""
+    return Head("none", np.zeros(dimension, np.float32), np.eye(dimension, dtype=np.float32))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Scatter:
+    """Second moments of a labelled set, from which every closed-form head follows.
+
+    Attributes:
+        mean: (d,) mean of all rows.
+        class_means: (c, d) means of the classes that have rows, minus `mean`.
+        counts: (c,) rows of those classes.
+        within_values, within_axes: eigenvalues (d,) and eigenvectors (d, d) of the pooled within-class covariance.
+        total_values, total_axes: the same of the total covariance.
+    """
+
+    mean: Float64Array
+    class_means: Float64Array
+    counts: IntArray
+    within_values: Float64Array
+    within_axes: Float64Array
+    total_values: Float64Array
+    total_axes: Float64Array
+
+    @staticmethod
+    def of(embeddings: Float32Array, codes: IntArray) -> Scatter:
+        """Scatter of embeddings (n, d) under codes (n,); n >= 1."""
+        rows = embeddings.astype(np.float64)
+        mean = rows.mean(axis=0)
+        present, inverse, counts = np.unique(codes, return_inverse=True, return_counts=True)
+        sums = np.zeros((len(present), rows.shape[1]))
+        np.add.at(sums, inverse, rows)
+        means = sums / counts[:, None]
+        within = rows - means[inverse]
+        centred = rows - mean
+        within_values, within_axes = np.linalg.eigh(within.T @ within / len(rows))
+        total_values, total_axes = np.linalg.eigh(centred.T @ centred / len(rows))
+        return Scatter(mean, means - mean, counts, within_values, within_axes, total_values, total_axes)
+
+    @property
+    def has_within(self) -> bool:
+        """False when every class is a single point: then nothing is known of the spread within classes."""
+        return bool(self.within_values[-1] > MIN_VARIANCE_SHARE * max(self.total_values[-1], 1e-12))
+
+
+def _inverse_roots(values: Float64Array, shrinkage: float) -> Float64Array:
+    """1 / sqrt of eigenvalues shrunk towards their mean; zero where only rounding noise is left."""
+    shrunk = (1.0 - shrinkage) * np.clip(values, 0.0, None) + shrinkage * values.mean()
+    usable = shrunk > MIN_VARIANCE_SHARE * shrunk.max()
+    return np.where(usable, 1.0 / np.sqrt(np.where(usable, shrunk, 1.0)), 0.0)
+
+
+def _pca(scatter: Scatter, shrinkage: float) -> Float64Array:
+    width = min(PCA_WIDTH, int(np.sum(scatter.total_values > MIN_VARIANCE_SHARE * scatter.total_values[-1])))
+    scales = _inverse_roots(scatter.total_values, shrinkage)[::-1][:width]
+    return np.asarray(scatter.total_axes[:, ::-1][:, :width] * scales)
+
+
+def _within(scatter: Scatter, shrinkage: float) -> Float64Array:
+    return np.asarray((scatter.within_axes * _inverse_roots(scatter.within_values, shrinkage)) @ scatter.within_axes.T)
+
+
+def _lda(scatter: Scatter, shrinkage: float) -> Float64Array:
+    whitening = _within(scatter, shrinkage)
+    weighted = np.sqrt(scatter.counts / scatter.counts.sum())[:, None] * (scatter.class_means @ whitening)
+    _, values, axes = np.linalg.svd(weighted, full_matrices=False)
+    width = max(1, int(np.sum(values > 1e-6 * values[0])))
+    return np.asarray(whitening @ axes[:width].T)
+
+
+def fit_head(kind: HeadKind, scatter: Scatter, shrinkage: float) -> Head:
+    """Fit a closed-form head.
+
+    Args:
+        kind: "none"; "pca": whitening of the total covariance, at most 256 wide; "within": whitening of the within-class
+            covariance at full width; "lda": the same, reduced to the at most C - 1 directions that separate the classes.
+        scatter: of the support set.
+        shrinkage: 0..1, how far covariance eigenvalues move to their mean.
+
+    Fewer than three classes leave LDA a line, on which all cosines are 1 or -1: "within" is fitted instead. Classes of
+    single pictures only say nothing of the spread within classes: "none" is. `Head.kind` says what it became.
+    """
+    dimension = len(scatter.mean)
+    if kind == "none" or scatter.total_values[-1] <= 1e-12:
+        return identity_head(dimension)
+    if kind in ("lda", "within") and not scatter.has_within:
+        return identity_head(dimension)
+    if kind == "lda" and len(scatter.counts) < 3:
+        kind = "within"
+    matrix = {"pca": _pca, "within": _within, "lda": _lda}[kind](scatter, shrinkage)
+    return Head(kind, scatter.mean.astype(np.float32), matrix.astype(np.float32))

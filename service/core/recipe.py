@@ -1,0 +1,62 @@
+"""A recipe: everything that was decided about how references are chosen and votes are counted."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from typing import Any, Literal
+
+from service.core.projection import HeadKind
+
+Strategy = Literal["thresholds", "medoids", "all"]
+STRATEGIES: tuple[Strategy, ...] = ("thresholds", "medoids", "all")
+Space = Literal["raw", "projected"]
+Cleaning = Literal["none", "confident", "disputed"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recipe:
+    """How a selection is made from a support set. The defaults are what answers before any optimisation.
+
+    Attributes:
+        head: closed-form head.
+        shrinkage: 0..1, of the head's covariance.
+        cleaning: which suspected label errors are kept out of head and references (`core.cleaning`).
+        strategy: how references are chosen.
+        space: "raw" or "projected": where centrality is computed (strategy "thresholds").
+        quantile: 0..1, share of a class that is kept before the sweep, and towards which thresholds are shrunk.
+        threshold_shrinkage: 0..1, how far each class's share moves back from the sweep's choice to `quantile`.
+        size_penalty: tuning errors that one reference may cost in the sweep.
+        minimum, maximum: references a class, at least and at most; `maximum` None: half of the class (at least one).
+        medoids: references a class of strategy "medoids".
+        per_label: m, how many best similarities make a class's score.
+        pull: 0..1, how far references move to their class mean.
+        temperature: of the softmax over class scores that gives the confidence.
+        class_shares: share kept of each class, set where a search chose thresholds one by one (`--search thresholds`).
+    """
+
+    head: HeadKind = "none"
+    shrinkage: float = 0.2
+    cleaning: Cleaning = "none"
+    strategy: Strategy = "all"
+    space: Space = "raw"
+    quantile: float = 0.3
+    threshold_shrinkage: float = 0.5
+    size_penalty: float = 0.05
+    minimum: int = 1
+    maximum: int | None = None
+    medoids: int = 3
+    per_label: int = 1
+    pull: float = 0.0
+    temperature: float = 0.05
+    class_shares: Mapping[str, float] | None = None
+
+    def as_dict(self) -> dict[str, Any]:
+        """JSON-serialisable form."""
+        return asdict(self)
+
+    @staticmethod
+    def from_dict(value: Mapping[str, Any]) -> Recipe:
+        """Reads `as_dict` back; keys of newer versions are left out."""
+        known = {field.name for field in fields(Recipe)}
+        return Recipe(**{key: entry for key, entry in value.items() if key in known})
