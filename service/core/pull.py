@@ -1,0 +1,46 @@
+"""The pull of references towards the mean of their class, in projected space.
+
+SimpleShot (Wang et al. 2019) classifies by class means; few references, each pulled part of the way to the mean of its
+class, keep the mean's calm and their own variety. It costs nothing at query time: a selection writes its projections.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from service.core.model import Float32Array, IntArray
+from service.errors import InvalidInput
+
+
+def class_means(projections: Float32Array, codes: IntArray, classes: int) -> Float32Array:
+    """Unit mean of each class's projections, float32 (classes, k).
+
+    `projections` is float32 (n, k) with unit rows, `codes` int64 (n,). A class without rows, or whose rows cancel out,
+    gets a row of zeros: nothing is pulled towards it.
+    """
+    sums = np.zeros((classes, projections.shape[1]), dtype=np.float64)
+    np.add.at(sums, codes, projections.astype(np.float64))
+    lengths = np.linalg.norm(sums, axis=1, keepdims=True)
+    return np.asarray(np.divide(sums, lengths, out=np.zeros_like(sums), where=lengths > 1e-9), dtype=np.float32)
+
+
+def pulled(projections: Float32Array, codes: IntArray, means: Float32Array, pull: float) -> Float32Array:
+    """Each row r becomes normalise((1 - pull) r + pull mean of its class), float32 (n, k), unit rows.
+
+    Args:
+        projections: float32 (n, k), unit rows.
+        codes: int64 (n,), row of `means` of each projection.
+        means: float32 (C, k) from `class_means`, over the whole support of a class, not only its references.
+        pull: b, 0 (as they are) .. 1 (the class mean itself).
+
+    A row whose class has no mean, or that its pull would cancel out (opposite directions, pull 0.5), stays as it is.
+    """
+    if not 0.0 <= pull <= 1.0:
+        raise InvalidInput(f"the pull is {pull}; it lies between 0 and 1", pull=pull)
+    towards = means[codes].astype(np.float64)
+    own = projections.astype(np.float64)
+    mixed = (1.0 - pull) * own + pull * towards
+    lengths = np.linalg.norm(mixed, axis=1, keepdims=True)
+    keep = (lengths <= 1e-9) | ~towards.any(axis=1, keepdims=True)
+    mixed = np.where(keep, own, mixed)
+    return np.asarray(mixed / np.linalg.norm(mixed, axis=1, keepdims=True), dtype=np.float32)

@@ -1,0 +1,169 @@
+"""Votes: a class's score is the mean of its m best similarities (m = `per_label`), in searching and in choosing.
+
+A class with fewer than m references is scored by the mean of those that it has. Ties go to the label that sorts first.
+The array form (`class_scores`, `confidences`) chooses references; the list form (`vote`) answers queries; a test holds
+them together.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+
+from service.core.model import Float32Array, Float64Array, IntArray, Neighbour, Prediction, ScoredLabel
+from service.errors import InvalidInput, NothingToServe
+
+CONFIDENCE_CLASSES = 10
+"""Classes that share the confidence. Fixed: else an answer's confidence would depend on how many were asked for."""
+
+TIE = 1e-9
+"""Means nearer than this may be equal but for rounding; similarities are float32, whose steps near 1 are 6e-8."""
+
+
+def class_scores(similarities: Float32Array, codes: IntArray, classes: int, per_label: int) -> Float32Array:
+    """Score of every class for every query.
+
+    Args:
+        similarities: float32 (q, r), cosine -1..1 of each query with each reference.
+        codes: int64 (r,), class of each reference, 0 .. classes - 1.
+        classes: number of classes C.
+        per_label: m >= 1, how many of a class's best similarities are averaged.
+
+    Returns:
+        float32 (q, C); -inf for a class without references.
+
+    Raises:
+        InvalidInput: when shapes disagree or `per_label` is below 1.
+    """
+    if similarities.ndim != 2 or codes.shape != (similarities.shape[1],):
+        raise InvalidInput(
+            f"similarities of shape {similarities.shape} do not go with {codes.shape} codes; (q, r) and (r,) do"
+        )
+    _check_per_label(per_label)
+    scores = np.full((similarities.shape[0], classes), -np.inf, dtype=np.float32)
+    if not codes.size:
+        return scores
+    order = np.argsort(codes, kind="stable")
+    present, starts = np.unique(codes[order], return_index=True)
+    blocks = similarities[:, order]
+    if per_label == 1:
+        scores[:, present] = np.maximum.reduceat(blocks, starts, axis=1)
+        return scores
+    ends = [*starts[1:].tolist(), len(codes)]
+    for code, start, end in zip(present.tolist(), starts.tolist(), ends, strict=True):
+        scores[:, code] = _mean_of_best(blocks[:, start:end], per_label)
+    return scores
+
+
+def confidences(scores: Float32Array, temperature: float) -> Float64Array:
+    """Confidence of the best class of each row: softmax(score / temperature) over the row's CONFIDENCE_CLASSES best.
+
+    `scores` is float32 (q, C) as `class_scores` returns it; the result is float64 (q,), 0..1; 0 for a row of -inf only.
+    """
+    _check_temperature(temperature)
+    columns = scores.shape[1]
+    shared = min(CONFIDENCE_CLASSES, columns)
+    best = np.partition(scores, columns - shared, axis=1)[:, columns - shared :].astype(np.float64)
+    top = best.max(axis=1, keepdims=True)
+    answered = np.isfinite(top[:, 0])
+    result = np.zeros(len(scores))
+    result[answered] = 1.0 / np.exp((best[answered] - top[answered]) / temperature).sum(axis=1)
+    return result
+
+
+def vote(neighbours: Sequence[Neighbour], per_label: int, temperature: float, top: int) -> Prediction:
+    """Resolve a query from its neighbours.
+
+    Args:
+        neighbours: nearest first, with the `per_label` best of each of the max(top, CONFIDENCE_CLASSES) best classes.
+        per_label: m >= 1, how many of a class's best similarities are averaged.
+        temperature: above 0; the smaller, the surer.
+        top: how many classes to name, at least 1.
+
+    Returns:
+        The prediction; its neighbours are the `per_label` best of each class named.
+
+    Raises:
+        NothingToServe: when there is no neighbour.
+        InvalidInput: when `per_label`, `temperature` or `top` is out of range.
+    """
+    _check_per_label(per_label)
+    _check_temperature(temperature)
+    if top < 1:
+        raise InvalidInput(f"top is {top}; at least one class must be named", top=top)
+    if not neighbours:
+        raise NothingToServe("no reference answered: the catalogue holds no usable example")
+    ranked = _ranked(neighbours, per_label)
+    named = ranked[:top]
+    labels = {scored.label for scored in named}
+    evidence = [n for best in _best_of_labels(neighbours, per_label).values() for n in best if n.label in labels]
+    first = ranked[0].score
+    shares = [math.exp((scored.score - first) / temperature) for scored in ranked[:CONFIDENCE_CLASSES]]
+    return Prediction(
+        label=ranked[0].label,
+        confidence=1.0 / math.fsum(shares),
+        margin=first - ranked[1].score if len(ranked) > 1 else first + 1.0,
+        top=tuple(named),
+        neighbours=tuple(sorted(evidence, key=lambda n: (-n.similarity, n.example_id))),
+    )
+
+
+def settled(neighbours: Sequence[Neighbour], per_label: int, labels: int) -> bool:
+    """Does this truncated list tell the `labels` best classes, and their scores, whatever was cut off?
+
+    `neighbours` is nearest first, and no point outside it is more similar than its last one. A class of which
+    `per_label` points were seen has its final score. One of which fewer were seen may still sink (a further, lower one
+    lowers the mean) but never rise above the mean of those seen; one not seen at all stays at or below the last
+    similarity. A tie with such a bound leaves the list unsettled: the label that sorts first must win it.
+    """
+    if not neighbours:
+        return False
+    final: list[float] = []
+    bound = neighbours[-1].similarity
+    for best in _best_of_labels(neighbours, per_label).values():
+        score = _mean(best)
+        if len(best) == per_label:
+            final.append(score)
+        else:
+            bound = max(bound, score)
+    final.sort(reverse=True)
+    return len(final) >= labels and final[labels - 1] > bound + TIE
+
+
+def _ranked(neighbours: Sequence[Neighbour], per_label: int) -> list[ScoredLabel]:
+    scored = [ScoredLabel(label, _mean(best)) for label, best in _best_of_labels(neighbours, per_label).items()]
+    return sorted(scored, key=lambda s: (-s.score, s.label))
+
+
+def _best_of_labels(neighbours: Sequence[Neighbour], per_label: int) -> dict[str, list[Neighbour]]:
+    """The first `per_label` neighbours of each label."""
+    best: dict[str, list[Neighbour]] = {}
+    for neighbour in neighbours:
+        members = best.setdefault(neighbour.label, [])
+        if len(members) < per_label:
+            members.append(neighbour)
+    return best
+
+
+def _mean(members: Sequence[Neighbour]) -> float:
+    return math.fsum(n.similarity for n in members) / len(members)
+
+
+def _mean_of_best(block: Float32Array, per_label: int) -> Float32Array:
+    """Mean of the `per_label` largest of each row; of all where there are fewer."""
+    width = block.shape[1]
+    if width > per_label:
+        block = np.partition(block, width - per_label, axis=1)[:, width - per_label :]
+    return np.asarray(block.mean(axis=1, dtype=np.float64), dtype=np.float32)
+
+
+def _check_per_label(per_label: int) -> None:
+    if per_label < 1:
+        raise InvalidInput(f"per_label is {per_label}; at least one similarity a class must count", per_label=per_label)
+
+
+def _check_temperature(temperature: float) -> None:
+    if not (temperature > 0 and math.isfinite(temperature)):
+        raise InvalidInput(f"temperature is {temperature}; a finite number above 0 is needed", temperature=temperature)
