@@ -1,0 +1,158 @@
+"""From a recipe and labelled embeddings to a reference set that answers queries."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from service.core.centrality import eigenvector_centrality
+from service.core.cleaning import trusted_rows
+from service.core.medoids import medoids
+from service.core.model import Float32Array, Float64Array, IntArray, LabelledEmbeddings
+from service.core.objective import PrefixTable
+from service.core.projection import Head, Scatter, fit_head
+from service.core.pull import class_means, pulled
+from service.core.recipe import Cleaning, Recipe
+from service.core.thresholds import Ranking, bounded_counts, thresholds_of
+from service.core.voting import class_scores
+
+# Choosing is always tried up to half of a class: a selection that keeps more is "all" by another name.
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Prepared:
+    """What many recipes share over one support set: the trusted rows and their scatter.
+
+    Attributes:
+        data: the trusted support, n rows.
+        scatter: of them.
+        raw_centralities: float64 (n,), of the raw embeddings of all the support given, at the trusted rows.
+    """
+
+    data: LabelledEmbeddings
+    scatter: Scatter
+    raw_centralities: Float64Array
+
+
+def prepare(support: LabelledEmbeddings, cleaning: Cleaning, seed: int) -> Prepared:
+    """Drop suspected label errors, then measure scatter and centrality. `support` needs at least one row."""
+    trusted = trusted_rows(support, cleaning, seed)
+    data = support.take(trusted)
+    centralities = eigenvector_centrality(support.embeddings).values[trusted]
+    return Prepared(data, Scatter.of(data.embeddings, data.codes), centralities)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Fitted:
+    """A reference set.
+
+    Attributes:
+        recipe: as given, with `class_shares` filled in by the thresholds' search.
+        head: maps embeddings (n, d) to projections (n, k).
+        data: the trusted support that the rows point into.
+        references: int64 (r,), rows of `data`, sorted.
+        projections: float32 (r, k), unit rows, pulled.
+        means: float32 (C, k), unit class means of the trusted support; zero rows for classes without any.
+        centralities: float64 (n,), in the recipe's space.
+        thresholds: float64 (C,), largest centrality kept in each class.
+    """
+
+    recipe: Recipe
+    head: Head
+    data: LabelledEmbeddings
+    references: IntArray
+    projections: Float32Array
+    means: Float32Array
+    centralities: Float64Array
+    thresholds: Float64Array
+
+    def scores(self, embeddings: Float32Array) -> Float32Array:
+        """Class scores (q, C) of query embeddings (q, d), by the rule that is served."""
+        similarities = self.head.project(embeddings) @ self.projections.T
+        codes = self.data.codes[self.references]
+        return class_scores(similarities, codes, len(self.data.classes), self.recipe.per_label)
+
+
+def fit(recipe: Recipe, prepared: Prepared, tuning: LabelledEmbeddings | None, *, balanced: bool = False) -> Fitted:
+    """Follow the recipe.
+
+    Args:
+        recipe: what to do; where it has `class_shares`, these are used and no tuning is needed.
+        prepared: the support.
+        tuning: labelled pictures that are no references, for the sweep over thresholds; None: shares are `quantile`.
+        balanced: tune for macro F1 (every class counts the same) instead of accuracy.
+    """
+    head = fit_head(recipe.head, prepared.scatter, recipe.shrinkage)
+    projections = head.project(prepared.data.embeddings)
+    codes, classes = prepared.data.codes, prepared.data.classes
+    means = class_means(projections, codes, len(classes))
+    ready = pulled(projections, codes, means, recipe.pull)
+    centralities = prepared.raw_centralities
+    if recipe.space == "projected":
+        centralities = eigenvector_centrality(projections).values
+    chosen = recipe
+    if recipe.strategy == "all":
+        references = _capped(np.arange(len(codes)), recipe, projections, codes, len(classes))
+    elif recipe.strategy == "medoids":
+        references = medoids(projections, codes, _medoid_counts(recipe, codes, len(classes)))
+    else:
+        ranking = Ranking.of(centralities, codes, len(classes))
+        queries = None if tuning is None or not len(tuning) else (head.project(tuning.embeddings), tuning.codes)
+        counts = _threshold_counts(recipe, classes, ranking, ready, queries, balanced=balanced)
+        references = ranking.kept(counts)
+        chosen = replace(recipe, class_shares=_shares(counts, ranking.sizes, classes))
+    return Fitted(
+        recipe=chosen,
+        head=head,
+        data=prepared.data,
+        references=references,
+        projections=ready[references],
+        means=means,
+        centralities=centralities,
+        thresholds=thresholds_of(centralities, codes, references, len(classes)),
+    )
+
+
+def _medoid_counts(recipe: Recipe, codes: IntArray, classes: int) -> IntArray:
+    sizes = np.bincount(codes, minlength=classes)
+    shares = recipe.medoids / np.maximum(sizes, 1)
+    return bounded_counts(shares, sizes, recipe.minimum, recipe.maximum)
+
+
+def _capped(rows: IntArray, recipe: Recipe, projections: Float32Array, codes: IntArray, classes: int) -> IntArray:
+    """Strategy "all" under a budget is the budget's number of medoids."""
+    if recipe.maximum is None:
+        return rows
+    return medoids(projections, codes, np.full(classes, recipe.maximum))
+
+
+def _threshold_counts(
+    recipe: Recipe,
+    classes: tuple[str, ...],
+    ranking: Ranking,
+    references: Float32Array,
+    queries: tuple[Float32Array, IntArray] | None,
+    *,
+    balanced: bool,
+) -> IntArray:
+    """References to keep of each class, least central first."""
+    sizes = ranking.sizes
+    shared = np.full(len(classes), recipe.quantile)
+    if recipe.class_shares is not None:
+        shares = np.array([recipe.class_shares.get(label, recipe.quantile) for label in classes])
+        return bounded_counts(shares, sizes, recipe.minimum, recipe.maximum)
+    start = bounded_counts(shared, sizes, recipe.minimum, recipe.maximum)
+    if queries is None:
+        return start
+    projected, truth = queries
+    table = PrefixTable.of(projected @ references.T, ranking, truth, recipe.per_label, balanced=balanced)
+    lowest = bounded_counts(np.zeros(len(classes)), sizes, recipe.minimum, recipe.maximum)
+    highest = bounded_counts(np.ones(len(classes)), sizes, recipe.minimum, recipe.maximum)
+    swept = table.sweep(start, lowest, highest, recipe.size_penalty) / np.maximum(sizes, 1)
+    shares = swept + recipe.threshold_shrinkage * (shared - swept)
+    return bounded_counts(shares, sizes, recipe.minimum, recipe.maximum)
+
+
+def _shares(counts: IntArray, sizes: IntArray, classes: tuple[str, ...]) -> dict[str, float]:
+    return {label: float(counts[i] / sizes[i]) for i, label in enumerate(classes) if sizes[i]}

@@ -1,0 +1,56 @@
+"""Centrality thresholds and what they keep: the references of a class are those of centrality at most its threshold."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from service.core.model import Float64Array, IntArray
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Ranking:
+    """Rows sorted by class, then by centrality, least central first: a threshold keeps a prefix of its class's block.
+
+    Attributes:
+        rows: int64 (n,), row indices in that order.
+        starts: int64 (C + 1,), block of class c is rows[starts[c] : starts[c + 1]].
+    """
+
+    rows: IntArray
+    starts: IntArray
+
+    @staticmethod
+    def of(centralities: Float64Array, codes: IntArray, classes: int) -> Ranking:
+        """Ranking of n rows; ties go by row, so it is the same every time."""
+        rows = np.lexsort((np.arange(len(codes)), centralities, codes))
+        return Ranking(rows, np.searchsorted(codes[rows], np.arange(classes + 1)))
+
+    @property
+    def sizes(self) -> IntArray:
+        """Rows of each class, int64 (C,)."""
+        return np.diff(self.starts)
+
+    def kept(self, counts: IntArray) -> IntArray:
+        """Row indices, sorted, of the first counts[c] rows of each class."""
+        position = np.arange(len(self.rows)) - np.repeat(self.starts[:-1], self.sizes)
+        return np.sort(self.rows[position < np.repeat(counts, self.sizes)])
+
+
+def bounded_counts(shares: Float64Array, sizes: IntArray, minimum: int, maximum: int | None) -> IntArray:
+    """References a class, int64 (C,), from the share of each class to keep.
+
+    At least `minimum` and at most `maximum` (None: half of the class), but never more than there are, and one at least
+    in every class that has a row.
+    """
+    ceiling = np.maximum(sizes // 2, 1) if maximum is None else np.full(len(sizes), maximum)
+    counts = np.clip(np.rint(shares * sizes), minimum, np.maximum(ceiling, minimum))
+    return np.minimum(np.maximum(counts, 1), sizes).astype(np.int64)
+
+
+def thresholds_of(centralities: Float64Array, codes: IntArray, references: IntArray, classes: int) -> Float64Array:
+    """Threshold of each class, (C,): the largest centrality among its references; NaN without references."""
+    thresholds = np.full(classes, np.nan)
+    np.fmax.at(thresholds, codes[references], centralities[references])
+    return thresholds
