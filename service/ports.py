@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal, Protocol
 
 import numpy as np
@@ -70,6 +71,14 @@ class Sweep:
 
 
 Message = EmbedChunk | FinishIngest | RunOptimise | Sweep
+
+QUEUES: Mapping[type[Message], str] = {
+    EmbedChunk: "embed",
+    FinishIngest: "maintenance",
+    RunOptimise: "optimise",
+    Sweep: "maintenance",
+}
+"""Which group of workers a message goes to."""
 
 
 class JobQueue(Protocol):
@@ -380,6 +389,14 @@ class JobRegistry(Protocol):
         """
         ...
 
+    def release_chunk(self, chunk: Chunk, owner: str) -> None:
+        """Give the lease back and do not count the attempt: an outage was not the pictures' fault. Else does nothing."""
+        ...
+
+    def mark_conflicts(self, job_id: str) -> None:
+        """Items of the job that are STORED or DUPLICATE, but whose example is in conflict by now, become CONFLICT."""
+        ...
+
     def split_chunk(self, chunk: Chunk) -> list[int]:
         """Replace a chunk by chunks of one item each; their numbers. For finding the picture that kills workers."""
         ...
@@ -509,4 +526,15 @@ class ParameterSearch(Protocol):
 
         Warm starts are evaluated first and may leave parameters out. Deterministic for a seed and the same arguments.
         """
+        ...
+
+
+# ----------------------------------------------------------------------------------------------------------- reports
+
+
+class ReportWriter(Protocol):
+    """Turns the data of an evaluation into something that a person reads."""
+
+    def write(self, data: Mapping[str, Any], path: Path) -> None:
+        """Write one self-contained file, whole or not at all. Raises InvalidInput when `path` cannot be written."""
         ...

@@ -1,0 +1,102 @@
+"""The JobQueue port over Celery: which message goes to which queue, on which broker, and what happens when it is down.
+
+Messages carry ids as JSON, nothing else; the name of a task is the name of the message's class. What only workers
+need (acknowledging late, pools, shutdown) is added by `workers.app` to the same Celery application.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+
+from celery import Celery
+from kombu.exceptions import OperationalError
+
+from service.errors import Unavailable
+from service.ports import QUEUES, Message, Sweep
+
+VISIBILITY_TIMEOUT_S = 3600
+"""A worker that vanished whole gives its message back after this; the sweeper is quicker, leases make it harmless."""
+
+CONNECT_TIMEOUT_S = 3.0
+PUBLISH_RETRIES = {"max_retries": 3, "interval_start": 0.2, "interval_step": 0.4, "interval_max": 1.0}
+
+EMBEDDED_BROKER = "memory://"
+EMBEDDED_POLL_S = 0.02
+"""The in-memory transport polls; its default of one second would be felt between any two tasks."""
+
+_SCHEMES = {
+    "valkey://": "redis://",
+    "valkeys://": "rediss://",
+    "valkey+unix://": "redis+socket://",
+    "unix://": "redis+socket://",
+}
+
+
+def make_celery(broker_url: str, namespace: str = "") -> Celery:
+    """A Celery application for one broker, as producers need it; it connects on first use.
+
+    Args:
+        broker_url: Redis or Valkey URL, or `EMBEDDED_BROKER`.
+        namespace: put before the names of the queues. The in-memory broker is one for the whole process, so each data
+            directory has its own there.
+    """
+    app = Celery("holotype", broker=_redis_url(broker_url), set_as_current=False)
+    names = [namespace + name for name in sorted({*QUEUES.values()})]
+    app.conf.update(
+        accept_content=["json"],
+        task_serializer="json",
+        task_ignore_result=True,
+        task_queues={name: {"exchange": "holotype", "exchange_type": "direct", "routing_key": name} for name in names},
+        task_routes={kind.__name__: {"queue": namespace + name} for kind, name in QUEUES.items()},
+        task_default_queue=namespace + QUEUES[Sweep],
+        task_publish_retry=True,
+        task_publish_retry_policy=PUBLISH_RETRIES,
+        broker_connection_timeout=CONNECT_TIMEOUT_S,
+        broker_connection_retry_on_startup=True,
+        broker_transport_options=_transport_options(broker_url),
+    )
+    return app
+
+
+class CeleryQueue:
+    """Sends messages; it never waits for results, the registry has them."""
+
+    def __init__(self, app: Celery) -> None:
+        self._app = app
+
+    def enqueue(self, message: Message) -> None:
+        """Raises Unavailable when the broker cannot be reached after `PUBLISH_RETRIES`."""
+        try:
+            self._app.send_task(type(message).__name__, kwargs=asdict(message))
+        except (OperationalError, OSError) as error:
+            broker = self._app.connection_for_write().as_uri()  # without the password
+            raise Unavailable(
+                f"the queue at {broker} does not answer ({error}): start the broker or correct HOLOTYPE_BROKER_URL",
+                broker=broker,
+            ) from error
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._app.pool.force_close_all()
+        self._app.close()
+
+
+def _redis_url(url: str) -> str:
+    """Kombu knows Valkey's protocol under the name of Redis only."""
+    for scheme, known in _SCHEMES.items():
+        if url.startswith(scheme):
+            return known + url.removeprefix(scheme)
+    return url
+
+
+def _transport_options(broker_url: str) -> dict[str, object]:
+    if broker_url == EMBEDDED_BROKER:
+        return {"polling_interval": EMBEDDED_POLL_S}
+    return {
+        "visibility_timeout": VISIBILITY_TIMEOUT_S,
+        # Kombu looks for messages of vanished workers every tenth time of every 10 s: 104 s were measured.
+        "unacked_restore_interval": 2,
+        "unacked_restore_throttle": 1,
+        "socket_connect_timeout": CONNECT_TIMEOUT_S,
+        "socket_keepalive": True,
+    }
