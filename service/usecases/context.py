@@ -60,8 +60,8 @@ def image_key(tenant: str, content_hash: str) -> str:
 
 
 def embedding_key(tenant: str, digest: str, content_hash: str) -> str:
-    """Blob key of a cached embedding, by encoder fingerprint digest."""
-    return f"{tenant}/embeddings/{digest}/{content_hash[:2]}/{content_hash}.npy"
+    """Blob key of a cached embedding with its picture's size and perceptual hash, by encoder fingerprint digest."""
+    return f"{tenant}/embeddings/{digest}/{content_hash[:2]}/{content_hash}.npz"
 
 
 def head_key(tenant: str, selection_id: str) -> str:
@@ -72,3 +72,8 @@ def head_key(tenant: str, selection_id: str) -> str:
 def report_key(tenant: str, selection_id: str) -> str:
     """Blob key of a selection's report data."""
     return f"{tenant}/reports/{selection_id}.json"
+
+
+def references_key(tenant: str, selection_id: str) -> str:
+    """Blob key of a selection's references: their ids, labels and projections (`core.reference_set`)."""
+    return f"{tenant}/heads/{selection_id}.references.npz"
