@@ -1,0 +1,41 @@
+"""Names that people give: labels, catalogues, tenants."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+
+from service.errors import InvalidInput
+
+MAX_LABEL = 200
+MAX_NAME = 100
+
+_NAME = re.compile(rf"[A-Za-z0-9][A-Za-z0-9._-]{{0,{MAX_NAME - 1}}}")
+_REFUSED_CATEGORIES = {"Cc", "Cs", "Zl", "Zp"}
+"""Control characters, halves of surrogate pairs (file names that are not UTF-8), line and paragraph separators."""
+
+
+def checked_label(label: str) -> str:
+    """The label without white space around it, NFC: "é" typed in two ways is one label.
+
+    Raises InvalidInput when it is empty, longer than `MAX_LABEL` characters or holds control characters.
+    """
+    clean = unicodedata.normalize("NFC", label.strip())
+    if not clean:
+        raise InvalidInput("the label is empty: a label is the name of a class, 1 to 200 characters")
+    if len(clean) > MAX_LABEL:
+        raise InvalidInput(f"the label {clean[:30]!r}... has {len(clean)} characters; at most {MAX_LABEL} are allowed")
+    if any(unicodedata.category(character) in _REFUSED_CATEGORIES for character in clean):
+        raise InvalidInput(f"the label {clean!a} holds control characters or is not valid UTF-8: rename it")
+    return clean
+
+
+def checked_name(name: str, what: str = "catalogue") -> str:
+    """The name of a catalogue (or tenant) as it is. Raises InvalidInput when it is not one."""
+    if not _NAME.fullmatch(name):
+        raise InvalidInput(
+            f"{name!r} cannot be the name of a {what}: use 1 to {MAX_NAME} of the characters A-Z, a-z, 0-9, '-', '_' "
+            "and '.', the first a letter or digit",
+            name=name,
+        )
+    return name

@@ -1,0 +1,151 @@
+"""Where labelled pictures come from: a folder per class, a manifest, a single file.
+
+In a folder, a picture's label is the name of the directory directly under PATH that leads to it, however deep it lies.
+Files of the suffixes .jpg, .jpeg, .jfif, .png and .webp are pictures; pictures of other kinds (.gif, .heic, ...) are failed
+items that say what to convert them to; everything else (Thumbs.db, notes.txt) and hidden names are no pictures and are
+passed over. A walk never follows a link out of PATH. With a label given, all pictures under PATH have it.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from service.errors import InvalidInput
+from service.records import Split
+from service.usecases.labels import checked_label
+
+PICTURE_SUFFIXES = frozenset({".jfif", ".jpeg", ".jpg", ".png", ".webp"})
+OTHER_PICTURE_SUFFIXES = frozenset(
+    {".avif", ".bmp", ".cr2", ".dng", ".gif", ".heic", ".heif", ".ico", ".jp2", ".jxl", ".nef", ".ppm", ".psd", ".svg"}
+    | {".tif", ".tiff", ".xcf"}
+)
+MANIFEST_SUFFIXES = frozenset({".csv", ".jsonl", ".ndjson"})
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A picture that was handed over.
+
+    Attributes:
+        path: the file; for a manifest line that names none, the manifest's.
+        label: its label, checked; "" when there is none to be had.
+        split: what it is for; UNASSIGNED leaves it to the end of the job.
+        failure: why it cannot be used, a sentence; None for one to be read.
+        line: number of the manifest's line, from 1; None outside manifests.
+    """
+
+    path: Path
+    label: str
+    split: Split
+    failure: str | None = None
+    line: int | None = None
+
+    @property
+    def name(self) -> str:
+        """What reports call it: the path as given, and the line of a manifest that could not be used."""
+        shown = os.fsencode(self.path).decode("utf-8", "replace")
+        return f"{shown}, line {self.line}" if self.line is not None and self.failure else shown
+
+
+def find_sources(path: Path, label: str | None, split: Split) -> Iterator[Source]:
+    """All pictures under PATH, in the order of their names; a manifest's in its own order.
+
+    Args:
+        path: a folder, a .csv or .jsonl manifest, or one picture.
+        label: the label of all of them; in a manifest, of the lines without one.
+        split: what they are for; in a manifest, those of the lines without one.
+
+    Raises:
+        InvalidInput: PATH is not there, is neither folder nor file, the label is none, or pictures have no label.
+        ManifestError: PATH ends like a manifest and is none.
+    """
+    checked = None if label is None else checked_label(label)
+    if path.is_dir():
+        yield from _folder(path, checked, split)
+    elif not path.exists():
+        raise InvalidInput(
+            f"{path} is not there: name a folder of label/picture.jpg, a .csv or .jsonl manifest, or one picture"
+        )
+    elif not path.is_file():
+        raise InvalidInput(f"{path} is neither a folder nor a regular file")
+    elif path.suffix.lower() in MANIFEST_SUFFIXES:
+        from service.usecases.manifests import manifest_sources
+
+        yield from manifest_sources(path, checked, split)
+    else:
+        yield _single(path, checked, split)
+
+
+def refused_kind(path: Path) -> str | None:
+    """Why a file of this suffix cannot be used, None when it may be."""
+    if path.suffix.lower() not in OTHER_PICTURE_SUFFIXES:
+        return None
+    return f"{path.suffix} files are not read: convert it to JPEG, PNG or WebP"
+
+
+def _single(path: Path, label: str | None, split: Split) -> Source:
+    if path.suffix.lower() not in PICTURE_SUFFIXES | OTHER_PICTURE_SUFFIXES:
+        raise InvalidInput(f"{path} is neither a picture (.jpg, .jpeg, .png, .webp) nor a manifest (.csv, .jsonl)")
+    if label is None:
+        raise InvalidInput(f"{path} is one picture and needs its label: add --label LABEL")
+    return Source(path, label, split, refused_kind(path))
+
+
+def _folder(root: Path, label: str | None, split: Split) -> Iterator[Source]:
+    """The folder's pictures; those that lie directly in it have no label of their own."""
+    strays = labelled = 0
+    for path in _pictures(root):
+        parts = path.relative_to(root).parts
+        failure = _link_failure(root, path) or refused_kind(path)
+        if label is None and len(parts) == 1:
+            strays += 1
+            failure = failure or "it lies directly in PATH and has no label: move it into a folder named after its class"
+            yield Source(path, "", split, failure)
+        else:
+            labelled += 1
+            yield _labelled(path, label or parts[0], split, failure)
+    if strays and not labelled:
+        raise InvalidInput(
+            f"{strays} pictures lie directly in {root}: add --label LABEL, or put them into one folder per class",
+            pictures=strays,
+        )
+
+
+def _labelled(path: Path, label: str, split: Split, failure: str | None) -> Source:
+    try:
+        return Source(path, checked_label(label), split, failure)
+    except InvalidInput as error:
+        return Source(path, "", split, error.message)
+
+
+def _link_failure(root: Path, path: Path) -> str | None:
+    """Why a link is not followed, None for what is no link or leads to a file within PATH."""
+    if not path.is_symlink():
+        return None
+    target = path.resolve()
+    if target.is_dir():
+        return "it is a linked folder, and links to folders are not followed: copy the folder"
+    if not target.is_relative_to(root.resolve()):
+        return "it is a link that leads out of PATH and is not followed: copy the picture"
+    return None
+
+
+def _pictures(root: Path) -> Iterator[Path]:
+    """Visible files that are pictures by suffix, and links to folders, sorted by name, depth first."""
+
+    def unreadable(error: OSError) -> None:
+        raise InvalidInput(f"{error.filename} cannot be listed ({error.strerror}): check its permissions")
+
+    for folder, names, files in os.walk(root, onerror=unreadable):
+        names[:] = sorted(name for name in names if not name.startswith("."))
+        linked = [name for name in names if Path(folder, name).is_symlink()]
+        wanted = [name for name in files if not name.startswith(".") and _is_picture_name(name)]
+        for name in sorted(linked + wanted):
+            yield Path(folder, name)
+
+
+def _is_picture_name(name: str) -> bool:
+    return Path(name).suffix.lower() in PICTURE_SUFFIXES | OTHER_PICTURE_SUFFIXES
