@@ -17,9 +17,6 @@ from service.core.recipe import Cleaning, Recipe
 from service.core.thresholds import Ranking, bounded_counts, thresholds_of
 from service.core.voting import class_scores
 
-# Choosing is always tried up to half of a class: a selection that keeps more is "all" by another name.
-
-
 @dataclass(frozen=True, slots=True, eq=False)
 class Prepared:
     """What many recipes share over one support set: the trusted rows and their scatter.
@@ -111,6 +108,25 @@ def fit(recipe: Recipe, prepared: Prepared, tuning: LabelledEmbeddings | None, *
         means=means,
         centralities=centralities,
         thresholds=thresholds_of(centralities, codes, references, len(classes)),
+    )
+
+
+def everything(fitted: Fitted, support: LabelledEmbeddings) -> Fitted:
+    """All of `support`, suspected label errors included, as references behind the head and pull of `fitted`."""
+    projections = fitted.head.project(support.embeddings)
+    classes = len(support.classes)
+    means = class_means(projections, support.codes, classes)
+    rows = np.arange(len(support))
+    centralities = eigenvector_centrality(support.embeddings).values
+    return Fitted(
+        recipe=replace(fitted.recipe, strategy="all", space="raw", class_shares=None),
+        head=fitted.head,
+        data=support,
+        references=rows,
+        projections=pulled(projections, support.codes, means, fitted.recipe.pull),
+        means=means,
+        centralities=centralities,
+        thresholds=thresholds_of(centralities, support.codes, rows, classes),
     )
 
 

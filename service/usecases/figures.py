@@ -1,0 +1,111 @@
+"""The figures that go with a selection, and the data of its report."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+import numpy as np
+
+from service.core.crossfit import CrossFitter
+from service.core.diagnostics import class_distance, class_similarity, cross_class_histogram, cross_class_similarities
+from service.core.evaluation import Evaluation, bootstrap_interval, evaluate, mcnemar_p
+from service.core.fitting import Fitted
+from service.core.model import LabelledEmbeddings
+from service.core.pipeline import HOLOTYPE, RAW, Comparison
+from service.core.recipe import Recipe
+from service.usecases.judging import Judgement
+
+CURVE_MEDOIDS = (1, 2, 3, 5, 8, 12)
+CURVE_QUANTILES = (0.1, 0.2, 0.35, 0.5)
+PACKAGES = ("holotype", "numpy", "scipy", "scikit-learn", "optuna", "torch", "transformers", "qdrant-client", "qdrant-edge-py")
+
+
+def figures_of(judgement: Judgement, classes: tuple[str, ...], served: str, seed: int) -> dict[str, Any]:
+    """Figures of what is served: `served` is "holotype", or "all" where the gate refused the selection."""
+    comparison = judgement.comparison
+    if comparison is None:
+        return {"images": 0}
+    evaluations = comparison.evaluations(classes)
+    own, everything = evaluations[served], evaluations["all"]
+    return {
+        **own.as_dict(),
+        "interval": list(bootstrap_interval(own.correct, seed)),
+        "references": comparison.references[served],
+        "support": comparison.support,
+        "all_accuracy": everything.accuracy,
+        "all_macro_f1": everything.macro_f1,
+        "raw_accuracy": evaluations[RAW].accuracy,
+        "difference": judgement.verdict.difference,
+        "difference_interval": list(judgement.verdict.interval),
+        "mcnemar_p": mcnemar_p(evaluations[HOLOTYPE].correct, everything.correct),
+        "panel": _panel(comparison, evaluations),
+        "panel_no_pull": _panel(comparison, comparison.evaluations(classes, pull=False)),
+    }
+
+
+def _panel(comparison: Comparison, evaluations: dict[str, Evaluation]) -> dict[str, dict[str, float]]:
+    return {
+        name: {
+            "accuracy": evaluation.accuracy,
+            "macro_f1": evaluation.macro_f1,
+            "weighted_f1": evaluation.weighted_f1,
+            "top5": evaluation.top5,
+            "references": comparison.references[name],
+        }
+        for name, evaluation in evaluations.items()
+    }
+
+
+def report_of(
+    judgement: Judgement, served: Fitted, support: LabelledEmbeddings, fitter: CrossFitter | None, name: str
+) -> dict[str, Any]:
+    """What the HTML page shows beyond the figures: JSON values. `name` is the panel member that is served."""
+    chosen_codes = served.data.codes[served.references]
+    chosen = served.data.embeddings[served.references]
+    report: dict[str, Any] = {
+        "cross_class_histogram": cross_class_histogram(
+            cross_class_similarities(support.embeddings, support.codes), cross_class_similarities(chosen, chosen_codes)
+        ),
+        "similarity_before": class_similarity(support.embeddings, support.codes, support.classes),
+        "similarity_after": class_similarity(chosen, chosen_codes, support.classes),
+        "class_distance": class_distance(served.means, support.classes),
+        "curve": _curve(fitter, served.recipe) if fitter is not None else [],
+        "versions": _versions(),
+    }
+    if judgement.comparison is not None:
+        report["confusion"] = judgement.comparison.evaluations(support.classes)[name].confusion_dict()
+    return report
+
+
+def _curve(fitter: CrossFitter, recipe: Recipe) -> list[dict[str, Any]]:
+    """Cross-fitted accuracy against the number of references, behind the served head and pull."""
+    open_recipe = replace(recipe, maximum=None, minimum=1, class_shares=None)
+    recipes = [
+        *(replace(open_recipe, strategy="medoids", medoids=count) for count in CURVE_MEDOIDS),
+        *(
+            replace(open_recipe, strategy="thresholds", quantile=quantile, threshold_shrinkage=1.0)
+            for quantile in CURVE_QUANTILES
+        ),
+        replace(open_recipe, strategy="all"),
+    ]
+    points = []
+    for each in recipes:
+        crossfit = fitter.run(each)
+        figures = evaluate(fitter.data.codes, crossfit.scores, fitter.data.classes)
+        low, high = bootstrap_interval(figures.correct, fitter.seed)
+        points.append(
+            {"references": crossfit.references, "accuracy": figures.accuracy, "interval": [low, high], "strategy": each.strategy}
+        )
+    return sorted(points, key=lambda point: (str(point["strategy"]), np.float64(point["references"])))
+
+
+def _versions() -> dict[str, str]:
+    found = {}
+    for package in PACKAGES:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return found

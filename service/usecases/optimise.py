@@ -1,0 +1,228 @@
+"""Optimise a catalogue: choose a recipe, judge it, publish the references.
+
+What chooses is never what judges: cross-fitting over support and tuning picks one candidate, the holdout (or, where it
+is too small to tell, a nested cross-fitting) compares it once with all references behind the same head.
+"""
+
+from __future__ import annotations
+
+import logging
+import uuid
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from service.core.centrality import eigenvector_centrality
+from service.core.crossfit import CrossFitter
+from service.core.fitting import Fitted, everything
+from service.core.folds import fold_count
+from service.core.gate import Verdict
+from service.core.model import LabelledEmbeddings
+from service.core.pipeline import HOLOTYPE, build, joined
+from service.core.recipe import Recipe
+from service.errors import HolotypeError, LeaseHeld, SelectionNotFound, Unavailable
+from service.ports import RunOptimise
+from service.records import Catalogue, Job, JobKind, JobState, Selection, SelectionMember, SelectionState
+from service.usecases.context import Context, partition_of
+from service.usecases.figures import figures_of, report_of
+from service.usecases.holdings import Holdings, load_holdings
+from service.usecases.judging import Judgement, judge_candidate
+from service.usecases.leases import kept_lease
+from service.usecases.optimise_request import OptimiseRequest
+from service.usecases.publish import Draft, publish
+from service.usecases.recipe_search import search_recipe, search_thresholds, study_key
+from service.usecases.selections import selection_summary
+
+logger = logging.getLogger(__name__)
+
+STAGE_CENTRALITY, STAGE_SEARCH, STAGE_THRESHOLDS, STAGE_JUDGE, STAGE_PUBLISH = (
+    "centrality", "search", "thresholds", "judge", "publish",
+)  # fmt: skip
+
+
+def start_optimise(context: Context, tenant: str, name: str, request: OptimiseRequest) -> Job:
+    """Queue an optimisation. Raises CatalogueNotFound, or NothingToServe for an empty catalogue."""
+    catalogue = context.registry.catalogue(tenant, name)
+    partition_of(catalogue)
+    job = context.registry.open_job(catalogue, JobKind.OPTIMISE, request.as_dict())
+    context.registry.seal_job(job.id, context.limits.chunk_images)
+    context.queue.enqueue(RunOptimise(job.id))
+    return job
+
+
+def run_optimise(context: Context, job_id: str) -> None:
+    """Carry out an optimise job, or leave it to whoever holds its lease. Delivered twice, it runs once."""
+    if context.registry.job(job_id).state in (JobState.DONE, JobState.FAILED):
+        return
+    try:
+        with kept_lease(context, f"job:{job_id}", context.limits.job_lease_s):
+            context.registry.finish_job(job_id, _result(context, context.registry.job(job_id)))
+    except (LeaseHeld, Unavailable):
+        # Somebody else is at it, or a system is away: the sweeper brings the job back when its lease has run out.
+        raise
+    except HolotypeError as error:
+        context.registry.finish_job(job_id, None, error.message)
+    except Exception as error:
+        context.registry.finish_job(job_id, None, f"unexpected {type(error).__name__}: {error}")
+        raise
+
+
+def _result(context: Context, job: Job) -> dict[str, Any]:
+    catalogue = context.registry.catalogue_by_id(job.catalogue_id)
+    selection_id = str(uuid.uuid5(uuid.UUID(job.id), "selection"))
+    selection = _published_before(context, catalogue, selection_id)
+    if selection is None:
+        request = OptimiseRequest.from_dict(job.parameters)
+        draft = _draft(context, catalogue, job, request)
+        context.registry.set_progress(job.id, STAGE_PUBLISH, 0, 1)
+        selection = publish(context, catalogue, draft, selection_id=selection_id)
+    return selection_summary(context, context.registry.catalogue_by_id(catalogue.id), selection)
+
+
+def _published_before(context: Context, catalogue: Catalogue, selection_id: str) -> Selection | None:
+    """The selection of an earlier run of the same job that died between publishing and saying so."""
+    try:
+        selection = context.registry.selection(catalogue.id, selection_id)
+    except SelectionNotFound:
+        return None
+    return selection if selection.state in (SelectionState.ACTIVE, SelectionState.RETIRED) else None
+
+
+def _draft(context: Context, catalogue: Catalogue, job: Job, request: OptimiseRequest) -> Draft:
+    holdings = load_holdings(context, catalogue)
+    _store_centralities(context, catalogue, job, holdings.support)
+    known = joined(holdings.support, holdings.tuning)
+    balanced = request.metric == "macro_f1"
+    fitter = CrossFitter(known, request.seed, balanced=balanced) if fold_count(known) > 1 else None
+    recipe = _recipe(context, catalogue, job, request, holdings, fitter)
+    candidate = build(recipe, holdings.support, holdings.tuning, request.seed, balanced=balanced)
+    judgement = judge_candidate(
+        candidate,
+        holdings,
+        request,
+        context.search,
+        context.limits.gate_margin,
+        lambda done, total: context.registry.set_progress(job.id, STAGE_JUDGE, done, total),
+    )
+    # A budget is the user's word: then the choice serves, and `why` says what it costs.
+    accepted = judgement.verdict.passes or fitter is None or request.budget is not None
+    served = _served(candidate, holdings, request, accepted=accepted)
+    member = HOLOTYPE if accepted else "all"
+    return Draft(
+        recipe=served.recipe.as_dict(),
+        head=served.head,
+        members=_members(served),
+        projections=served.projections,
+        thresholds={
+            label: float(value)
+            for label, value in zip(served.data.classes, served.thresholds, strict=True)
+            if np.isfinite(value)
+        },
+        means={label: served.means[code] for code, label in enumerate(served.data.classes)},
+        split_hash=holdings.split_hash,
+        seed=request.seed,
+        why=_why(judgement, context.limits.gate_margin, request, len(candidate.references), len(holdings.support)),
+        measured_on=judgement.measured_on,
+        figures={
+            **figures_of(judgement, known.classes, member, request.seed),
+            "gate_passed": judgement.verdict.passes,
+            "refit": request.refit,
+            "splits": {
+                "support": len(holdings.support), "tuning": len(holdings.tuning), "holdout": len(holdings.holdout),
+            },
+        },
+        report=report_of(judgement, served, holdings.support, fitter, member),
+    )  # fmt: skip
+
+
+def _store_centralities(context: Context, catalogue: Catalogue, job: Job, support: LabelledEmbeddings) -> None:
+    context.registry.set_progress(job.id, STAGE_CENTRALITY, 0, 1)
+    values = eigenvector_centrality(support.embeddings).values
+    payloads = {key: {"centrality": float(value)} for key, value in zip(support.ids, values, strict=True)}
+    context.store.set_payload(partition_of(catalogue), payloads)
+    context.registry.set_progress(job.id, STAGE_CENTRALITY, 1, 1)
+
+
+def _recipe(
+    context: Context,
+    catalogue: Catalogue,
+    job: Job,
+    request: OptimiseRequest,
+    holdings: Holdings,
+    fitter: CrossFitter | None,
+) -> Recipe:
+    """One-shot data cannot choose anything: every picture serves, on the raw embedding."""
+    if fitter is None:
+        return Recipe(maximum=request.budget)
+    phase = replace(request, strategy="thresholds") if request.search == "thresholds" else request
+
+    def finished(stage: str) -> dict[str, Any]:
+        study = study_key(holdings.split_hash, request, stage)
+        done = context.registry.trials(study)
+        count = len(done)
+
+        def on_trial(trial: Any) -> None:
+            nonlocal count
+            count += 1
+            context.registry.add_trial(study, trial)
+            context.registry.set_progress(job.id, stage, count, request.trials)
+
+        context.registry.set_progress(job.id, stage, count, request.trials)
+        return {"finished": done, "on_trial": on_trial}
+
+    active = _active_recipe(context, catalogue)
+    recipe = search_recipe(
+        context.search, fitter, phase, trials=request.trials, active=active, **finished(STAGE_SEARCH)
+    )
+    if request.search == "sweep":
+        return recipe
+    swept = build(recipe, holdings.support, holdings.tuning, request.seed, balanced=request.metric == "macro_f1").recipe
+    return search_thresholds(context.search, fitter, request, swept, **finished(STAGE_THRESHOLDS))
+
+
+def _active_recipe(context: Context, catalogue: Catalogue) -> Recipe | None:
+    if catalogue.active_selection is None:
+        return None
+    return Recipe.from_dict(context.registry.selection(catalogue.id, catalogue.active_selection).recipe)
+
+
+def _served(candidate: Fitted, holdings: Holdings, request: OptimiseRequest, *, accepted: bool) -> Fitted:
+    """What queries will meet: the candidate or, where the gate refused it, all references; refitted if asked."""
+    support, fitted = holdings.support, candidate
+    if request.refit:
+        support = joined(joined(support, holdings.tuning), holdings.holdout)
+        none = support.take(np.zeros(0, np.int64))
+        fitted = build(candidate.recipe, support, none, request.seed, balanced=request.metric == "macro_f1")
+    return fitted if accepted else everything(fitted, support)
+
+
+def _members(served: Fitted) -> tuple[SelectionMember, ...]:
+    data = served.data
+    return tuple(
+        SelectionMember(
+            example_id=data.ids[row],
+            label=data.classes[data.codes[row]],
+            centrality=float(served.centralities[row]),
+        )
+        for row in served.references
+    )
+
+
+def _why(judgement: Judgement, margin: float, request: OptimiseRequest, references: int, support: int) -> str:
+    verdict: Verdict = judgement.verdict
+    if judgement.measured_on == "nothing":
+        return "one picture a class: nothing to choose and nothing to measure; every picture serves (one-shot)"
+    low, high = (100 * bound for bound in verdict.interval)
+    measured = (
+        f"{references} of {support} references against all behind the same head: "
+        f"{100 * verdict.difference:+.1f} points (95 % interval {low:+.1f} to {high:+.1f}) "
+        f"on {verdict.images} pictures by {judgement.measured_on}"
+    )
+    sure = "" if verdict.conclusive else "; the interval leaves room for either, so this is not sure"
+    refit = "; refitted with every labelled picture as a candidate" if request.refit else ""
+    if verdict.passes:
+        return f"the chosen references serve: {measured}{sure}{refit}"
+    if request.budget is not None:
+        return f"the chosen references serve because a budget of {request.budget} a class was asked for: {measured}{sure}{refit}"
+    return f"all references serve: the choice could lose more than {100 * margin:g} points: {measured}{sure}"

@@ -1,0 +1,65 @@
+"""What a user asks of an optimisation."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, Literal, get_args
+
+from service.core.recipe import Strategy
+from service.errors import InvalidInput
+
+Metric = Literal["accuracy", "macro_f1"]
+Search = Literal["sweep", "thresholds"]
+DEFAULT_TRIALS = 40
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OptimiseRequest:
+    """Options of `holotype optimise`.
+
+    Attributes:
+        budget: references a class at most; None: half of the class.
+        metric: what the choice maximises.
+        strategy: "auto" lets cross-fitting choose between thresholds and medoids.
+        search: "sweep": outer parameters by Bayesian optimisation, thresholds by the exact sweep inside; "thresholds":
+            after that, each class's threshold is a parameter of a second search that starts from the sweep's.
+        trials: of each search, at least 1.
+        seed: of folds, search and bootstrap.
+        refit: make every labelled picture a candidate for what is served.
+    """
+
+    budget: int | None = None
+    metric: Metric = "accuracy"
+    strategy: Strategy | Literal["auto"] = "auto"
+    search: Search = "sweep"
+    trials: int = DEFAULT_TRIALS
+    seed: int = 0
+    refit: bool = True
+
+    def __post_init__(self) -> None:
+        if self.budget is not None and self.budget < 1:
+            raise InvalidInput(f"the budget is {self.budget} references a class; at least 1 is needed", budget=self.budget)
+        if not 1 <= self.trials <= 100_000:
+            raise InvalidInput(f"{self.trials} trials were asked for; 1 to 100000 can be run", trials=self.trials)
+        if not 0 <= self.seed < 2**32:
+            raise InvalidInput(f"the seed is {self.seed}; 0 to 4294967295 can be used", seed=self.seed)
+        _one_of("metric", self.metric, get_args(Metric))
+        _one_of("strategy", self.strategy, (*get_args(Strategy), "auto"))
+        _one_of("search", self.search, get_args(Search))
+        if self.search == "thresholds" and self.strategy not in ("thresholds", "auto"):
+            raise InvalidInput(f"search 'thresholds' needs strategy 'thresholds', not {self.strategy!r}")
+
+    def as_dict(self) -> dict[str, Any]:
+        """JSON-serialisable form, kept with the job."""
+        return asdict(self)
+
+    @staticmethod
+    def from_dict(value: Mapping[str, Any]) -> OptimiseRequest:
+        """Reads `as_dict` back."""
+        return OptimiseRequest(**value)
+
+
+def _one_of(name: str, value: str, known: tuple[str, ...]) -> None:
+    if value not in known:
+        raise InvalidInput(f"{name} {value!r} is unknown; known are {', '.join(known)}", **{name: value})
