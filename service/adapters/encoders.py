@@ -1,0 +1,62 @@
+"""Finds and loads encoders by specification; how they are named is in `encoder_specification`."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+
+from service.adapters.backbone_files import WEIGHTS_SHA256, packaged_folder
+from service.adapters.backbone_hub import hub_folder
+from service.adapters.encoder_pixel import PixelEncoder
+from service.adapters.encoder_specification import Specification, parse_specification
+from service.adapters.encoder_transformers import TransformersEncoder
+from service.errors import InvalidInput
+from service.ports import Encoder
+
+
+class Encoders:
+    """`ports.EncoderProvider`. Keeps what it loaded: one network a specification and process."""
+
+    def __init__(self, cache_dir: Path, *, device: str = "auto", precision: str = "auto") -> None:
+        """Remember where and how to load; nothing is loaded yet.
+
+        Args:
+            cache_dir: where packaged encoders are kept, e.g. the data directory's folder `encoders`.
+            device: "auto", "cpu", "mps", "cuda", "cuda:N".
+            precision: "auto", "float32", "bfloat16".
+        """
+        self._cache_dir = cache_dir
+        self._device = device
+        self._precision = precision
+        self._loaded: dict[Specification, Encoder] = {}
+        self._lock = threading.Lock()
+
+    def check(self, specification: str) -> None:
+        parse_specification(specification)
+
+    def load(self, specification: str) -> Encoder:
+        parsed = parse_specification(specification)
+        with self._lock:  # held while loading: a second thread must wait for the network, not load it again
+            if parsed not in self._loaded:
+                self._loaded[parsed] = self._load(parsed)
+            return self._loaded[parsed]
+
+    def _load(self, parsed: Specification) -> Encoder:
+        if parsed.kind == "pixel":
+            return PixelEncoder()
+        folder = self._folder(parsed)
+        encoder = TransformersEncoder(folder, pooling=parsed.pooling, device=self._device, precision=self._precision)
+        found = encoder.fingerprint.weights_sha256
+        if parsed.kind == "packaged" and found != WEIGHTS_SHA256:
+            raise InvalidInput(
+                f"the weights in {folder} have sha256 {found}; {WEIGHTS_SHA256} is expected: delete the folder, and it"
+                " is made again",
+                found=found,
+                expected=WEIGHTS_SHA256,
+            )
+        return encoder
+
+    def _folder(self, parsed: Specification) -> Path:
+        if parsed.kind == "packaged":
+            return packaged_folder(self._cache_dir)
+        return hub_folder(parsed.name) if parsed.kind == "hub" else Path(parsed.name)

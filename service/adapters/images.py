@@ -1,0 +1,156 @@
+"""Bytes to pixels with Pillow: JPEG, PNG and WebP, and a sentence for everything else.
+
+What is refused, and why: formats beyond the three (Pillow would open 43, most of them never wanted and seldom tested),
+more than 40 megapixels (a 164 KB PNG can ask for half a gigabyte; the header tells, before a pixel is decoded), very
+long strips (resizing their shorter edge to an encoder's input would make giants of them), and what Pillow warns about.
+"""
+
+from __future__ import annotations
+
+import re
+import threading
+import warnings
+from io import BytesIO
+
+import imagehash
+import numpy as np
+
+# The plugins of the three formats, registered once: Pillow's own lazy registration imports all 43, from any thread.
+from PIL import (
+    Image,
+    JpegImagePlugin,
+    MpoImagePlugin,
+    PngImagePlugin,
+    TiffImagePlugin,
+    UnidentifiedImageError,
+    WebPImagePlugin,
+)
+
+from service.adapters.image_refusals import damage, file_kind
+from service.errors import ImageRejected
+from service.ports import DecodedImage
+
+MAX_PIXELS = 40_000_000
+MAX_ASPECT = 50
+FORMATS = tuple(
+    plugin.format
+    for plugin in (JpegImagePlugin.JpegImageFile, PngImagePlugin.PngImageFile, WebPImagePlugin.WebPImageFile)
+)
+# A phone's JPEG with a second frame (depth, gain map) comes as MPO; its EXIF block is a small TIFF.
+_ALSO_NEEDED = (MpoImagePlugin, TiffImagePlugin)
+_ORIENTATION_TAG = 0x0112
+_UPRIGHT = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+_SWAPPING = {
+    Image.Transpose.TRANSPOSE,
+    Image.Transpose.ROTATE_270,
+    Image.Transpose.TRANSVERSE,
+    Image.Transpose.ROTATE_90,
+}
+_PILLOW = r"PIL\."
+_REFUSED_WARNINGS = (UserWarning, Image.DecompressionBombWarning)
+_FRONT = [("error", None, category, re.compile(_PILLOW), 0) for category in reversed(_REFUSED_WARNINGS)]
+_filters_lock = threading.Lock()
+
+
+class PillowDecoder:
+    """`ports.ImageDecoder` on Pillow. Keeps no state: safe to call from several threads, which decode side by side."""
+
+    def decode(self, data: bytes, shortest_edge_px: int) -> DecodedImage:
+        """Decode the first frame: RGB, upright, transparency on white.
+
+        Args:
+            data: the bytes of a file.
+            shortest_edge_px: a JPEG is decoded at 1/2, 1/4 or 1/8 while its shorter edge stays at least this long.
+
+        Raises:
+            ImageRejected: with a sentence that a person can act on; nothing else, whatever the bytes.
+        """
+        if not data:
+            raise ImageRejected("the file is empty (0 bytes): copy it again from where it came from")
+        _refuse_warnings()
+        try:
+            with Image.open(BytesIO(data), formats=FORMATS) as image:
+                width, height = image.size
+                _check_size(width, height)
+                image.draft(None, (max(1, shortest_edge_px), max(1, shortest_edge_px)))
+                image.load()
+                turn = _turn(image)
+                upright = _rgb(image) if turn is None else _rgb(image).transpose(turn)
+        except ImageRejected:
+            raise
+        except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+            raise ImageRejected(_too_large("more than twice as many")) from error
+        except UnidentifiedImageError as error:
+            raise ImageRejected(file_kind(data)) from error
+        except Exception as error:  # bad bytes make Pillow raise OSError, SyntaxError, struct.error and others
+            raise ImageRejected(damage(data, error)) from error
+        lying = turn in _SWAPPING
+        return DecodedImage(
+            pixels=np.array(upright, dtype=np.uint8),
+            width_px=height if lying else width,
+            height_px=width if lying else height,
+            perceptual_hash=str(imagehash.phash(upright)),
+        )
+
+
+def _check_size(width: int, height: int) -> None:
+    if width * height > MAX_PIXELS:
+        raise ImageRejected(_too_large(f"{width} x {height}"), width_px=width, height_px=height)
+    longer, shorter = max(width, height), min(width, height)
+    if longer > MAX_ASPECT * shorter:
+        raise ImageRejected(
+            f"the picture is {width} x {height} pixels; one edge may be at most {MAX_ASPECT} times the other: crop it",
+            width_px=width,
+            height_px=height,
+        )
+
+
+def _too_large(size: str) -> str:
+    return f"the picture has {size} pixels; at most {MAX_PIXELS // 1_000_000} million are taken: scale it down"
+
+
+def _turn(image: Image.Image) -> Image.Transpose | None:
+    """How to set the picture upright, from EXIF or XMP. Call after `load`: a PNG may carry EXIF behind the pixels."""
+    orientation = image.getexif().get(_ORIENTATION_TAG)
+    return _UPRIGHT.get(orientation) if isinstance(orientation, int) else None
+
+
+def _rgb(image: Image.Image) -> Image.Image:
+    """Any mode to RGB, transparency on white."""
+    if image.mode.startswith("I;16"):
+        return _from_16_bit(image)
+    if not image.has_transparency_data:
+        return image.convert("RGB")
+    layer = image.convert("RGBA")
+    white = Image.new("RGBA", layer.size, "white")
+    return Image.alpha_composite(white, layer).convert("RGB")
+
+
+def _from_16_bit(image: Image.Image) -> Image.Image:
+    """16-bit grey to RGB by the upper byte, as Pillow does for 16-bit colour; its own conversion would clip at 255."""
+    values = np.asarray(image).astype(np.uint16)
+    grey = (values >> 8).astype(np.uint8)
+    transparent = image.info.get("transparency")
+    if isinstance(transparent, int):
+        grey[values == transparent] = 255
+    return Image.fromarray(grey).convert("RGB")
+
+
+def _refuse_warnings() -> None:
+    """Put filters in front that turn Pillow's warnings, and no other module's, into exceptions.
+
+    `warnings.catch_warnings` swaps a list of the whole process: two threads leaving it in the wrong order leave the
+    wrong list behind for good. So the filters stay; they are moved to the front again if others came before them.
+    """
+    if warnings.filters[: len(_FRONT)] != _FRONT:
+        with _filters_lock:
+            for category in _REFUSED_WARNINGS:
+                warnings.filterwarnings("error", category=category, module=_PILLOW)
