@@ -35,7 +35,7 @@ class ReferenceSet:
     def __post_init__(self) -> None:
         if not len(self.ids) == len(self.labels) == len(self.projections):
             raise InvalidInput(
-                f"{len(self.ids)} ids, {len(self.labels)} labels and {len(self.projections)} projections do not go together"
+                f"{len(self.ids)} ids, {len(self.labels)} labels and {len(self.projections)} projections do not match"
             )
 
     def __len__(self) -> int:

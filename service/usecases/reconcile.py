@@ -1,0 +1,90 @@
+"""The reconciler: the registry is the truth, the vector store's payloads are an index of it, mended where they drift."""
+
+from __future__ import annotations
+
+import time
+
+from service.errors import LeaseHeld
+from service.ports import Partition
+from service.records import Catalogue, ExampleState, Selection, SelectionState, Split
+from service.usecases.context import Context, partition_of
+from service.usecases.references import References
+from service.usecases.selections import chunked, publishing_lease
+from service.usecases.slots import add_provisional_to, mend_flags
+
+CONFLICT = "conflict"
+"""Payload split of an example in conflict: no search asks for it."""
+
+
+def reconcile(context: Context, catalogue: Catalogue) -> int:
+    """Mend payload splits, then flags of the active selection; how many points were repaired.
+
+    While somebody publishes, flags are left to them. Selections left half written by a process that died become FAILED.
+    """
+    if catalogue.fingerprint is None:
+        return 0
+    repairs = _mend_payloads(context, catalogue)
+    try:
+        with publishing_lease(context, catalogue, time.sleep, patience_s=0):
+            current = context.registry.catalogue_by_id(catalogue.id)
+            _bury_interrupted(context, current)
+            return repairs + _mend_active(context, current)
+    except LeaseHeld:
+        return repairs
+
+
+def _mend_payloads(context: Context, catalogue: Catalogue) -> int:
+    """Bring the payload's split to what the registry says.
+
+    The store is read first: what an ingest job changes in between, it changes in the registry before the payload, so
+    the value written here is never older than the one found.
+    """
+    partition = partition_of(catalogue)
+    found = {value: set(context.store.ids(partition, {"split": value})) for value in (*Split, CONFLICT)}
+    wrong = {
+        example.id: {"split": value}
+        for example in context.registry.examples(catalogue.id)
+        if example.id not in found[value := CONFLICT if example.state is ExampleState.CONFLICT else example.split.value]
+    }
+    return _set_payloads(context, partition, wrong)
+
+
+def _mend_active(context: Context, catalogue: Catalogue) -> int:
+    """Flags, labels and provisional references of the active selection."""
+    if catalogue.active_selection is None:
+        return 0
+    partition = partition_of(catalogue)
+    selection = context.registry.selection(catalogue.id, catalogue.active_selection)
+    references = References(context, catalogue, selection)
+    relabelled = _mend_labels(context, partition, selection)
+    lacking, surplus = mend_flags(context, partition, selection, references)
+    return relabelled + len(lacking) + len(surplus) + len(add_provisional_to(context, partition, selection, references))
+
+
+def _mend_labels(context: Context, partition: Partition, selection: Selection) -> int:
+    """Answers are read from the payload's label: the references' must be the registry's."""
+    labels = {member.example_id: member.label for member in context.registry.members(selection.id)}
+    wrong = {}
+    for ids in chunked(list(labels)):
+        points = context.store.fetch(partition, ids, with_embeddings=False)
+        for example_id, payload in zip(points.ids, points.payloads, strict=True):
+            if payload.get("label") != labels[example_id]:
+                wrong[example_id] = {"label": labels[example_id]}
+    return _set_payloads(context, partition, wrong)
+
+
+def _set_payloads(context: Context, partition: Partition, payloads: dict[str, dict[str, str]]) -> int:
+    """Write them; the number of points that the store holds: a row whose point is lost cannot be mended here."""
+    mended = 0
+    for ids in chunked(list(payloads)):
+        present = context.store.fetch(partition, ids, with_embeddings=False).ids
+        context.store.set_payload(partition, {example_id: payloads[example_id] for example_id in present})
+        mended += len(present)
+    return mended
+
+
+def _bury_interrupted(context: Context, catalogue: Catalogue) -> None:
+    """Under the lease nobody is publishing: a selection that is still being written lost its writer."""
+    for selection in context.registry.selections(catalogue.id):
+        if selection.state is SelectionState.WRITING:
+            context.registry.set_selection_state(selection.id, SelectionState.FAILED)

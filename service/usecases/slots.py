@@ -1,0 +1,151 @@
+"""Writing a selection into a slot, so that no query ever sees half of it.
+
+A slot is a payload key and a named vector: `selection_a` with `projection_a`, `selection_b` with `projection_b`. The
+key's value is the selection's id, so what an interrupted writer leaves behind never matches another selection's
+filter.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+
+from service.core.reference_set import ReferenceSet
+from service.errors import PublishIncomplete
+from service.ports import Partition
+from service.records import Example, ExampleState, Selection, SelectionMember, Slot, Split
+from service.usecases.context import Context
+from service.usecases.references import References
+from service.usecases.selections import chunked, flagged
+
+SLOT_REST_S = 5.0
+"""A slot is left alone for so long after its selection retired: queries that read the pointer just before may still be
+searching it. They are given the longest that a query takes (the vector client gives up after 5 s)."""
+
+VERIFY_ROUNDS = 3
+"""Comparisons before giving up: examples may be dropped or come into conflict between writing and comparing."""
+
+
+def idle_slot(context: Context, catalogue_id: str, active_selection: str | None) -> Slot:
+    """The slot that the active selection does not use."""
+    if active_selection is None:
+        return "a"
+    return "b" if context.registry.selection(catalogue_id, active_selection).slot == "a" else "a"
+
+
+def let_rest(
+    context: Context, catalogue_id: str, slot: Slot, sleep: Callable[[float], None], besides: str | None = None
+) -> None:
+    """Wait until every selection of the slot (but `besides`) has been retired for SLOT_REST_S."""
+    retired = [
+        selection.retired_at
+        for selection in context.registry.selections(catalogue_id)
+        if selection.slot == slot and selection.retired_at is not None and selection.id != besides
+    ]
+    remaining = max(retired, default=0.0) + SLOT_REST_S - context.clock()
+    if remaining > 0:
+        # Never more than the rest itself: another machine's clock may be ahead of ours.
+        sleep(min(remaining, SLOT_REST_S))
+
+
+def write_flags(
+    context: Context, partition: Partition, slot: Slot, selection_id: str, references: ReferenceSet
+) -> None:
+    """Flags and projections of the references, in chunks, idempotent.
+
+    A flag of another selection goes first: were the writer to die between the new projection and the new flag, the
+    point would stand under that selection with a projection that is not its own. Points that carry this selection's
+    flag are never without it, so this may run on the slot that serves.
+    """
+    carrying = set(context.store.ids(partition, flagged(slot, selection_id)))
+    for rows in chunked(range(len(references))):
+        ids = [references.ids[row] for row in rows]
+        context.store.unflag(partition, slot, [example_id for example_id in ids if example_id not in carrying])
+        context.store.flag(partition, slot, selection_id, ids, references.projections[rows[0] : rows[-1] + 1])
+
+
+def add_provisional_to(
+    context: Context, partition: Partition, selection: Selection, references: References
+) -> list[str]:
+    """Give the selection provisional members, in its slot, where labels lack references; the ids that were added.
+
+    A label that has provisional references gets those that came since, and the pull of all of them is renewed.
+    """
+    members = context.registry.members(selection.id)
+    present = {member.example_id for member in members}
+    added: list[str] = []
+    for label, ids in provisional_candidates(context.registry.examples(selection.catalogue_id), members).items():
+        if present.issuperset(ids):
+            continue
+        own = references.provisional(label, ids)
+        new = [example_id for example_id in own.ids if example_id not in present]
+        context.registry.add_members(
+            selection.id,
+            [SelectionMember(example_id=one, label=label, centrality=None, provisional=True) for one in new],
+        )
+        write_flags(context, partition, selection.slot, selection.id, own)
+        added.extend(new)
+    return added
+
+
+def provisional_candidates(examples: Iterable[Example], members: Iterable[SelectionMember]) -> Mapping[str, list[str]]:
+    """Ids of the examples that stand for each label without a chosen reference.
+
+    They are its support examples; where it has none, all that have a split (an ingest job that still runs gives none).
+    """
+    chosen = {member.label for member in members if not member.provisional}
+    by_label: dict[str, list[Example]] = {}
+    for example in examples:
+        usable = example.state is ExampleState.ACTIVE and example.split is not Split.UNASSIGNED
+        if usable and example.label not in chosen:
+            by_label.setdefault(example.label, []).append(example)
+    found = {}
+    for label in sorted(by_label):
+        support = [example.id for example in by_label[label] if example.split is Split.SUPPORT]
+        found[label] = sorted(support or [example.id for example in by_label[label]])
+    return found
+
+
+def holds_whole(context: Context, partition: Partition, slot: Slot, selection_id: str) -> bool:
+    """Does the slot hold every reference of the selection, and nothing else under its id?"""
+    members = {member.example_id for member in context.registry.members(selection_id)}
+    return bool(members) and members == set(context.store.ids(partition, flagged(slot, selection_id)))
+
+
+def mend_flags(
+    context: Context, partition: Partition, selection: Selection, references: References
+) -> tuple[set[str], set[str]]:
+    """Compare flags with members once and repair both ways: (ids that lacked their flag, ids with one too many).
+
+    The store is read first: whatever was dropped in between is then a surplus at worst, which the next comparison
+    finds.
+    """
+    found = set(context.store.ids(partition, flagged(selection.slot, selection.id)))
+    members = context.registry.members(selection.id)
+    wanted = {member.example_id for member in members}
+    lacking, surplus = wanted - found, found - wanted
+    for ids in chunked(sorted(surplus)):
+        context.store.unflag(partition, selection.slot, ids)
+    labels = {member.label for member in members if member.provisional and member.example_id in lacking}
+    anew = [m for m in members if (m.label in labels if m.provisional else m.example_id in lacking)]
+    write_flags(context, partition, selection.slot, selection.id, references.of(anew))
+    return lacking, surplus
+
+
+def verify_flags(context: Context, partition: Partition, selection: Selection, references: References) -> None:
+    """Bring flags and members to agree exactly, every label with a reference.
+
+    Raises PublishIncomplete when they still disagree after VERIFY_ROUNDS comparisons, or nothing is left to serve.
+    """
+    for _ in range(VERIFY_ROUNDS):
+        lacking, surplus = mend_flags(context, partition, selection, references)
+        added = add_provisional_to(context, partition, selection, references)
+        if not (lacking or surplus or added) and context.registry.members(selection.id):
+            return
+    raise PublishIncomplete(
+        f"selection {selection.id} was not activated: in slot {selection.slot} {len(lacking)} references lack their "
+        f"flag, {len(surplus)} points have one too many and {len(added)} came too late; what served before "
+        "still serves. Run the command again",
+        selection=selection.id,
+        lacking=sorted(lacking)[:20],
+        surplus=sorted(surplus)[:20],
+    )
