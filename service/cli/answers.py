@@ -1,0 +1,128 @@
+"""`holotype classify | evaluate`: answers, and how good they are."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.table import Table
+
+from service.cli.failures import FAILED
+from service.cli.options import CatalogueName, command
+from service.cli.output import pairs, table
+from service.cli.progress import stages
+from service.cli.session import Session
+
+app = typer.Typer()
+
+
+@command(app, "classify")
+def classify(
+    session: Session,
+    name: CatalogueName,
+    pictures: Annotated[
+        list[Path], typer.Argument(metavar="PICTURE...", help="JPEG, PNG or WebP files.", show_default=False)
+    ],
+    top: Annotated[int, typer.Option(min=1, metavar="N", help="How many labels to name.")] = 5,
+) -> None:
+    """Name each picture's class.
+
+    The answer comes with its confidence and the references that the picture resembles.
+
+    Example: holotype classify groceries new/*.jpg --top 3
+    """
+    from service.usecases.classify import classify as classify_pictures
+
+    refused, read = _read(pictures)
+    with session.open() as context:
+        classified = classify_pictures(context, session.tenant, name, read, top=top)
+    answers = iter(one.as_dict() for one in classified)
+    results = [{"path": str(path), "error": refused[path]} if path in refused else next(answers) for path in pictures]
+    session.output.result(results, *_answer_tables(results))
+    if all("error" in result for result in results):
+        raise typer.Exit(FAILED)
+
+
+def _read(pictures: Sequence[Path]) -> tuple[dict[Path, str], list[tuple[str, bytes]]]:
+    """Why some pictures cannot be read, and the bytes of the others in order."""
+    refused: dict[Path, str] = {}
+    read: list[tuple[str, bytes]] = []
+    for path in pictures:
+        try:
+            read.append((str(path), path.read_bytes()))
+        except OSError as error:
+            refused[path] = f"cannot be read: {error.strerror or error}"
+    return refused, read
+
+
+def _answer_tables(results: Sequence[Mapping[str, Any]]) -> list[Table | str]:
+    rows = [
+        (one["path"], one["error"], None, None, None)
+        if "error" in one
+        else (one["path"], one["label"], one["confidence"], one["margin"], _resembles(one))
+        for one in results
+    ]
+    notes = sorted({one["note"] for one in results if one.get("note")})
+    return [table("Answers", ("picture", "label", "confidence#", "margin#", "most like"), rows), *notes]
+
+
+def _resembles(answer: Mapping[str, Any]) -> str:
+    nearest = answer["neighbours"][:1]
+    return "".join(f"{one['source']} ({one['label']}, {one['similarity']:.3f})" for one in nearest)
+
+
+@command(app, "evaluate")
+def evaluate(
+    session: Session,
+    name: CatalogueName,
+    folder: Annotated[
+        Path | None,
+        typer.Argument(metavar="FOLDER", help="One folder a class; without it the stored figures.", show_default=False),
+    ] = None,
+    html: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write the report as one HTML page.", show_default=False)
+    ] = None,
+) -> None:
+    """Judge the answers on new pictures, or show the stored figures.
+
+    With FOLDER only pictures that the catalogue does not hold are judged; the others are counted as skipped.
+
+    Example: holotype evaluate groceries new/ --html report.html
+    """
+    from service.bootstrap import report_writer
+    from service.usecases.evaluate import evaluate_folder, report_data, stored_evaluation
+
+    with session.open() as context:
+        if folder is None:
+            evaluation = stored_evaluation(context, session.tenant, name)
+        else:
+            with stages() as on_progress:
+                evaluation = evaluate_folder(context, session.tenant, name, folder, on_progress)
+        if html is not None:
+            report_writer().write(report_data(context, session.tenant, name, evaluation), html)
+            session.output.note(f"report: {html}")
+    session.output.result(evaluation, *_evaluation_tables(evaluation))
+
+
+def _evaluation_tables(evaluation: Mapping[str, Any]) -> list[Table | str]:
+    figures = {
+        key: evaluation.get(key) for key in ("images", "accuracy", "interval", "macro_f1", "weighted_f1", "top5")
+    }
+    sizes = {key: evaluation.get(key) for key in ("references", "support", "skipped")}
+    said: list[Table | str] = [pairs(f"Measured on {evaluation.get('measured_on')}", {**figures, **sizes})]
+    columns = ("label", "precision#", "recall#", "f1#", "images#")
+    rows = [
+        (label, one["precision"], one["recall"], one["f1"], one["images"])
+        for label, one in sorted((evaluation.get("per_class") or {}).items())
+    ]
+    said.append(table("By class", columns, rows))
+    panel = evaluation.get("panel") or {}
+    if panel:
+        names = ("accuracy", "macro_f1", "weighted_f1", "references")
+        members = [(member, *(one.get(column) for column in names)) for member, one in panel.items()]
+        said.append(
+            table("The panel, behind the same head and pull", ("references are", *(f"{n}#" for n in names)), members)
+        )
+    return said

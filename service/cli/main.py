@@ -1,0 +1,80 @@
+"""The command line's entry point: run one command, say what came of it, return its exit code."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from typing import Annotated
+
+import typer
+
+from service import __version__
+from service.cli import answers, catalogues, decisions, ingest, machine, optimise
+from service.cli.failures import DONE, READER_GONE, Interrupted, tell
+from service.cli.options import DataDirOption, JsonOption, TenantOption, group_options, wants_json
+from service.cli.output import Output
+from service.cli.session import Session
+
+app = typer.Typer(name="holotype", no_args_is_help=True, add_completion=False, rich_markup_mode=None)
+
+
+def _show_version(context: typer.Context, value: bool) -> None:
+    if value:
+        Session.of(context.obj).output.result({"version": __version__}, f"holotype {__version__}")
+        raise typer.Exit(DONE)
+
+
+@app.callback()
+def root(
+    context: typer.Context,
+    as_json: JsonOption = False,
+    data_dir: DataDirOption = None,
+    tenant: TenantOption = None,
+    version: Annotated[  # noqa: ARG001  its callback speaks
+        bool,
+        typer.Option("--version", help="Show the version.", callback=_show_version, is_eager=True, show_default=False),
+    ] = False,
+) -> None:
+    """Which class is this image? Holotype answers by a few well chosen reference images.
+
+    Two commands to begin with: `holotype ingest NAME FOLDER`, then `holotype classify NAME PICTURE`.
+
+    Exit codes: 0 done, 1 the job or every item failed, 2 wrong use, 3 no such thing, 4 in use.
+    """
+    group_options(context, as_json=as_json, data_dir=data_dir, tenant=tenant)
+
+
+app.add_typer(catalogues.app, name="catalogue")
+for group in (ingest.app, optimise.app, answers.app, decisions.app, machine.app):
+    app.add_typer(group)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; returns the exit code. `arguments` without the program's name, default: the process's."""
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    output = Output(as_json=wants_json(given))
+    try:
+        with output.kept_clean():
+            return _run(given, output)
+    except BrokenPipeError:
+        # Whoever read our output has gone; what is still buffered must not raise again at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return READER_GONE
+
+
+def _run(arguments: list[str], output: Output) -> int:
+    command = typer.main.get_command(app)
+    try:
+        code = command.main(args=arguments, prog_name="holotype", standalone_mode=False, obj=Session(output))
+        return code if isinstance(code, int) else DONE
+    except BrokenPipeError:
+        raise
+    except KeyboardInterrupt as error:
+        return tell(Interrupted(str(error)), output)
+    except Exception as error:  # noqa: BLE001  the last place where an error can still be told as one sentence
+        return tell(error, output)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
