@@ -377,6 +377,13 @@ class JobRegistry(Protocol):
         """Lease a chunk and its PENDING items; None when it is settled, or leased by somebody else. Counts an attempt."""
         ...
 
+    def release_chunk(self, chunk: Chunk, owner: str) -> None:
+        """Give back a chunk that could not be worked on (an outage, a shutdown); the attempt is not counted.
+
+        Nothing happens when somebody else has claimed it meanwhile.
+        """
+        ...
+
     def settle_chunk(
         self, chunk: Chunk, owner: str, embedded: Sequence[EmbeddedItem], failed: Sequence[FailedItem]
     ) -> Settlement:
@@ -389,10 +396,6 @@ class JobRegistry(Protocol):
         """
         ...
 
-    def release_chunk(self, chunk: Chunk, owner: str) -> None:
-        """Give the lease back and do not count the attempt: an outage was not the pictures' fault. Else does nothing."""
-        ...
-
     def mark_conflicts(self, job_id: str) -> None:
         """Items of the job that are STORED or DUPLICATE, but whose example is in conflict by now, become CONFLICT."""
         ...
@@ -401,8 +404,11 @@ class JobRegistry(Protocol):
         """Replace a chunk by chunks of one item each; their numbers. For finding the picture that kills workers."""
         ...
 
-    def open_chunks(self) -> list[tuple[str, int]]:
-        """(job id, chunk number) of every chunk that is neither settled nor leased, of sealed jobs, oldest first."""
+    def open_chunks(self, limit: int | None = None) -> list[tuple[str, int]]:
+        """(job id, chunk number) of every chunk that is neither settled nor leased, of sealed unfinished jobs, oldest first.
+
+        `limit` keeps only the first: a backlog need not be enqueued again as a whole at every sweep.
+        """
         ...
 
 
@@ -435,6 +441,10 @@ class ExampleRegistry(Protocol):
 
     def hash_in_use(self, tenant: str, content_hash: str) -> bool:
         """Does any catalogue of the tenant, or an unfinished job, still need the bytes?"""
+        ...
+
+    def hashes_in_use(self, tenant: str, content_hashes: Sequence[str]) -> set[str]:
+        """Those of the hashes for which `hash_in_use` holds, in few queries."""
         ...
 
 

@@ -1,0 +1,211 @@
+"""Claiming, settling and splitting chunks: what several workers do at once.
+
+A transaction that takes several row locks takes them in this order: catalogue, chunk, examples by id, job. On SQLite
+there is one write lock, and `with_for_update` means nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, bindparam, delete, exists, func, select, update
+
+from service.adapters.registry_sql.catalogues import RUN_OUT, keep_catalogue
+from service.adapters.registry_sql.database import AnyRow, Part, reading, writing
+from service.adapters.registry_sql.jobs import ITEM_COLUMNS, new_chunks
+from service.adapters.registry_sql.schema import chunks, examples, items, jobs
+from service.adapters.registry_sql.settling import settle_embedded
+from service.errors import CatalogueNotFound, LeaseHeld
+from service.records import Chunk, EmbeddedItem, ExampleState, FailedItem, Item, ItemState, JobState, Settlement
+
+WORKED_ON = (JobState.QUEUED, JobState.RUNNING)
+
+
+class Chunks(Part):
+    """Implements the part of `ports.JobRegistry` that is about chunks."""
+
+    @writing
+    def claim_chunk(
+        self, connection: Connection, job_id: str, number: int, owner: str, lease_seconds: float
+    ) -> Chunk | None:
+        """None also when the chunk was split or its job has ended. Who holds the lease may claim again, e.g. to retry.
+
+        One conditional UPDATE: the database lets exactly one of several claimants change the row.
+        """
+        now = self.clock()
+        claimed = (
+            update(chunks)
+            .where(_is(job_id, number), ~chunks.c.settled)
+            .where((chunks.c.lease_until <= now) | (chunks.c.owner == owner))
+            .where(exists().where(jobs.c.id == job_id, jobs.c.state.in_(WORKED_ON)))
+            .values(owner=owner, lease_until=now + lease_seconds, attempt=chunks.c.attempt + 1)
+            .returning(chunks.c.attempt)
+        )
+        attempt = connection.execute(claimed).scalar()
+        if attempt is None:
+            return None
+        started = update(jobs).where(jobs.c.id == job_id, jobs.c.state == JobState.QUEUED)
+        connection.execute(started.values(state=JobState.RUNNING))
+        pending = tuple(Item(**row._asdict()) for row in _pending(connection, job_id, number))
+        return Chunk(job_id=job_id, number=number, attempt=attempt, items=pending)
+
+    @writing
+    def release_chunk(self, connection: Connection, chunk: Chunk, owner: str) -> None:
+        given_back = update(chunks).where(
+            _is(chunk.job_id, chunk.number),
+            ~chunks.c.settled,
+            chunks.c.owner == owner,
+            chunks.c.attempt == chunk.attempt,
+        )
+        connection.execute(given_back.values(owner=None, lease_until=RUN_OUT, attempt=chunks.c.attempt - 1))
+
+    @writing
+    def settle_chunk(
+        self,
+        connection: Connection,
+        chunk: Chunk,
+        owner: str,
+        embedded: Sequence[EmbeddedItem],
+        failed: Sequence[FailedItem],
+    ) -> Settlement:
+        """Items that are neither embedded nor failed stay PENDING; then the chunk is not settled but free again.
+
+        Called twice by the same owner it changes nothing and answers the same.
+        """
+        catalogue_id = _keep_catalogue_of(connection, chunk)
+        if not _held(connection, chunk, owner).settled:
+            pending = {row.id: row for row in _pending(connection, chunk.job_id, chunk.number)}
+            outcomes = [{"id_": item.item_id, "state": ItemState.FAILED, "reason": item.reason} for item in failed]
+            outcomes = [outcome | {"example_id": None} for outcome in outcomes if outcome["id_"] in pending]
+            outcomes += settle_embedded(connection, catalogue_id, pending, embedded, self.clock())
+            _record(connection, chunk, outcomes, left=len(pending.keys() - {row["id_"] for row in outcomes}))
+        return Settlement(
+            conflicts=_conflicts(connection, catalogue_id, chunk), job_settled=_job_settled(connection, chunk.job_id)
+        )
+
+    @writing
+    def split_chunk(self, connection: Connection, chunk: Chunk) -> list[int]:
+        """A chunk of one item is only given back; one that is settled or was split before gives no number.
+
+        Raises LeaseHeld when somebody has claimed the chunk since.
+        """
+        row = _locked(connection, chunk)
+        if row is None or row.settled:
+            return []
+        if row.attempt != chunk.attempt:
+            raise _taken(chunk, row.owner)
+        ids = [item.id for item in _pending(connection, chunk.job_id, chunk.number)]
+        if len(ids) == 1:
+            freed = update(chunks).where(_is(chunk.job_id, chunk.number))
+            connection.execute(freed.values(owner=None, lease_until=RUN_OUT))
+            return [chunk.number]
+        return _split(connection, chunk, ids)
+
+    @reading
+    def open_chunks(self, connection: Connection, limit: int | None = None) -> list[tuple[str, int]]:
+        """Of jobs that have ended, none."""
+        found = (
+            select(chunks.c.job_id, chunks.c.number)
+            .join(jobs, jobs.c.id == chunks.c.job_id)
+            .where(~chunks.c.settled, chunks.c.lease_until <= self.clock(), jobs.c.state.in_(WORKED_ON))
+            .order_by(jobs.c.serial, chunks.c.number)
+            .limit(limit)
+        )
+        return [(row.job_id, row.number) for row in connection.execute(found)]
+
+
+def _is(job_id: str, number: int) -> ColumnElement[bool]:
+    return (chunks.c.job_id == job_id) & (chunks.c.number == number)
+
+
+def _pending(connection: Connection, job_id: str, number: int) -> Sequence[AnyRow]:
+    """The chunk's PENDING items in the order they were added. Only who has locked the chunk changes them."""
+    found = select(*ITEM_COLUMNS).where(
+        items.c.job_id == job_id, items.c.chunk == number, items.c.state == ItemState.PENDING
+    )
+    return connection.execute(found.order_by(items.c.id)).all()
+
+
+def _locked(connection: Connection, chunk: Chunk) -> AnyRow | None:
+    return connection.execute(select(chunks).where(_is(chunk.job_id, chunk.number)).with_for_update()).one_or_none()
+
+
+def _held(connection: Connection, chunk: Chunk, owner: str) -> AnyRow:
+    """The chunk's row, locked. A lease that ran out but that nobody else took is as good as a live one."""
+    row = _locked(connection, chunk)
+    if row is None:
+        raise _gone(chunk)
+    if row.owner != owner:
+        raise _taken(chunk, row.owner)
+    return row
+
+
+def _keep_catalogue_of(connection: Connection, chunk: Chunk) -> str:
+    catalogue_id = connection.execute(select(jobs.c.catalogue_id).where(jobs.c.id == chunk.job_id)).scalar()
+    if catalogue_id is None:
+        raise _gone(chunk)
+    try:
+        keep_catalogue(connection, catalogue_id)
+    except CatalogueNotFound:
+        raise _gone(chunk) from None
+    return str(catalogue_id)
+
+
+def _gone(chunk: Chunk) -> LeaseHeld:
+    return LeaseHeld(
+        f"chunk {chunk.number} of job {chunk.job_id} is not there any more: it was split, or its catalogue was deleted",
+        job=chunk.job_id,
+        chunk=chunk.number,
+    )
+
+
+def _taken(chunk: Chunk, owner: str | None) -> LeaseHeld:
+    return LeaseHeld(
+        f"chunk {chunk.number} of job {chunk.job_id} went to {owner or 'nobody'} after attempt {chunk.attempt} "
+        "took too long: this result is not used",
+        job=chunk.job_id,
+        chunk=chunk.number,
+        owner=owner,
+    )
+
+
+def _record(connection: Connection, chunk: Chunk, outcomes: Sequence[dict[str, Any]], left: int) -> None:
+    if outcomes:
+        change = update(items).where(items.c.id == bindparam("id_"))
+        values: dict[str, Any] = {name: bindparam(name) for name in ("state", "reason", "example_id")}
+        connection.execute(change.values(values), outcomes)
+    done = update(chunks).where(_is(chunk.job_id, chunk.number))
+    connection.execute(done.values(settled=left == 0, lease_until=RUN_OUT))
+
+
+def _conflicts(connection: Connection, catalogue_id: str, chunk: Chunk) -> tuple[str, ...]:
+    found = (
+        select(examples.c.id)
+        .join(items, items.c.example_id == examples.c.id)
+        .where(items.c.job_id == chunk.job_id, items.c.chunk == chunk.number)
+        .where(examples.c.catalogue_id == catalogue_id, examples.c.state == ExampleState.CONFLICT)
+        .distinct()
+        .order_by(examples.c.id)
+    )
+    return tuple(connection.execute(found).scalars())
+
+
+def _job_settled(connection: Connection, job_id: str) -> bool:
+    """The job's row is locked first: of two last chunks that are settled at once, the second sees the first's items."""
+    connection.execute(select(jobs.c.id).where(jobs.c.id == job_id).with_for_update(key_share=True))
+    pending = exists().where(items.c.job_id == job_id, items.c.state == ItemState.PENDING)
+    return not connection.execute(select(pending)).scalar_one()
+
+
+def _split(connection: Connection, chunk: Chunk, ids: Sequence[int]) -> list[int]:
+    """New numbers lie above all others, so a late message for the old chunk finds nothing."""
+    connection.execute(select(jobs.c.id).where(jobs.c.id == chunk.job_id).with_for_update(key_share=True))
+    highest = connection.execute(select(func.max(chunks.c.number)).where(chunks.c.job_id == chunk.job_id)).scalar_one()
+    numbers = list(range(highest + 1, highest + 1 + len(ids)))
+    new_chunks(connection, chunk.job_id, numbers)
+    move = update(items).where(items.c.id == bindparam("id_")).values(chunk=bindparam("number"))
+    if ids:
+        connection.execute(move, [{"id_": id_, "number": number} for id_, number in zip(ids, numbers, strict=True)])
+    connection.execute(delete(chunks).where(_is(chunk.job_id, chunk.number)))
+    return numbers

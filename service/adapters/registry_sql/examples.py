@@ -1,0 +1,141 @@
+"""Examples: labelled, embedded images."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+
+from sqlalchemy import Connection, delete, func, select, update
+
+from service.adapters.registry_sql.database import AnyRow, Part, reading, writing
+from service.adapters.registry_sql.jobs import FINISHED
+from service.adapters.registry_sql.schema import catalogues, examples, items, jobs, members, selections
+from service.errors import ExampleNotFound
+from service.records import Example, ExampleState, ItemState, Split
+
+NAMES_A_STATEMENT = 1000
+"""Ids in one IN list: SQLite takes 32 766 parameters, and shorter statements are planned better."""
+
+
+class Examples(Part):
+    """Implements `ports.ExampleRegistry`."""
+
+    @reading
+    def examples(self, connection: Connection, catalogue_id: str, split: Split | None = None) -> list[Example]:
+        found = select(examples).where(examples.c.catalogue_id == catalogue_id)
+        if split is not None:
+            found = found.where(examples.c.split == split)
+        return [_example(row) for row in connection.execute(found.order_by(examples.c.id))]
+
+    @reading
+    def example(self, connection: Connection, catalogue_id: str, example_id: str) -> Example:
+        found = select(examples).where(examples.c.catalogue_id == catalogue_id, examples.c.id == example_id)
+        row = connection.execute(found).one_or_none()
+        if row is None:
+            raise _no_example(example_id)
+        return _example(row)
+
+    @reading
+    def examples_by_hash(
+        self, connection: Connection, catalogue_id: str, content_hashes: Sequence[str]
+    ) -> dict[str, Example]:
+        """Of several crops of one picture, the one with the lowest id."""
+        found = select(examples).where(examples.c.catalogue_id == catalogue_id).order_by(examples.c.id)
+        by_hash: dict[str, Example] = {}
+        for some in _batches(content_hashes):
+            for row in connection.execute(found.where(examples.c.content_hash.in_(some))):
+                by_hash.setdefault(row.content_hash, _example(row))
+        return by_hash
+
+    @reading
+    def example_counts(self, connection: Connection, catalogue_id: str) -> tuple[dict[Split, int], dict[str, int]]:
+        """What no example has counts 0 when asked for."""
+        counted = (
+            select(examples.c.split, examples.c.label, func.count().label("count"))
+            .where(examples.c.catalogue_id == catalogue_id, examples.c.state == ExampleState.ACTIVE)
+            .group_by(examples.c.split, examples.c.label)
+            .order_by(examples.c.label)
+        )
+        splits: Counter[Split] = Counter()
+        labels: Counter[str] = Counter()
+        for split, label, count in connection.execute(counted):
+            splits[split] += count
+            labels[label] += count
+        return splits, labels
+
+    @writing
+    def set_splits(self, connection: Connection, catalogue_id: str, splits: Mapping[str, Split]) -> None:
+        """Ids that are not there any more are passed over."""
+        by_split = defaultdict(list)
+        for example_id, split in splits.items():
+            by_split[split].append(example_id)
+        change = update(examples).where(examples.c.catalogue_id == catalogue_id)
+        for split, ids in by_split.items():
+            for some in _batches(ids):
+                connection.execute(change.where(examples.c.id.in_(some)).values(split=split))
+
+    @writing
+    def relabel_example(
+        self, connection: Connection, catalogue_id: str, example_id: str, label: str, split: Split
+    ) -> Example:
+        """Raises ExampleNotFound."""
+        this = (examples.c.catalogue_id == catalogue_id) & (examples.c.id == example_id)
+        row = connection.execute(select(examples).where(this).with_for_update()).one_or_none()
+        if row is None:
+            raise _no_example(example_id)
+        former = _example(row)
+        settled = {*former.settled_labels, *former.conflict_labels, former.label} - {label}
+        decided = {"label": label, "split": split, "state": ExampleState.ACTIVE, "conflict_labels": ()}
+        connection.execute(update(examples).where(this).values(**decided, settled_labels=tuple(sorted(settled))))
+        return _example(connection.execute(select(examples).where(this)).one())
+
+    @writing
+    def delete_examples(self, connection: Connection, catalogue_id: str, example_ids: Sequence[str]) -> None:
+        """Ids that are not there are passed over."""
+        of_catalogue = select(selections.c.id).where(selections.c.catalogue_id == catalogue_id)
+        for some in _batches(example_ids):
+            chosen = (members.c.example_id.in_(some), members.c.selection_id.in_(of_catalogue))
+            connection.execute(delete(members).where(*chosen))
+            connection.execute(delete(examples).where(examples.c.catalogue_id == catalogue_id, examples.c.id.in_(some)))
+
+    @reading
+    def hash_in_use(self, connection: Connection, tenant: str, content_hash: str) -> bool:
+        return bool(_in_use(connection, tenant, [content_hash]))
+
+    @reading
+    def hashes_in_use(self, connection: Connection, tenant: str, content_hashes: Sequence[str]) -> set[str]:
+        used: set[str] = set()
+        for some in _batches(content_hashes):
+            used |= _in_use(connection, tenant, some)
+        return used
+
+
+def _example(row: AnyRow) -> Example:
+    return Example(**row._asdict())
+
+
+def _no_example(example_id: str) -> ExampleNotFound:
+    return ExampleNotFound(f"the catalogue has no example {example_id!r}", example=example_id)
+
+
+def _batches(names: Sequence[str]) -> Iterator[list[str]]:
+    """Each name once, in order, so that two transactions over the same rows lock them in the same order."""
+    ordered = sorted(set(names))
+    for start in range(0, len(ordered), NAMES_A_STATEMENT):
+        yield ordered[start : start + NAMES_A_STATEMENT]
+
+
+def _in_use(connection: Connection, tenant: str, hashes: Sequence[str]) -> set[str]:
+    """Those of the hashes that an example of the tenant has, or a pending item of an unfinished job."""
+    stored = (
+        select(examples.c.content_hash)
+        .join(catalogues, catalogues.c.id == examples.c.catalogue_id)
+        .where(catalogues.c.tenant == tenant, examples.c.content_hash.in_(hashes))
+    )
+    awaited = (
+        select(items.c.content_hash)
+        .join(jobs, jobs.c.id == items.c.job_id)
+        .where(jobs.c.tenant == tenant, jobs.c.state.not_in(FINISHED))
+        .where(items.c.state == ItemState.PENDING, items.c.content_hash.in_(hashes))
+    )
+    return {*connection.execute(stored).scalars(), *connection.execute(awaited).scalars()}

@@ -1,0 +1,185 @@
+"""Jobs and their items. Claiming and settling of chunks: `chunks.py`."""
+
+from __future__ import annotations
+
+import uuid
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import Connection, Select, func, insert, select, update
+
+from service.adapters.registry_sql.catalogues import keep_catalogue
+from service.adapters.registry_sql.database import AnyRow, Part, reading, writing
+from service.adapters.registry_sql.schema import chunks, items, jobs
+from service.errors import InvalidInput, NotFound
+from service.records import Catalogue, Item, ItemState, Job, JobKind, JobState, NewItem
+
+FINISHED = (JobState.DONE, JobState.FAILED)
+
+_pending = (
+    select(func.count())
+    .where(items.c.job_id == jobs.c.id, items.c.state == ItemState.PENDING)
+    .scalar_subquery()
+    .label("pending")
+)
+ITEM_COLUMNS = [column for column in items.c if column.name != "chunk"]
+
+
+class Jobs(Part):
+    """Implements the part of `ports.JobRegistry` that is about whole jobs."""
+
+    @writing
+    def open_job(
+        self, connection: Connection, catalogue: Catalogue, kind: JobKind, parameters: Mapping[str, Any]
+    ) -> Job:
+        """Raises CatalogueNotFound when the catalogue was deleted meanwhile."""
+        keep_catalogue(connection, catalogue.id)
+        row: dict[str, Any] = {
+            "id": str(uuid.uuid4()),
+            "tenant": catalogue.tenant,
+            "catalogue_id": catalogue.id,
+            "kind": kind,
+        }
+        row |= {"state": JobState.OPENING, "parameters": parameters, "stage": "", "created_at": self.clock()}
+        connection.execute(insert(jobs), row | {"done": 0, "total": 0, "item_total": 0})
+        return _job(connection.execute(_jobs().where(jobs.c.id == row["id"])).one())
+
+    @writing
+    def add_items(self, connection: Connection, job_id: str, items: Sequence[NewItem]) -> None:
+        """Raises InvalidInput when the job is sealed already, NotFound when there is none."""
+        state = _locked_state(connection, job_id)
+        if state is not JobState.OPENING:
+            raise InvalidInput(f"job {job_id} is {state}: items can only be added before it is sealed", job=job_id)
+        _insert_items(connection, job_id, items)
+
+    @writing
+    def seal_job(self, connection: Connection, job_id: str, chunk_size: int) -> int:
+        """A job that is sealed already stays as it is. Raises NotFound, InvalidInput for a chunk size below 1."""
+        if chunk_size < 1:
+            raise InvalidInput(f"a chunk holds at least 1 item, not {chunk_size}")
+        if _locked_state(connection, job_id) is not JobState.OPENING:
+            return connection.execute(select(func.count()).where(chunks.c.job_id == job_id)).scalar_one()
+        count = _cut(connection, job_id, chunk_size)
+        connection.execute(update(jobs).where(jobs.c.id == job_id).values(state=JobState.QUEUED))
+        return count
+
+    @reading
+    def job(self, connection: Connection, job_id: str) -> Job:
+        row = connection.execute(_jobs().where(jobs.c.id == job_id)).one_or_none()
+        if row is None:
+            raise no_job(job_id)
+        return _job(row)
+
+    @reading
+    def jobs(self, connection: Connection, states: Sequence[JobState], catalogue_id: str | None = None) -> list[Job]:
+        found = _jobs().where(jobs.c.state.in_(states)).order_by(jobs.c.serial)
+        if catalogue_id is not None:
+            found = found.where(jobs.c.catalogue_id == catalogue_id)
+        return [_job(row) for row in connection.execute(found)]
+
+    @writing
+    def set_progress(self, connection: Connection, job_id: str, stage: str, done: int, total: int) -> None:
+        """A finished job stays as it is, an ingest job that is still being filled stays OPENING. Raises NotFound."""
+        state = _locked_state(connection, job_id)
+        if state in FINISHED:
+            return
+        change = update(jobs).where(jobs.c.id == job_id)
+        connection.execute(change.values(stage=stage, done=done, total=total))
+        connection.execute(
+            change.where((jobs.c.state != JobState.OPENING) | (jobs.c.kind != JobKind.INGEST)).values(
+                state=JobState.RUNNING
+            )
+        )
+
+    @writing
+    def finish_job(
+        self, connection: Connection, job_id: str, result: Mapping[str, Any] | None, error: str | None = None
+    ) -> None:
+        """Raises NotFound when the job went with its catalogue."""
+        if _locked_state(connection, job_id) in FINISHED:
+            return
+        state = JobState.DONE if error is None else JobState.FAILED
+        connection.execute(update(jobs).where(jobs.c.id == job_id).values(state=state, result=result, error=error))
+
+    @reading
+    def items(self, connection: Connection, job_id: str, states: Sequence[ItemState] | None = None) -> list[Item]:
+        found = select(*ITEM_COLUMNS).where(items.c.job_id == job_id).order_by(items.c.id)
+        if states is not None:
+            found = found.where(items.c.state.in_(states))
+        return [Item(**row._asdict()) for row in connection.execute(found)]
+
+    @reading
+    def item_counts(self, connection: Connection, job_id: str) -> dict[ItemState, int]:
+        """States that no item has count 0 when asked for."""
+        counted = (
+            select(items.c.state, func.count().label("number")).where(items.c.job_id == job_id).group_by(items.c.state)
+        )
+        return Counter({row.state: row.number for row in connection.execute(counted)})
+
+
+def no_job(job_id: str) -> NotFound:
+    """The error for an id that is not there (any more)."""
+    return NotFound(f"there is no job {job_id}", job=job_id)
+
+
+def _jobs() -> Select[Any]:
+    return select(*jobs.c, _pending)
+
+
+def _job(row: AnyRow) -> Job:
+    values = row._asdict()
+    pending, item_total = values.pop("pending"), values.pop("item_total")
+    del values["serial"]
+    if row.kind is JobKind.INGEST:
+        values |= {"done": item_total - pending, "total": item_total}
+    return Job(**values)
+
+
+def _locked_state(connection: Connection, job_id: str) -> JobState:
+    """The job's state, which nobody else changes before this transaction ends."""
+    found = select(jobs.c.state).where(jobs.c.id == job_id).with_for_update(key_share=True)
+    state = connection.execute(found).scalar()
+    if state is None:
+        raise no_job(job_id)
+    return JobState(state)
+
+
+def _insert_items(connection: Connection, job_id: str, new: Sequence[NewItem]) -> None:
+    if not new:
+        return
+    rows = [
+        {
+            "job_id": job_id,
+            "source": item.source,
+            "content_hash": item.content_hash,
+            "label": item.label,
+            "split": item.split,
+            "state": ItemState.PENDING if item.failure is None else ItemState.FAILED,
+            "reason": item.failure,
+        }
+        for item in new
+    ]
+    connection.execute(insert(items), rows)
+    connection.execute(update(jobs).where(jobs.c.id == job_id).values(item_total=jobs.c.item_total + len(rows)))
+
+
+def _cut(connection: Connection, job_id: str, chunk_size: int) -> int:
+    """Number the pending items' chunks in the order the items were added; the number of chunks."""
+    position = func.row_number().over(order_by=items.c.id) - 1
+    pending = (
+        select(items.c.id, (position // chunk_size).label("chunk"))
+        .where(items.c.job_id == job_id, items.c.state == ItemState.PENDING)
+        .subquery()
+    )
+    cut = connection.execute(update(items).where(items.c.id == pending.c.id).values(chunk=pending.c.chunk))
+    count = -(-cut.rowcount // chunk_size)
+    new_chunks(connection, job_id, range(count))
+    return count
+
+
+def new_chunks(connection: Connection, job_id: str, numbers: Sequence[int]) -> None:
+    """Rows of chunks that nobody has claimed yet."""
+    fresh = {"job_id": job_id, "attempt": 0, "lease_until": 0.0, "settled": False}
+    if numbers:
+        connection.execute(insert(chunks), [fresh | {"number": number} for number in numbers])

@@ -1,0 +1,206 @@
+"""The tables. `migrations/` makes them; a test compares the two.
+
+Names start with `holotype_` because the database may be shared with something else. Ids of items are never used twice
+(AUTOINCREMENT), so a worker that wakes up late cannot settle somebody else's item.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    Double,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    UniqueConstraint,
+    text,
+)
+
+from service.adapters.registry_sql.column_types import Json, Labels, Name, Shown, word
+from service.records import ExampleState, ItemState, JobKind, JobState, SelectionState, Split
+
+REVISION = "0001"
+"""The schema this code works with: the newest file in `migrations/versions` (a test compares)."""
+
+VERSION_TABLE = "holotype_version"
+
+metadata = MetaData(
+    naming_convention={
+        "pk": "pk_%(table_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_name)s",
+    }
+)
+
+
+def _serial(name: str) -> Column[int]:
+    """An ever-growing number, for rows whose order of arrival matters."""
+    return Column(name, BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=True)
+
+
+def _of_catalogue(*, primary_key: bool = False) -> Column[str]:
+    key = ForeignKey("holotype_catalogues.id", ondelete="CASCADE")
+    return Column("catalogue_id", Name, key, nullable=False, primary_key=primary_key)
+
+
+def _of_job(*, primary_key: bool = False) -> Column[str]:
+    key = ForeignKey("holotype_jobs.id", ondelete="CASCADE")
+    return Column("job_id", Name, key, nullable=False, primary_key=primary_key)
+
+
+catalogues = Table(
+    "holotype_catalogues",
+    metadata,
+    Column("id", Name, primary_key=True),
+    Column("tenant", Name, nullable=False),
+    Column("name", Name, nullable=False),
+    Column("encoder", Name, nullable=False),
+    Column("fingerprint", Json),
+    Column("active_selection", Name),
+    Column("created_at", Double, nullable=False),
+    UniqueConstraint("tenant", "name"),
+)
+
+jobs = Table(
+    "holotype_jobs",
+    metadata,
+    _serial("serial"),
+    Column("id", Name, nullable=False, unique=True),
+    Column("tenant", Name, nullable=False),
+    _of_catalogue(),
+    Column("kind", word(JobKind), nullable=False),
+    Column("state", word(JobState), nullable=False),
+    Column("parameters", Json, nullable=False),
+    Column("stage", Shown, nullable=False),
+    Column("done", BigInteger, nullable=False),
+    Column("total", BigInteger, nullable=False),
+    Column("item_total", BigInteger, nullable=False),
+    Column("result", Json),
+    Column("error", Shown),
+    Column("created_at", Double, nullable=False),
+    Index("ix_holotype_jobs_catalogue", "catalogue_id"),
+    Index("ix_holotype_jobs_state", "state"),
+    sqlite_autoincrement=True,
+)
+
+items = Table(
+    "holotype_items",
+    metadata,
+    _serial("id"),
+    _of_job(),
+    Column("source", Shown, nullable=False),
+    Column("content_hash", Name, nullable=False),
+    Column("label", Name, nullable=False),
+    Column("split", word(Split), nullable=False),
+    Column("state", word(ItemState), nullable=False),
+    Column("reason", Shown),
+    Column("example_id", Name),
+    Column("chunk", Integer),
+    Index("ix_holotype_items_state", "job_id", "state"),
+    Index("ix_holotype_items_chunk", "job_id", "chunk"),
+    Index(
+        "ix_holotype_items_pending_hash",
+        "content_hash",
+        sqlite_where=text("state = 'pending'"),
+        postgresql_where=text("state = 'pending'"),
+    ),
+    sqlite_autoincrement=True,
+)
+
+chunks = Table(
+    "holotype_chunks",
+    metadata,
+    _of_job(primary_key=True),
+    Column("number", Integer, primary_key=True, autoincrement=False),
+    Column("attempt", Integer, nullable=False),
+    Column("owner", Name),
+    Column("lease_until", Double, nullable=False),
+    Column("settled", Boolean, nullable=False),
+    Index(
+        "ix_holotype_chunks_open",
+        "job_id",
+        "number",
+        sqlite_where=text("settled = 0"),
+        postgresql_where=text("NOT settled"),
+    ),
+)
+
+examples = Table(
+    "holotype_examples",
+    metadata,
+    _of_catalogue(primary_key=True),
+    Column("id", Name, primary_key=True),
+    Column("label", Name, nullable=False),
+    Column("split", word(Split), nullable=False),
+    Column("state", word(ExampleState), nullable=False),
+    Column("content_hash", Name, nullable=False),
+    Column("source", Shown, nullable=False),
+    Column("width_px", Integer, nullable=False),
+    Column("height_px", Integer, nullable=False),
+    Column("perceptual_hash", Name, nullable=False),
+    Column("created_at", Double, nullable=False),
+    Column("conflict_labels", Labels),
+    Column("settled_labels", Labels),
+    Index("ix_holotype_examples_hash", "catalogue_id", "content_hash"),
+    Index("ix_holotype_examples_split", "catalogue_id", "state", "split", "label"),
+)
+
+selections = Table(
+    "holotype_selections",
+    metadata,
+    _serial("serial"),
+    Column("id", Name, nullable=False, unique=True),
+    _of_catalogue(),
+    Column("slot", String(1), nullable=False),
+    Column("state", word(SelectionState), nullable=False),
+    Column("created_at", Double, nullable=False),
+    Column("fingerprint_digest", Name, nullable=False),
+    Column("recipe", Json, nullable=False),
+    Column("head_blob", Name),
+    Column("thresholds", Json, nullable=False),
+    Column("split_hash", Name, nullable=False),
+    Column("seed", BigInteger, nullable=False),
+    Column("why", Shown, nullable=False),
+    Column("measured_on", Shown, nullable=False),
+    Column("figures", Json, nullable=False),
+    Column("retired_at", Double),
+    Index("ix_holotype_selections_catalogue", "catalogue_id"),
+    sqlite_autoincrement=True,
+)
+
+members = Table(
+    "holotype_selection_members",
+    metadata,
+    Column(
+        "selection_id", Name, ForeignKey("holotype_selections.id", ondelete="CASCADE"), nullable=False, primary_key=True
+    ),
+    Column("example_id", Name, primary_key=True),
+    Column("label", Name, nullable=False),
+    Column("centrality", Double),
+    Column("provisional", Boolean, nullable=False),
+    Index("ix_holotype_selection_members_example", "example_id"),
+)
+
+leases = Table(
+    "holotype_leases",
+    metadata,
+    Column("name", Name, primary_key=True),
+    Column("owner", Name, nullable=False),
+    Column("expires_at", Double, nullable=False),
+)
+
+trials = Table(
+    "holotype_trials",
+    metadata,
+    _serial("serial"),
+    Column("study", Name, nullable=False),
+    Column("parameters", Json, nullable=False),
+    Column("value", Double, nullable=False),
+    Index("ix_holotype_trials_study", "study"),
+    sqlite_autoincrement=True,
+)

@@ -1,0 +1,125 @@
+"""Selections with their members, and the trials of parameter searches."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import asdict, fields
+from typing import Any
+
+from sqlalchemy import Connection, insert, select, update
+
+from service.adapters.registry_sql.catalogues import keep_catalogue, no_catalogue
+from service.adapters.registry_sql.database import Part, reading, upsert, writing
+from service.adapters.registry_sql.schema import catalogues, examples, members, selections, trials
+from service.errors import AlreadyExists, InvalidInput, SelectionNotFound
+from service.records import ExampleState, Selection, SelectionMember, SelectionState, Slot, Trial
+
+SELECTION_COLUMNS = [column for column in selections.c if column.name != "serial"]
+
+
+class Selections(Part):
+    """Implements `ports.SelectionRegistry`."""
+
+    @writing
+    def open_selection(self, connection: Connection, selection: Selection, members: Sequence[SelectionMember]) -> None:
+        """The state written is WRITING whatever the record says.
+
+        Raises CatalogueNotFound when the catalogue was deleted meanwhile, AlreadyExists when the id is taken.
+        """
+        keep_catalogue(connection, selection.catalogue_id)
+        row = {field.name: getattr(selection, field.name) for field in fields(selection)}
+        row |= {"state": SelectionState.WRITING}
+        if not connection.execute(upsert(connection, selections).on_conflict_do_nothing(), row).rowcount:
+            raise AlreadyExists(f"there is a selection {selection.id} already", selection=selection.id)
+        _add_members(connection, selection.id, members)
+
+    @writing
+    def activate_selection(self, connection: Connection, catalogue_id: str, selection_id: str, slot: Slot) -> None:
+        """Raises CatalogueNotFound, or SelectionNotFound when the catalogue has no such selection.
+
+        The catalogue's row is locked, so of two activations at once one follows the other.
+        """
+        this = catalogues.c.id == catalogue_id
+        if connection.execute(select(catalogues.c.id).where(this).with_for_update()).one_or_none() is None:
+            raise no_catalogue(catalogue_id)
+        of_catalogue = update(selections).where(selections.c.catalogue_id == catalogue_id)
+        former = of_catalogue.where(selections.c.state == SelectionState.ACTIVE, selections.c.id != selection_id)
+        connection.execute(former.values(state=SelectionState.RETIRED, retired_at=self.clock()))
+        active = {"state": SelectionState.ACTIVE, "slot": slot, "retired_at": None}
+        if not connection.execute(of_catalogue.where(selections.c.id == selection_id).values(active)).rowcount:
+            raise _no_selection(selection_id)
+        connection.execute(update(catalogues).where(this).values(active_selection=selection_id))
+
+    @writing
+    def set_selection_state(self, connection: Connection, selection_id: str, state: SelectionState) -> None:
+        """Raises SelectionNotFound."""
+        values: dict[str, Any] = {"state": state}
+        if state is SelectionState.RETIRED:
+            values["retired_at"] = self.clock()
+        if not connection.execute(update(selections).where(selections.c.id == selection_id).values(values)).rowcount:
+            raise _no_selection(selection_id)
+
+    @reading
+    def selection(self, connection: Connection, catalogue_id: str, selection_id: str) -> Selection:
+        found = select(*SELECTION_COLUMNS).where(
+            selections.c.catalogue_id == catalogue_id, selections.c.id == selection_id
+        )
+        row = connection.execute(found).one_or_none()
+        if row is None:
+            raise _no_selection(selection_id)
+        return Selection(**row._asdict())
+
+    @reading
+    def selections(self, connection: Connection, catalogue_id: str) -> list[Selection]:
+        found = select(*SELECTION_COLUMNS).where(selections.c.catalogue_id == catalogue_id)
+        newest_first = found.order_by(selections.c.created_at.desc(), selections.c.serial.desc())
+        return [Selection(**row._asdict()) for row in connection.execute(newest_first)]
+
+    @reading
+    def members(self, connection: Connection, selection_id: str) -> list[SelectionMember]:
+        same = (examples.c.catalogue_id == selections.c.catalogue_id) & (examples.c.id == members.c.example_id)
+        found = (
+            select(members.c.example_id, members.c.label, members.c.centrality, members.c.provisional)
+            .join(selections, selections.c.id == members.c.selection_id)
+            .join(examples, same)
+            .where(members.c.selection_id == selection_id)
+            .where(examples.c.state == ExampleState.ACTIVE, examples.c.label == members.c.label)
+            .order_by(members.c.example_id)
+        )
+        return [SelectionMember(**row._asdict()) for row in connection.execute(found)]
+
+    @writing
+    def add_members(self, connection: Connection, selection_id: str, members: Sequence[SelectionMember]) -> None:
+        """Raises SelectionNotFound."""
+        found = select(selections.c.id).where(selections.c.id == selection_id)
+        if connection.execute(found.with_for_update(read=True, key_share=True)).one_or_none() is None:
+            raise _no_selection(selection_id)
+        _add_members(connection, selection_id, members)
+
+    @reading
+    def trials(self, connection: Connection, study: str) -> list[Trial]:
+        found = select(trials.c.parameters, trials.c.value).where(trials.c.study == study).order_by(trials.c.serial)
+        return [Trial(parameters=row.parameters, value=row.value) for row in connection.execute(found)]
+
+    @writing
+    def add_trial(self, connection: Connection, study: str, trial: Trial) -> None:
+        """Raises InvalidInput when the value is not a finite number."""
+        if not math.isfinite(trial.value):
+            raise InvalidInput(
+                f"a trial of study {study!r} has the value {trial.value}: it must be finite", study=study
+            )
+        connection.execute(insert(trials), {"study": study, "parameters": trial.parameters, "value": trial.value})
+
+
+def _no_selection(selection_id: str) -> SelectionNotFound:
+    return SelectionNotFound(f"the catalogue has no selection {selection_id!r}", selection=selection_id)
+
+
+def _add_members(connection: Connection, selection_id: str, new: Sequence[SelectionMember]) -> None:
+    if not new:
+        return
+    rows = sorted(
+        ({"selection_id": selection_id} | asdict(member) for member in new), key=lambda row: str(row["example_id"])
+    )
+    connection.execute(upsert(connection, members).on_conflict_do_nothing(), rows)
