@@ -1,9 +1,9 @@
 """Where labelled pictures come from: a folder per class, a manifest, a single file.
 
 In a folder, a picture's label is the name of the directory directly under PATH that leads to it, however deep it lies.
-Files of the suffixes .jpg, .jpeg, .jfif, .png and .webp are pictures; pictures of other kinds (.gif, .heic, ...) are failed
-items that say what to convert them to; everything else (Thumbs.db, notes.txt) and hidden names are no pictures and are
-passed over. A walk never follows a link out of PATH. With a label given, all pictures under PATH have it.
+Files of the suffixes .jpg, .jpeg, .jfif, .png and .webp are pictures; pictures of other kinds (.gif, .heic, ...) are
+failed items that say what to convert them to; everything else (Thumbs.db, notes.txt) and hidden names are no pictures
+and are passed over. A walk never follows a link out of PATH. With a label given, all pictures under PATH have it.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ OTHER_PICTURE_SUFFIXES = frozenset(
     | {".tif", ".tiff", ".xcf"}
 )
 MANIFEST_SUFFIXES = frozenset({".csv", ".jsonl", ".ndjson"})
+_STRAY = "it lies directly in PATH and has no label: move it into a folder named after its class"
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,16 +97,15 @@ def _single(path: Path, label: str | None, split: Split) -> Source:
 
 def _folder(root: Path, label: str | None, split: Split) -> Iterator[Source]:
     """The folder's pictures; those that lie directly in it have no label of their own."""
-    strays = labelled = 0
+    strays = labelled = 0  # failures are neither
     for path in _pictures(root):
         parts = path.relative_to(root).parts
         failure = _link_failure(root, path) or refused_kind(path)
         if label is None and len(parts) == 1:
-            strays += 1
-            failure = failure or "it lies directly in PATH and has no label: move it into a folder named after its class"
-            yield Source(path, "", split, failure)
+            strays += failure is None
+            yield Source(path, "", split, failure or _STRAY)
         else:
-            labelled += 1
+            labelled += failure is None
             yield _labelled(path, label or parts[0], split, failure)
     if strays and not labelled:
         raise InvalidInput(

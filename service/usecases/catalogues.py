@@ -1,0 +1,120 @@
+"""Catalogues: make, list, show, delete."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from service.records import Catalogue, ExampleState, JobState, Split
+from service.usecases.context import Context, head_key, partition_of, report_key
+from service.usecases.forgetting import forget_pictures
+from service.usecases.labels import checked_name
+from service.usecases.splitting import batches
+
+UNFINISHED = (JobState.OPENING, JobState.QUEUED, JobState.RUNNING)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CatalogueSummary:
+    """What a person wants to know of a catalogue.
+
+    Attributes:
+        name: its name.
+        encoder: the specification of its encoder.
+        examples: number of active examples by split, all four splits.
+        labels: number of active examples by label.
+        conflicts: number of examples that wait for a decision.
+        active_selection: id of the selection that serves, None before the first optimisation.
+        references: number of references of that selection, 0 without one (then all support examples answer).
+    """
+
+    name: str
+    encoder: str
+    examples: dict[str, int]
+    labels: dict[str, int]
+    conflicts: int
+    active_selection: str | None
+    references: int
+
+    def as_dict(self) -> dict[str, Any]:
+        """JSON-serialisable form."""
+        return {
+            "name": self.name,
+            "encoder": self.encoder,
+            "examples": self.examples,
+            "labels": self.labels,
+            "conflicts": self.conflicts,
+            "active_selection": self.active_selection,
+            "references": self.references,
+        }
+
+
+def create_catalogue(context: Context, tenant: str, name: str, encoder: str) -> Catalogue:
+    """Make an empty catalogue on one encoder, which stays.
+
+    Raises:
+        InvalidInput: the name or the encoder cannot be used.
+        AlreadyExists: the tenant has a catalogue of that name.
+    """
+    checked_name(tenant, "tenant")
+    checked_name(name)
+    context.encoders.check(encoder)
+    return context.registry.create_catalogue(tenant, name, encoder)
+
+
+def list_catalogues(context: Context, tenant: str) -> list[CatalogueSummary]:
+    """The tenant's catalogues, by name."""
+    return [_summary(context, catalogue) for catalogue in context.registry.catalogues(tenant)]
+
+
+def show_catalogue(context: Context, tenant: str, name: str) -> CatalogueSummary:
+    """Raises CatalogueNotFound."""
+    return _summary(context, context.registry.catalogue(tenant, name))
+
+
+def delete_catalogue(context: Context, tenant: str, name: str) -> None:
+    """Delete its points, rows, heads and reports, and the bytes that no other catalogue of the tenant needs.
+
+    Broken off in the middle it may be asked again: the catalogue's own row goes last.
+
+    Raises:
+        CatalogueNotFound: the tenant has none of that name.
+        Unavailable: an outside system does not answer.
+    """
+    catalogue = context.registry.catalogue(tenant, name)
+    jobs = context.registry.jobs(list(JobState), catalogue.id)
+    for job in jobs:
+        if job.state in UNFINISHED:
+            context.registry.finish_job(job.id, None, f"catalogue {name!r} was deleted")
+    _delete_points(context, catalogue)
+    # Failed items have no example, but may have bytes.
+    handed_over = {item.content_hash for job in jobs for item in context.registry.items(job.id) if item.content_hash}
+    for batch in batches(context.registry.examples(catalogue.id)):
+        context.registry.delete_examples(catalogue.id, [example.id for example in batch])
+        forget_pictures(context, catalogue, [example.content_hash for example in batch])
+    forget_pictures(context, catalogue, sorted(handed_over))
+    for selection in context.registry.selections(catalogue.id):
+        context.blobs.delete([head_key(tenant, selection.id), report_key(tenant, selection.id)])
+    context.registry.delete_catalogue(catalogue.id)
+    _delete_points(context, catalogue)  # of a worker that was in the middle of a chunk
+
+
+def _delete_points(context: Context, catalogue: Catalogue) -> None:
+    if catalogue.fingerprint is None:
+        return
+    context.store.delete_partition(partition_of(catalogue))
+
+
+def _summary(context: Context, catalogue: Catalogue) -> CatalogueSummary:
+    by_split, by_label = context.registry.example_counts(catalogue.id)
+    states = [example.state for example in context.registry.examples(catalogue.id)]
+    active = catalogue.active_selection
+    return CatalogueSummary(
+        name=catalogue.name,
+        encoder=catalogue.encoder,
+        examples={split.value: by_split.get(split, 0) for split in Split},
+        labels=dict(sorted(by_label.items())),
+        conflicts=states.count(ExampleState.CONFLICT),
+        active_selection=active,
+        references=0 if active is None else len(context.registry.members(active)),
+    )

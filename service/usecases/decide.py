@@ -1,0 +1,76 @@
+"""What a person decides about examples: their label, or that they go."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from service.records import Catalogue, Example, ExampleState, Split
+from service.usecases import publish
+from service.usecases.context import Context, partition_of
+from service.usecases.forgetting import forget_pictures
+from service.usecases.labels import checked_label
+from service.usecases.leases import kept_lease
+from service.usecases.splitting import align_payloads, assign_open_splits, batches, payload_split, splits_lease
+
+
+def relabel(context: Context, tenant: str, name: str, example_id: str, label: str) -> Example:
+    """Give an example its label, which settles a conflict; it is flagged no longer where its label changed.
+
+    It keeps its split, where it has one; in a class that has no support example yet it becomes support, for nothing
+    else could answer for that class. Asked twice, the second time finishes what the first did not.
+
+    Raises:
+        CatalogueNotFound, ExampleNotFound: there is none.
+        InvalidInput: the label cannot be one.
+        LeaseHeld: splits are being assigned (an ingest job ends); try again.
+    """
+    catalogue = context.registry.catalogue(tenant, name)
+    checked = checked_label(label)
+    example = context.registry.example(catalogue.id, example_id)
+    if example.state is ExampleState.CONFLICT or example.label != checked:
+        publish.unflag(context, catalogue, [example.id])
+    split = _split_under(context, catalogue, example, checked)
+    changed = context.registry.relabel_example(catalogue.id, example.id, checked, split)
+    if changed.split is Split.UNASSIGNED:
+        with kept_lease(context, splits_lease(catalogue), context.limits.job_lease_s):
+            assign_open_splits(context, catalogue)
+            align_payloads(context, catalogue)
+        changed = context.registry.example(catalogue.id, example.id)
+    payload = {"label": changed.label, "split": payload_split(changed)}
+    context.store.set_payload(partition_of(catalogue), {changed.id: payload})
+    publish.add_provisional(context, catalogue)
+    return changed
+
+
+def drop(context: Context, tenant: str, name: str, example_ids: Sequence[str]) -> list[str]:
+    """Take examples out for good: point, row, place in selections, cached embedding, and bytes that nobody else needs.
+
+    Points go first: a query must not name what the registry no longer knows, and a drop that was broken off can be
+    asked again as long as the rows are there.
+
+    Returns:
+        The ids, each once, in the order asked.
+
+    Raises:
+        CatalogueNotFound: there is none.
+        ExampleNotFound: one of the ids is unknown; nothing was changed.
+    """
+    catalogue = context.registry.catalogue(tenant, name)
+    examples = [context.registry.example(catalogue.id, example_id) for example_id in dict.fromkeys(example_ids)]
+    for batch in batches(examples):
+        ids = [example.id for example in batch]
+        context.store.delete(partition_of(catalogue), ids)
+        context.registry.delete_examples(catalogue.id, ids)
+        forget_pictures(context, catalogue, [example.content_hash for example in batch])
+    if examples:
+        publish.add_provisional(context, catalogue)
+    return [example.id for example in examples]
+
+
+def _split_under(context: Context, catalogue: Catalogue, example: Example, label: str) -> Split:
+    """The split of the example under its new label; UNASSIGNED leaves it to the rule."""
+    if example.split is Split.UNASSIGNED or example.label == label:
+        return example.split
+    support = context.registry.examples(catalogue.id, Split.SUPPORT)
+    served = any(one.label == label and one.state is ExampleState.ACTIVE and one.id != example.id for one in support)
+    return example.split if served else Split.SUPPORT

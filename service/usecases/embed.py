@@ -1,0 +1,191 @@
+"""One chunk of an ingest job: embeddings into the vector store, examples into the registry.
+
+The order makes a crash harmless at any point: point first (its id hangs on the content alone, an existing one stays as
+it is), then one transaction that writes examples, items and chunk. Whoever does the chunk again meets what is there.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+from service.core.stored_embedding import StoredEmbedding
+from service.errors import EncoderMismatch, InvalidInput, LeaseHeld, NotFound, Unavailable
+from service.ports import EmbedChunk, Encoder, FinishIngest, Point
+from service.records import Catalogue, Chunk, EmbeddedItem, Example, FailedItem, Item, Job, JobState
+from service.usecases import publish
+from service.usecases.context import Context, example_id_of, partition_of
+from service.usecases.encoding import embeddings_of
+from service.usecases.splitting import CONFLICT_SPLIT
+
+logger = logging.getLogger(__name__)
+
+EMBEDDING = "embedding"
+"""Name of the stage, for the progress bar."""
+
+MAX_LOSSES = 2
+"""A chunk whose workers vanished this often is cut into single pictures."""
+
+MAX_SINGLE_LOSSES = 3
+"""A picture whose workers vanished this often, alone, is given up."""
+
+KILLER = "decoding it ended the worker process three times: open it and save it anew as JPEG or PNG"
+
+
+def embed_chunk(context: Context, job_id: str, number: int) -> None:
+    """Embed one chunk; does nothing when it is settled, being worked on, or its job is gone. Safe to repeat.
+
+    Raises:
+        Unavailable: an outside system does not answer. The chunk is given back and the attempt not counted.
+    """
+    try:
+        job = context.registry.job(job_id)
+    except NotFound:
+        return
+    chunk = context.registry.claim_chunk(job_id, number, context.owner, context.limits.chunk_lease_s)
+    if chunk is None:
+        return
+    try:
+        _work(context, job, chunk)
+    except (NotFound, LeaseHeld) as error:
+        logger.warning("chunk %d of job %s was given up: %s", number, job_id, error)
+    except BaseException as error:
+        # An outage or a shutdown is not the pictures' fault: what is no Exception was raised to end this worker.
+        if isinstance(error, Unavailable) or not isinstance(error, Exception):
+            _give_back(context, chunk)
+        raise
+
+
+def _work(context: Context, job: Job, chunk: Chunk) -> None:
+    losses = chunk.attempt - 1
+    if losses >= MAX_LOSSES and len(chunk.items) > 1:
+        for number in context.registry.split_chunk(chunk):
+            context.queue.enqueue(EmbedChunk(job.id, number))
+        return
+    if losses >= MAX_SINGLE_LOSSES:
+        _fail_all(context, chunk, KILLER)
+        return
+    if job.state is JobState.QUEUED:
+        context.registry.set_progress(job.id, EMBEDDING, job.done, job.total)
+    catalogue = context.registry.catalogue_by_id(job.catalogue_id)
+    try:
+        encoder = _open_encoder(context, catalogue)
+    except (EncoderMismatch, InvalidInput) as error:
+        _end_job(context, job, chunk, error.message)
+        return
+    _embed(context, replace(catalogue, fingerprint=encoder.fingerprint), encoder, chunk)
+
+
+def _open_encoder(context: Context, catalogue: Catalogue) -> Encoder:
+    """The catalogue's encoder, its fingerprint pinned and its collection there.
+
+    Raises:
+        EncoderMismatch: the weights (or the preprocessing) are not those that the catalogue was begun with.
+        InvalidInput: there is no such encoder.
+    """
+    encoder = context.encoders.load(catalogue.encoder)
+    if catalogue.fingerprint is None:
+        # The collection first: a catalogue with a fingerprint always has one, whatever is asked of it.
+        context.store.open_collection(encoder.fingerprint.collection, encoder.fingerprint.dimension)
+    context.registry.pin_fingerprint(catalogue.id, encoder.fingerprint)
+    context.store.open_collection(encoder.fingerprint.collection, encoder.fingerprint.dimension)
+    return encoder
+
+
+def _embed(context: Context, catalogue: Catalogue, encoder: Encoder, chunk: Chunk) -> None:
+    known = context.registry.examples_by_hash(catalogue.id, [item.content_hash for item in chunk.items])
+    fresh = [item for item in chunk.items if item.content_hash not in known]
+    outcomes = embeddings_of(context, encoder, catalogue.tenant, [item.content_hash for item in fresh])
+    points = _points(context, catalogue, fresh, outcomes)
+    if points:
+        context.store.insert(partition_of(catalogue), points)
+    embedded, failed = _settled(catalogue, chunk.items, known, outcomes)
+    _settle(context, catalogue, chunk, embedded, failed)
+
+
+def _points(
+    context: Context, catalogue: Catalogue, items: Sequence[Item], outcomes: Mapping[str, StoredEmbedding | str]
+) -> list[Point]:
+    """A point for each new picture; of one that is twice in the chunk, the first item's (settling sees the others)."""
+    points: dict[str, Point] = {}
+    for item in items:
+        outcome = outcomes[item.content_hash]
+        if isinstance(outcome, str) or item.content_hash in points:
+            continue
+        payload = {
+            "label": item.label,
+            "split": item.split.value,
+            "content_hash": item.content_hash,
+            "source": item.source,
+            "width_px": outcome.width_px,
+            "height_px": outcome.height_px,
+            "created_at": context.clock(),
+            "centrality": None,
+        }
+        points[item.content_hash] = Point(example_id_of(catalogue, item.content_hash), outcome.embedding, payload)
+    return list(points.values())
+
+
+def _settled(
+    catalogue: Catalogue,
+    items: Sequence[Item],
+    known: Mapping[str, Example],
+    outcomes: Mapping[str, StoredEmbedding | str],
+) -> tuple[list[EmbeddedItem], list[FailedItem]]:
+    """What becomes of each item. Known ones pass as embedded: the registry tells duplicate from conflict."""
+    embedded, failed = [], []
+    for item in items:
+        found = known.get(item.content_hash) or outcomes[item.content_hash]
+        if isinstance(found, str):
+            failed.append(FailedItem(item_id=item.id, reason=found))
+            continue
+        embedded.append(
+            EmbeddedItem(
+                item_id=item.id,
+                example_id=example_id_of(catalogue, item.content_hash),
+                width_px=found.width_px,
+                height_px=found.height_px,
+                perceptual_hash=found.perceptual_hash,
+            )
+        )
+    return embedded, failed
+
+
+def _settle(
+    context: Context, catalogue: Catalogue, chunk: Chunk, embedded: list[EmbeddedItem], failed: list[FailedItem]
+) -> None:
+    """Make it so; what is in conflict now answers nothing from here on (the end of the job looks at all again)."""
+    settlement = context.registry.settle_chunk(chunk, context.owner, embedded, failed)
+    if settlement.conflicts:
+        publish.unflag(context, catalogue, settlement.conflicts)
+        held = {example_id: {"split": CONFLICT_SPLIT} for example_id in settlement.conflicts}
+        context.store.set_payload(partition_of(catalogue), held)
+    if settlement.job_settled:
+        context.queue.enqueue(FinishIngest(chunk.job_id))
+
+
+def _fail_all(context: Context, chunk: Chunk, reason: str) -> None:
+    failed = [FailedItem(item_id=item.id, reason=reason) for item in chunk.items]
+    settlement = context.registry.settle_chunk(chunk, context.owner, [], failed)
+    if settlement.job_settled:
+        context.queue.enqueue(FinishIngest(chunk.job_id))
+
+
+def _end_job(context: Context, job: Job, chunk: Chunk, error: str) -> None:
+    """No picture of the job can be embedded: all of them fail with the error, and so does the job."""
+    _fail_all(context, chunk, error)
+    for job_id, number in context.registry.open_chunks():
+        if job_id == job.id:
+            other = context.registry.claim_chunk(job_id, number, context.owner, context.limits.chunk_lease_s)
+            if other is not None:
+                _fail_all(context, other, error)
+    context.registry.finish_job(job.id, None, error)
+
+
+def _give_back(context: Context, chunk: Chunk) -> None:
+    """Without waiting for the lease to run out; when the registry is what is down, it has to run out."""
+    try:
+        context.registry.release_chunk(chunk, context.owner)
+    except Unavailable as error:
+        logger.warning("chunk %d of job %s could not be given back: %s", chunk.number, chunk.job_id, error)

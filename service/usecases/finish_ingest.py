@@ -1,0 +1,119 @@
+"""The end of an ingest job: conflicts, splits, provisional references, the report."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from service.errors import JobFailed, NotFound
+from service.records import Catalogue, Example, ExampleState, Item, ItemState, Job, JobState
+from service.usecases import publish
+from service.usecases.context import Context
+from service.usecases.forgetting import forget_pictures
+from service.usecases.leases import kept_lease
+from service.usecases.splitting import align_payloads, assign_open_splits, splits_lease
+
+FINISHED = (JobState.DONE, JobState.FAILED)
+
+
+def finish_ingest(context: Context, job_id: str) -> None:
+    """Close an ingest job whose items are all settled; does nothing before, afterwards, or for a job that is gone.
+
+    Every step may be repeated: a finisher that dies leaves the rest to the next one.
+
+    Raises:
+        LeaseHeld: somebody else is finishing this job, or another one of the same catalogue. Try again.
+        Unavailable: an outside system does not answer. Try again.
+    """
+    if _finishable(context, job_id) is None:
+        return
+    with kept_lease(context, f"job:{job_id}", context.limits.job_lease_s) as lease:
+        job = _finishable(context, job_id)
+        if job is None:
+            return
+        catalogue = context.registry.catalogue_by_id(job.catalogue_id)
+        context.registry.mark_conflicts(job.id)
+        if catalogue.fingerprint is not None:
+            _settle_examples(context, catalogue)
+        report = _report(context, job)
+        lease.check()
+        context.registry.finish_job(job.id, report)
+        # After the end of the job, which needs its bytes until then. Broken files are kept by nobody.
+        failed = context.registry.items(job.id, [ItemState.FAILED])
+        forget_pictures(context, catalogue, [item.content_hash for item in failed if item.content_hash])
+
+
+def ingest_report(context: Context, job_id: str) -> dict[str, Any]:
+    """What `holotype ingest` prints: {job, stored, duplicate, conflict, failed, images_per_s, errors, conflicts}.
+
+    Raises:
+        NotFound: no such job.
+        JobFailed: it failed, or is not finished.
+    """
+    job = context.registry.job(job_id)
+    if job.result is None:
+        raise JobFailed(job.error or f"job {job_id} is not finished: {job.done} of {job.total} pictures", job=job_id)
+    return dict(job.result)
+
+
+def _finishable(context: Context, job_id: str) -> Job | None:
+    """The job, when all its items are settled and nobody has finished it."""
+    try:
+        job = context.registry.job(job_id)
+    except NotFound:
+        return None
+    if job.state in FINISHED or job.state is JobState.OPENING:
+        return None
+    return None if context.registry.item_counts(job_id).get(ItemState.PENDING, 0) else job
+
+
+def _settle_examples(context: Context, catalogue: Catalogue) -> None:
+    """Splits in rows and payloads, nothing in conflict flagged, new classes served."""
+    with kept_lease(context, splits_lease(catalogue), context.limits.job_lease_s):
+        assign_open_splits(context, catalogue)
+        align_payloads(context, catalogue)
+    held = [one.id for one in context.registry.examples(catalogue.id) if one.state is ExampleState.CONFLICT]
+    if held:
+        publish.unflag(context, catalogue, held)
+    publish.add_provisional(context, catalogue)
+
+
+def _report(context: Context, job: Job) -> dict[str, Any]:
+    counts = context.registry.item_counts(job.id)
+    seconds = max(context.clock() - job.created_at, 1e-3)
+    items = context.registry.items(job.id, [ItemState.FAILED, ItemState.CONFLICT])
+    report: dict[str, Any] = {"job": job.id}
+    for state in (ItemState.STORED, ItemState.DUPLICATE, ItemState.CONFLICT, ItemState.FAILED):
+        report[state.value] = counts.get(state, 0)
+    report["images_per_s"] = round(sum(counts.values()) / seconds, 2)
+    report["errors"] = [
+        {"path": item.source, "reason": item.reason or "unknown"} for item in items if item.state is ItemState.FAILED
+    ]
+    held = [item for item in items if item.state is ItemState.CONFLICT]
+    report["conflicts"] = _conflicts(held, _examples_of(context, job.catalogue_id, held))
+    return report
+
+
+def _examples_of(context: Context, catalogue_id: str, items: Sequence[Item]) -> Mapping[str, Example]:
+    """By content hash."""
+    return context.registry.examples_by_hash(catalogue_id, sorted({item.content_hash for item in items}))
+
+
+def _conflicts(items: Sequence[Item], examples: Mapping[str, Example]) -> list[dict[str, Any]]:
+    """One entry a picture: its example's id (for relabel and drop), every path it came by, the labels in question."""
+    by_hash: dict[str, list[Item]] = {}
+    for item in items:
+        by_hash.setdefault(item.content_hash, []).append(item)
+    listed = []
+    for content_hash, same in by_hash.items():
+        example = examples.get(content_hash)
+        paths = [item.source for item in same] + ([example.source] if example else [])
+        labels = {item.label for item in same} | set(example.conflict_labels if example else ())
+        listed.append(
+            {
+                "id": same[0].example_id or (example.id if example else None),
+                "paths": sorted(set(paths)),
+                "labels": sorted(labels),
+            }
+        )
+    return listed

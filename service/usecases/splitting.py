@@ -1,0 +1,109 @@
+"""Splits of a catalogue's examples: decided in the registry, then copied into the payloads that queries filter by.
+
+Rows first, payloads second: the rows are the truth, and `align_payloads` compares all of them with the payloads, so a
+crash between the two is healed by whoever comes next, while a payload without its row would be nobody's decision.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TypeVar
+
+import numpy as np
+
+from service.core.duplicates import near_duplicate_groups
+from service.core.model import IntArray
+from service.core.splits import assign_splits
+from service.ports import Partition
+from service.records import Catalogue, Example, ExampleState, Split
+from service.usecases.context import Context, partition_of
+
+logger = logging.getLogger(__name__)
+
+CONFLICT_SPLIT = "conflict"
+"""Payload split of an example in conflict: no query asks for it."""
+
+BATCH = 500
+
+Value = TypeVar("Value")
+
+
+def splits_lease(catalogue: Catalogue) -> str:
+    """Name of the lease under which splits are assigned: two jobs of one catalogue must not do so side by side."""
+    return f"splits:{catalogue.id}"
+
+
+def assign_open_splits(context: Context, catalogue: Catalogue) -> int:
+    """Give every active example without a split its split, one class at a time; returns how many. Call under the lease.
+
+    Raises:
+        Unavailable: the store or the registry does not answer.
+    """
+    by_label: dict[str, list[Example]] = {}
+    for example in context.registry.examples(catalogue.id):
+        if example.state is ExampleState.ACTIVE:
+            by_label.setdefault(example.label, []).append(example)
+    assigned = 0
+    for examples in by_label.values():
+        fresh = {example.id for example in examples if example.split is Split.UNASSIGNED}
+        if not fresh:
+            continue
+        groups = duplicate_groups(context, catalogue, examples)
+        existing = [None if example.id in fresh else example.split.value for example in examples]
+        hashes = [example.content_hash for example in examples]
+        names = assign_splits(hashes, np.zeros(len(examples), dtype=np.int64), groups, existing)
+        chosen = {example.id: Split(name) for example, name in zip(examples, names, strict=True) if example.id in fresh}
+        context.registry.set_splits(catalogue.id, chosen)
+        assigned += len(chosen)
+    return assigned
+
+
+def duplicate_groups(context: Context, catalogue: Catalogue, examples: Sequence[Example]) -> IntArray:
+    """Near-duplicate groups of one class's examples, int64 (n,); those that have a split are grouped first."""
+    stored = context.store.fetch(partition_of(catalogue), [example.id for example in examples])
+    if stored.embeddings is None or len(stored.ids) == 0:
+        return np.arange(len(examples), dtype=np.int64)
+    place = {example_id: row for row, example_id in enumerate(stored.ids)}
+    there = [row for row, example in enumerate(examples) if example.id in place]
+    found = near_duplicate_groups(
+        [examples[row].perceptual_hash for row in there],
+        stored.embeddings[[place[examples[row].id] for row in there]],
+        np.zeros(len(there), dtype=np.int64),
+        keys=[f"{examples[row].split is Split.UNASSIGNED:d}{examples[row].content_hash}" for row in there],
+    )
+    # An example whose point is missing resembles nothing that can be told: a group of its own.
+    groups = np.arange(len(there), len(there) + len(examples), dtype=np.int64)
+    groups[there] = found
+    return groups
+
+
+def align_payloads(context: Context, catalogue: Catalogue) -> int:
+    """Make the payload splits what the rows say, examples in conflict included; returns how many differed."""
+    partition = partition_of(catalogue)
+    values = (*(split.value for split in Split), CONFLICT_SPLIT)
+    # The store before the registry: rows change first, so what is written here is never older than what was found.
+    found = {example_id: value for value in values for example_id in context.store.ids(partition, {"split": value})}
+    differing = {
+        example.id: payload_split(example)
+        for example in context.registry.examples(catalogue.id)
+        if found.get(example.id, payload_split(example)) != payload_split(example)
+    }
+    _write_splits(context, partition, differing)
+    return len(differing)
+
+
+def payload_split(example: Example) -> str:
+    """The payload's split for an example's row."""
+    return CONFLICT_SPLIT if example.state is ExampleState.CONFLICT else example.split.value
+
+
+def _write_splits(context: Context, partition: Partition, splits: Mapping[str, str]) -> None:
+    for batch in batches(list(splits.items())):
+        context.store.set_payload(partition, {example_id: {"split": value} for example_id, value in batch})
+
+
+def batches(values: Sequence[Value], size: int = BATCH) -> Iterator[Sequence[Value]]:
+    """The values, `size` at a time."""
+    for start in range(0, len(values), size):
+        yield values[start : start + size]

@@ -1,0 +1,115 @@
+"""Enqueue again what was lost, close what nobody closes, repair drifted flags. Harmless at any time, in any number."""
+
+from __future__ import annotations
+
+import logging
+import uuid
+from collections import defaultdict
+from dataclasses import dataclass
+
+from service.errors import Busy, CatalogueNotFound, LeaseHeld, PublishIncomplete
+from service.ports import EmbedChunk, FinishIngest, RunOptimise
+from service.records import ItemState, Job, JobKind, JobState
+from service.usecases import publish
+from service.usecases.context import Context
+
+logger = logging.getLogger(__name__)
+
+SECONDS_A_CHUNK = 0.5
+"""A job with n open chunks is enqueued again at most every n * this: a chunk that merely waits for its turn looks
+like a lost one, and doubles, though harmless, should not pile up faster than workers throw them away."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SweepReport:
+    """What a sweep did.
+
+    Attributes:
+        chunks: chunks enqueued.
+        finishing: ingest jobs enqueued to be closed.
+        optimising: optimise jobs enqueued.
+        abandoned: ingest jobs given up whose reader died before it had handed over all pictures.
+        repaired: points whose flags were put right.
+    """
+
+    chunks: int
+    finishing: int
+    optimising: int
+    abandoned: int
+    repaired: int
+
+
+def sweep(context: Context) -> SweepReport:
+    """One round over all tenants; chunks that keep losing their workers are cut up by `embed_chunk`, which counts.
+
+    Raises:
+        Unavailable: an outside system does not answer.
+    """
+    unfinished = context.registry.jobs([JobState.QUEUED, JobState.RUNNING])
+    settled = [job for job in unfinished if job.kind is JobKind.INGEST and _settled(context, job)]
+    for job in settled:
+        context.queue.enqueue(FinishIngest(job.id))
+    optimising = [job for job in unfinished if job.kind is JobKind.OPTIMISE]
+    for job in optimising:
+        context.queue.enqueue(RunOptimise(job.id))
+    return SweepReport(
+        chunks=_enqueue_open_chunks(context),
+        finishing=len(settled),
+        optimising=len(optimising),
+        abandoned=sum(_give_up_unread(context, job) for job in context.registry.jobs([JobState.OPENING])),
+        repaired=_reconcile(context),
+    )
+
+
+def _settled(context: Context, job: Job) -> bool:
+    return not context.registry.item_counts(job.id).get(ItemState.PENDING, 0)
+
+
+def _enqueue_open_chunks(context: Context) -> int:
+    numbers: dict[str, list[int]] = defaultdict(list)
+    for job_id, number in context.registry.open_chunks():
+        numbers[job_id].append(number)
+    enqueued = 0
+    for job_id, open_numbers in numbers.items():
+        pause_s = min(SECONDS_A_CHUNK * len(open_numbers), context.limits.chunk_lease_s)
+        try:
+            # Never released: it runs out by itself, and the owner's name is new each time, so it cannot be renewed.
+            context.registry.take_lease(f"sweep:{job_id}", f"{context.owner}:{uuid.uuid4()}", pause_s)
+        except LeaseHeld:
+            continue
+        for number in open_numbers:
+            context.queue.enqueue(EmbedChunk(job_id, number))
+        enqueued += len(open_numbers)
+    return enqueued
+
+
+def _give_up_unread(context: Context, job: Job) -> bool:
+    """Fail an ingest job whose reader lets go of its lease without a seal: it died. Nothing of it was accepted."""
+    if job.kind is not JobKind.INGEST or context.clock() - job.created_at < context.limits.job_lease_s:
+        return False
+    name = f"job:{job.id}"
+    try:
+        context.registry.take_lease(name, context.owner, context.limits.job_lease_s)
+    except LeaseHeld:
+        return False
+    try:
+        if context.registry.job(job.id).state is not JobState.OPENING:
+            return False
+        reason = "the process that read the pictures ended before all were handed over; nothing was taken: run it again"
+        context.registry.finish_job(job.id, None, reason)
+        return True
+    finally:
+        context.registry.release_lease(name, context.owner)
+
+
+def _reconcile(context: Context) -> int:
+    """Flags of all catalogues; one that is being published to (or was deleted meanwhile) waits for the next round."""
+    repaired = 0
+    for catalogue in context.registry.all_catalogues():
+        if catalogue.fingerprint is None:
+            continue
+        try:
+            repaired += publish.reconcile(context, catalogue)
+        except (Busy, PublishIncomplete, CatalogueNotFound) as error:
+            logger.warning("catalogue %s was not reconciled: %s", catalogue.name, error)
+    return repaired
