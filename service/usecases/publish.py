@@ -41,6 +41,7 @@ from service.usecases.slots import (
     holds_whole,
     idle_slot,
     let_rest,
+    mend_flags,
     verify_flags,
 )
 
@@ -142,7 +143,9 @@ def activate(
 def add_provisional(context: Context, catalogue: Catalogue, sleep: Sleep = time.sleep) -> int:
     """Let labels without a reference answer through the active selection; how many references were added.
 
-    Without an active selection there is nothing to do: support examples answer directly. Raises LeaseHeld.
+    Flags are compared with members on the way: an example that was relabelled or dropped while somebody else was
+    publishing may have been flagged by them. Without an active selection there is nothing to do: support examples
+    answer directly. Raises LeaseHeld.
     """
     if context.registry.catalogue_by_id(catalogue.id).active_selection is None:
         return 0
@@ -152,6 +155,7 @@ def add_provisional(context: Context, catalogue: Catalogue, sleep: Sleep = time.
             return 0
         selection = context.registry.selection(current.id, current.active_selection)
         references = References(context, current, selection)
+        mend_flags(context, partition_of(current), selection, references)
         return len(add_provisional_to(context, partition_of(current), selection, references))
 
 

@@ -1,4 +1,4 @@
-"""The reconciler: the registry is the truth, the vector store's payloads are an index of it, mended where they drift."""
+"""The reconciler: the registry is the truth, the vector store's payloads are an index of it, mended on drift."""
 
 from __future__ import annotations
 
@@ -6,14 +6,12 @@ import time
 
 from service.errors import LeaseHeld
 from service.ports import Partition
-from service.records import Catalogue, ExampleState, Selection, SelectionState, Split
+from service.records import Catalogue, Selection, SelectionState
 from service.usecases.context import Context, partition_of
 from service.usecases.references import References
 from service.usecases.selections import chunked, publishing_lease
 from service.usecases.slots import add_provisional_to, mend_flags
-
-CONFLICT = "conflict"
-"""Payload split of an example in conflict: no search asks for it."""
+from service.usecases.splitting import align_payloads
 
 
 def reconcile(context: Context, catalogue: Catalogue) -> int:
@@ -23,7 +21,7 @@ def reconcile(context: Context, catalogue: Catalogue) -> int:
     """
     if catalogue.fingerprint is None:
         return 0
-    repairs = _mend_payloads(context, catalogue)
+    repairs = align_payloads(context, catalogue)
     try:
         with publishing_lease(context, catalogue, time.sleep, patience_s=0):
             current = context.registry.catalogue_by_id(catalogue.id)
@@ -31,22 +29,6 @@ def reconcile(context: Context, catalogue: Catalogue) -> int:
             return repairs + _mend_active(context, current)
     except LeaseHeld:
         return repairs
-
-
-def _mend_payloads(context: Context, catalogue: Catalogue) -> int:
-    """Bring the payload's split to what the registry says.
-
-    The store is read first: what an ingest job changes in between, it changes in the registry before the payload, so
-    the value written here is never older than the one found.
-    """
-    partition = partition_of(catalogue)
-    found = {value: set(context.store.ids(partition, {"split": value})) for value in (*Split, CONFLICT)}
-    wrong = {
-        example.id: {"split": value}
-        for example in context.registry.examples(catalogue.id)
-        if example.id not in found[value := CONFLICT if example.state is ExampleState.CONFLICT else example.split.value]
-    }
-    return _set_payloads(context, partition, wrong)
 
 
 def _mend_active(context: Context, catalogue: Catalogue) -> int:
@@ -70,17 +52,9 @@ def _mend_labels(context: Context, partition: Partition, selection: Selection) -
         for example_id, payload in zip(points.ids, points.payloads, strict=True):
             if payload.get("label") != labels[example_id]:
                 wrong[example_id] = {"label": labels[example_id]}
-    return _set_payloads(context, partition, wrong)
-
-
-def _set_payloads(context: Context, partition: Partition, payloads: dict[str, dict[str, str]]) -> int:
-    """Write them; the number of points that the store holds: a row whose point is lost cannot be mended here."""
-    mended = 0
-    for ids in chunked(list(payloads)):
-        present = context.store.fetch(partition, ids, with_embeddings=False).ids
-        context.store.set_payload(partition, {example_id: payloads[example_id] for example_id in present})
-        mended += len(present)
-    return mended
+    for ids in chunked(list(wrong)):
+        context.store.set_payload(partition, {example_id: wrong[example_id] for example_id in ids})
+    return len(wrong)
 
 
 def _bury_interrupted(context: Context, catalogue: Catalogue) -> None:

@@ -7,7 +7,7 @@ filter.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from service.core.reference_set import ReferenceSet
 from service.errors import PublishIncomplete
@@ -76,15 +76,21 @@ def add_provisional_to(
     for label, ids in provisional_candidates(context.registry.examples(selection.catalogue_id), members).items():
         if present.issuperset(ids):
             continue
-        own = references.provisional(label, ids)
-        new = [example_id for example_id in own.ids if example_id not in present]
-        context.registry.add_members(
-            selection.id,
-            [SelectionMember(example_id=one, label=label, centrality=None, provisional=True) for one in new],
-        )
-        write_flags(context, partition, selection.slot, selection.id, own)
-        added.extend(new)
+        # Only what the store holds can answer, so it is asked before members are written.
+        new = [example_id for example_id in references.provisional(label, ids).ids if example_id not in present]
+        taken = _taken_as_provisional(context, selection, label, new)
+        if taken:
+            own = references.provisional(label, [one for one in ids if one in present or one in taken])
+            write_flags(context, partition, selection.slot, selection.id, own)
+        added.extend(sorted(taken))
     return added
+
+
+def _taken_as_provisional(context: Context, selection: Selection, label: str, ids: Sequence[str]) -> set[str]:
+    """Add provisional members; those that are members now: an example dropped meanwhile is not."""
+    members = [SelectionMember(example_id=one, label=label, centrality=None, provisional=True) for one in ids]
+    context.registry.add_members(selection.id, members)
+    return {member.example_id for member in context.registry.members(selection.id)}.intersection(ids)
 
 
 def provisional_candidates(examples: Iterable[Example], members: Iterable[SelectionMember]) -> Mapping[str, list[str]]:

@@ -1,0 +1,111 @@
+"""Classify pictures: decode, encode, search what serves, vote, and say what the answer stands on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from service.core.model import Prediction
+from service.errors import InvalidInput
+from service.records import Catalogue, Split
+from service.usecases.context import Context, partition_of
+from service.usecases.reading import encoder_of, read_pictures
+from service.usecases.resolver import Resolved, Resolver, classify_embeddings
+
+__all__ = ["Classified", "Resolver", "classify", "classify_embeddings"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Classified:
+    """The answer for one picture: a prediction, or the reason why there is none.
+
+    Attributes:
+        path: the picture's source name.
+        prediction: None when the picture cannot be used.
+        error: why it cannot; None otherwise.
+        selection: id of the selection that answered; None before any optimisation.
+        notes: sentences that say how little the answer stands on; empty when nothing is to be said.
+    """
+
+    path: str
+    prediction: Prediction | None = None
+    error: str | None = None
+    selection: str | None = None
+    notes: tuple[str, ...] = ()
+
+    def as_dict(self) -> dict[str, Any]:
+        """JSON of `holotype classify`."""
+        if self.prediction is None:
+            return {"path": self.path, "error": self.error}
+        return {
+            "path": self.path,
+            "label": self.prediction.label,
+            "confidence": self.prediction.confidence,
+            "margin": self.prediction.margin,
+            "top": [asdict(scored) for scored in self.prediction.top],
+            "neighbours": [
+                {"id": one.example_id, "label": one.label, "similarity": one.similarity, "source": one.source}
+                for one in self.prediction.neighbours
+            ],
+            "selection": self.selection,
+            "notes": list(self.notes),
+        }
+
+
+def classify(
+    context: Context,
+    tenant: str,
+    name: str,
+    pictures: Sequence[tuple[str, bytes]],
+    top: int = 5,
+    resolver: Resolver | None = None,
+) -> list[Classified]:
+    """Classify pictures given as (source name, bytes), in order.
+
+    Raises:
+        CatalogueNotFound: the tenant has no such catalogue.
+        NothingToServe: it holds no example that could answer.
+        EncoderMismatch: the encoder is not the one that the examples were embedded with.
+        InvalidInput: `top` is below 1.
+    """
+    if top < 1:
+        raise InvalidInput(f"top is {top}; at least one label must be named", top=top)
+    catalogue = context.registry.catalogue(tenant, name)
+    partition_of(catalogue)
+    read = read_pictures(context, encoder_of(context, catalogue), [data for _, data in pictures])
+    if not len(read.embeddings):
+        return [Classified(path=source, error=str(why)) for (source, _), why in zip(pictures, read.rows, strict=True)]
+    resolved = (resolver or Resolver(context)).resolve(catalogue, read.embeddings, top)
+    notes = _Notes(context, catalogue, resolved)
+    return [
+        Classified(path=source, error=row) if isinstance(row, str) else notes.answer(source, resolved.predictions[row])
+        for (source, _), row in zip(pictures, read.rows, strict=True)
+    ]
+
+
+class _Notes:
+    """What has to be said beside answers, counted once for all of them."""
+
+    def __init__(self, context: Context, catalogue: Catalogue, resolved: Resolved) -> None:
+        by_split, self._by_label = context.registry.example_counts(catalogue.id)
+        self._serving = resolved.serving
+        self._all = _unoptimised(by_split) if resolved.serving.selection is None else ()
+
+    def answer(self, source: str, prediction: Prediction) -> Classified:
+        """The prediction with its notes."""
+        notes = self._all if prediction.label is None else (*self._all, *self._of(prediction.label))
+        return Classified(path=source, prediction=prediction, selection=self._serving.selection, notes=notes)
+
+    def _of(self, label: str) -> tuple[str, ...]:
+        notes = []
+        if self._by_label.get(label) == 1:
+            notes.append(f"one-shot: {label} stands on one picture")
+        if self._serving.is_provisional(label):
+            notes.append(f"provisional: no optimisation has chosen references of {label} yet, all its examples answer")
+        return tuple(notes)
+
+
+def _unoptimised(by_split: Mapping[Split, int]) -> tuple[str, ...]:
+    support = by_split.get(Split.SUPPORT, 0)
+    return (f"no optimisation yet: all {support} support examples answer",)

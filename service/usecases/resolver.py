@@ -1,0 +1,132 @@
+"""Resolving embeddings to labels through whatever serves: the active selection, or all support examples without one.
+
+The pointer is read before and after the search; where it moved in between, the query is asked once more. Either answer
+is whole: a slot is not written again while queries may still be in it.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from threading import Lock
+
+from service.core.model import Float32Array, Prediction
+from service.core.projection import Head
+from service.core.recipe import Recipe
+from service.core.voting import CONFIDENCE_CLASSES, vote
+from service.errors import NothingToServe
+from service.ports import VectorName
+from service.records import Catalogue, Selection, Split
+from service.usecases.context import Context, partition_of
+from service.usecases.selections import flagged, head_of, projection_of, recipe_of
+
+CACHED_SELECTIONS = 8
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Published:
+    """What never changes about a selection: its head, and the labels that it has chosen references for."""
+
+    head: Head | None
+    labels: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Serving:
+    """What answers a catalogue's queries now. `published` and `selection` are None before any optimisation."""
+
+    selection: str | None
+    using: VectorName
+    where: Mapping[str, str]
+    recipe: Recipe
+    published: Published | None
+
+    def projected(self, embeddings: Float32Array) -> Float32Array:
+        """Embeddings (n, d) in the space that is searched, (n, k)."""
+        head = self.published.head if self.published else None
+        return embeddings if head is None else head.project(embeddings)
+
+    def is_provisional(self, label: str) -> bool:
+        """Does the label answer through references that no optimisation chose?"""
+        return self.published is not None and label not in self.published.labels
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Resolved:
+    """Predictions, and what they were made with."""
+
+    serving: Serving
+    predictions: tuple[Prediction, ...]
+
+
+class Resolver:
+    """Answers queries; keeps the heads of the last few selections. One a process; safe for several threads."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        self._published: OrderedDict[str, Published] = OrderedDict()
+        self._lock = Lock()
+
+    def resolve(self, catalogue: Catalogue, embeddings: Float32Array, top: int) -> Resolved:
+        """Predictions for unit embeddings (n, d), each naming `top` labels.
+
+        Raises:
+            NothingToServe: there is no example that could answer.
+        """
+        resolved = self._once(catalogue, embeddings, top)
+        now = self._context.registry.catalogue_by_id(catalogue.id).active_selection
+        return resolved if now == resolved.serving.selection else self._once(catalogue, embeddings, top)
+
+    def serving(self, catalogue: Catalogue) -> Serving:
+        """What answers now; the pointer and the slot are read anew each time, a rollback may have moved both."""
+        active = self._context.registry.catalogue_by_id(catalogue.id).active_selection
+        if active is None:
+            return Serving(None, "embedding", {"split": Split.SUPPORT.value}, Recipe(), None)
+        selection = self._context.registry.selection(catalogue.id, active)
+        where = flagged(selection.slot, selection.id)
+        return Serving(active, projection_of(selection.slot), where, recipe_of(selection), self._of(selection))
+
+    def _once(self, catalogue: Catalogue, embeddings: Float32Array, top: int) -> Resolved:
+        serving = self.serving(catalogue)
+        known = len(self._context.registry.example_counts(catalogue.id)[1])
+        found = self._context.store.nearest_per_label(
+            partition_of(catalogue),
+            serving.using,
+            serving.projected(embeddings),
+            serving.where,
+            serving.recipe.per_label,
+            # No more than there are, or the store would look for classes until its last point.
+            labels=max(1, min(max(top, CONFIDENCE_CLASSES), known)),
+        )
+        if not all(found):
+            raise NothingToServe(
+                f"catalogue {catalogue.name!r} holds no example that could answer: ingest labelled pictures with "
+                "--split auto or --split support",
+                catalogue=catalogue.name,
+            )
+        recipe = serving.recipe
+        return Resolved(serving, tuple(vote(one, recipe.per_label, recipe.temperature, top) for one in found))
+
+    def _of(self, selection: Selection) -> Published:
+        with self._lock:
+            known = self._published.get(selection.id)
+            if known is not None:
+                self._published.move_to_end(selection.id)
+                return known
+        members = self._context.registry.members(selection.id)
+        labels = frozenset(member.label for member in members if not member.provisional)
+        published = Published(head_of(self._context, selection), labels)
+        with self._lock:
+            self._published[selection.id] = published
+            while len(self._published) > CACHED_SELECTIONS:
+                self._published.popitem(last=False)
+        return published
+
+
+def classify_embeddings(
+    context: Context, catalogue: Catalogue, embeddings: Float32Array, top: int, resolver: Resolver | None = None
+) -> tuple[str | None, Sequence[Prediction]]:
+    """Predictions for unit embeddings (n, d), and the id of the selection that answered, None before any."""
+    resolved = (resolver or Resolver(context)).resolve(catalogue, embeddings, top)
+    return resolved.serving.selection, resolved.predictions
