@@ -11,9 +11,9 @@ from sqlalchemy import Connection, Select, func, insert, select, update
 
 from service.adapters.registry_sql.catalogues import keep_catalogue
 from service.adapters.registry_sql.database import AnyRow, Part, reading, writing
-from service.adapters.registry_sql.schema import chunks, items, jobs
+from service.adapters.registry_sql.schema import chunks, examples, items, jobs
 from service.errors import InvalidInput, NotFound
-from service.records import Catalogue, Item, ItemState, Job, JobKind, JobState, NewItem
+from service.records import Catalogue, ExampleState, Item, ItemState, Job, JobKind, JobState, NewItem
 
 FINISHED = (JobState.DONE, JobState.FAILED)
 
@@ -116,6 +116,16 @@ class Jobs(Part):
             select(items.c.state, func.count().label("number")).where(items.c.job_id == job_id).group_by(items.c.state)
         )
         return Counter({row.state: row.number for row in connection.execute(counted)})
+
+    @writing
+    def mark_conflicts(self, connection: Connection, job_id: str) -> None:
+        catalogue_id = select(jobs.c.catalogue_id).where(jobs.c.id == job_id).scalar_subquery()
+        held = select(examples.c.id).where(
+            examples.c.catalogue_id == catalogue_id, examples.c.state == ExampleState.CONFLICT
+        )
+        change = update(items).where(items.c.job_id == job_id, items.c.example_id.in_(held))
+        settled_else = items.c.state.in_((ItemState.STORED, ItemState.DUPLICATE))
+        connection.execute(change.where(settled_else).values(state=ItemState.CONFLICT))
 
 
 def no_job(job_id: str) -> NotFound:
