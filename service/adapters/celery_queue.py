@@ -6,9 +6,11 @@ need (acknowledging late, pools, shutdown) is added by `workers.app` to the same
 
 from __future__ import annotations
 
+import uuid
 from dataclasses import asdict
 
 from celery import Celery
+from kombu import pools
 from kombu.exceptions import OperationalError
 
 from service.errors import Unavailable
@@ -20,8 +22,8 @@ VISIBILITY_TIMEOUT_S = 3600
 CONNECT_TIMEOUT_S = 3.0
 PUBLISH_RETRIES = {"max_retries": 3, "interval_start": 0.2, "interval_step": 0.4, "interval_max": 1.0}
 
-EMBEDDED_BROKER = "memory://"
-EMBEDDED_POLL_S = 0.02
+EMBEDDED_BROKER = "memory://localhost/"
+EMBEDDED_POLL_S = 0.01
 """The in-memory transport polls; its default of one second would be felt between any two tasks."""
 
 _SCHEMES = {
@@ -32,7 +34,20 @@ _SCHEMES = {
 }
 
 
-def make_celery(broker_url: str, namespace: str = "") -> Celery:
+class Application(Celery):  # type: ignore[misc]  # Celery has no types
+    """A Celery application that closes its connections: `with make_celery(...) as app`."""
+
+    def close(self) -> None:
+        """Close connections too; Kombu keeps their pools by broker and options in two tables of the process."""
+        connection = self.connection_for_write()
+        pools.producers.pop(connection, None)
+        pool = pools.connections.pop(connection, None)
+        if pool is not None:
+            pool.force_close_all()
+        super().close()
+
+
+def make_celery(broker_url: str, namespace: str = "") -> Application:
     """A Celery application for one broker, as producers need it; it connects on first use.
 
     Args:
@@ -40,7 +55,7 @@ def make_celery(broker_url: str, namespace: str = "") -> Celery:
         namespace: put before the names of the queues. The in-memory broker is one for the whole process, so each data
             directory has its own there.
     """
-    app = Celery("holotype", broker=_redis_url(broker_url), set_as_current=False)
+    app = Application("holotype", broker=_redis_url(broker_url), set_as_current=False)
     names = [namespace + name for name in sorted({*QUEUES.values()})]
     app.conf.update(
         accept_content=["json"],
@@ -75,11 +90,6 @@ class CeleryQueue:
                 broker=broker,
             ) from error
 
-    def close(self) -> None:
-        """Close the connections."""
-        self._app.pool.force_close_all()
-        self._app.close()
-
 
 def _redis_url(url: str) -> str:
     """Kombu knows Valkey's protocol under the name of Redis only."""
@@ -90,9 +100,12 @@ def _redis_url(url: str) -> str:
 
 
 def _transport_options(broker_url: str) -> dict[str, object]:
+    # Applications with equal options share connections; a name of its own keeps one usable while another is closed.
+    own = {"application": uuid.uuid4().hex}
     if broker_url == EMBEDDED_BROKER:
-        return {"polling_interval": EMBEDDED_POLL_S}
+        return {**own, "polling_interval": EMBEDDED_POLL_S}
     return {
+        **own,
         "visibility_timeout": VISIBILITY_TIMEOUT_S,
         # Kombu looks for messages of vanished workers every tenth time of every 10 s: 104 s were measured.
         "unacked_restore_interval": 2,

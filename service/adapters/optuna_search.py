@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 # Optuna takes 0.3 s to import, and most commands never search: the functions below import it.
 
 MULTIVARIATE_PARAMETERS = (2, 24)
-"""Joint densities find interactions of a few parameters; over many (a threshold a class) they thin out and cost time."""
+"""Joint densities find interactions of a few parameters; over many (one threshold a class) they thin out."""
 
 
 class OptunaSearch:

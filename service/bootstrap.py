@@ -1,0 +1,158 @@
+"""The composition root: settings in, wired ports out. The only module that names adapters.
+
+Adapters are imported where they are needed, so that a command pays for what it uses (`holotype --help` for none).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import socket
+import time
+import uuid
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from typing import TYPE_CHECKING
+
+from service.errors import InvalidInput
+from service.ports import BlobStore, Registry, ReportWriter, VectorStore
+from service.settings import Settings
+from service.usecases.context import Context, Limits
+
+if TYPE_CHECKING:
+    from celery import Celery
+
+DATABASE_FILE = "holotype.db"
+VECTORS_FOLDER = "vectors"
+BLOBS_FOLDER = "blobs"
+ENCODERS_FOLDER = "encoders"
+
+
+@contextmanager
+def open_context(settings: Settings) -> Iterator[Context]:
+    """The wired ports, open for the length of the block.
+
+    Without a broker this process becomes the one owner of the data directory, and the leases of the owner before it
+    run out at once, so that `workers.embedded` can take up unfinished jobs.
+
+    Raises:
+        InvalidInput: the settings do not go together.
+        DataDirectoryInUse: another process owns the data directory.
+        Unavailable: the database or the vector store does not answer.
+    """
+    from service.adapters.celery_queue import CeleryQueue
+    from service.adapters.encoders import Encoders
+    from service.adapters.images import PillowDecoder
+    from service.adapters.logged_encoders import LoggedEncoders
+    from service.adapters.optuna_search import OptunaSearch
+
+    check_settings(settings)
+    with ExitStack() as stack:
+        _open_data_directory(settings, stack)
+        registry = _registry(settings)
+        stack.callback(registry.close)
+        if _owns_database(settings):
+            registry.expire_leases()
+        store = _vector_store(settings)
+        stack.callback(store.close)
+        app = stack.enter_context(celery_app(settings))
+        yield Context(
+            registry=registry,
+            store=store,
+            blobs=_blob_store(settings),
+            queue=CeleryQueue(app),
+            decoder=PillowDecoder(),
+            encoders=LoggedEncoders(Encoders(settings.data_dir / ENCODERS_FOLDER, device=settings.device)),
+            search=OptunaSearch(),
+            clock=time.time,
+            owner=f"{socket.gethostname()}:{os.getpid()}:{uuid.uuid4().hex[:8]}",
+            limits=_limits(settings),
+        )
+
+
+def check_settings(settings: Settings) -> None:
+    """Raises InvalidInput when the settings do not go together: other processes cannot see this one's parts."""
+    if not settings.distributed:
+        return
+    needed = {
+        "HOLOTYPE_QDRANT_URL": settings.qdrant_url,
+        "HOLOTYPE_DATABASE_URL": settings.database_url,
+        "HOLOTYPE_BLOB_URL": settings.blob_url,
+    }
+    missing = [name for name, value in needed.items() if value is None]
+    if missing:
+        raise InvalidInput(
+            f"HOLOTYPE_BROKER_URL is set, so other processes do the work and must reach the same data: set "
+            f"{', '.join(missing)} too (on one machine a SQLite file and a folder will do), or unset the broker",
+            missing=missing,
+        )
+
+
+def celery_app(settings: Settings) -> Celery:
+    """The Celery application of these settings, as producers use it; `workers.app` adds what workers need.
+
+    A context manager: `with celery_app(settings) as app` closes its connections at the end.
+    """
+    from service.adapters.celery_queue import EMBEDDED_BROKER, make_celery
+
+    if settings.broker_url is not None:
+        return make_celery(settings.broker_url.get_secret_value())
+    # The broker in memory is the whole process's: each data directory has its own queues there.
+    folder = str(settings.data_dir.resolve()).encode()
+    return make_celery(EMBEDDED_BROKER, namespace=f"{hashlib.sha256(folder).hexdigest()[:12]}-")
+
+
+def report_writer() -> ReportWriter:
+    """What writes the HTML page of an evaluation."""
+    from service.adapters.report_html import HtmlReportWriter
+
+    return HtmlReportWriter()
+
+
+def _open_data_directory(settings: Settings, stack: ExitStack) -> None:
+    from service.adapters.data_directory import owned_directory
+
+    if settings.distributed:
+        settings.data_dir.mkdir(parents=True, exist_ok=True)
+    else:
+        stack.enter_context(owned_directory(settings.data_dir))
+
+
+def _owns_database(settings: Settings) -> bool:
+    """Owning the directory is owning the leases only while the database is in it."""
+    return not settings.distributed and settings.database_url is None
+
+
+def _registry(settings: Settings) -> Registry:
+    from service.adapters.registry_sql import SqlRegistry
+
+    if settings.database_url is None:
+        return SqlRegistry(f"sqlite:///{settings.data_dir.resolve() / DATABASE_FILE}", time.time)
+    return SqlRegistry(settings.database_url.get_secret_value(), time.time)
+
+
+def _vector_store(settings: Settings) -> VectorStore:
+    if settings.qdrant_url is None:
+        from service.adapters.vector_edge import EdgeStore
+
+        return EdgeStore(settings.data_dir / VECTORS_FOLDER)
+    from service.adapters.vector_qdrant import QdrantStore
+
+    key = settings.qdrant_api_key
+    return QdrantStore.at(settings.qdrant_url, key.get_secret_value() if key else None)
+
+
+def _blob_store(settings: Settings) -> BlobStore:
+    from service.adapters.blob_store import FsspecBlobStore
+
+    return FsspecBlobStore(settings.blob_url or str(settings.data_dir.resolve() / BLOBS_FOLDER))
+
+
+def _limits(settings: Settings) -> Limits:
+    return Limits(
+        chunk_images=settings.chunk_images,
+        decode_threads=settings.decode_threads,
+        chunk_lease_s=settings.chunk_lease_s,
+        job_lease_s=settings.job_lease_s,
+        gate_margin=settings.gate_margin,
+    )

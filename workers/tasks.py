@@ -1,0 +1,87 @@
+"""The Celery tasks, one a message: parse it, call the use case. What an error means is decided in `carry_out`."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+from service.errors import LeaseHeld, NotFound, Unavailable
+from service.ports import QUEUES, EmbedChunk, FinishIngest, Message, RunOptimise, Sweep
+from service.usecases.context import Context
+from service.usecases.embed import embed_chunk
+from service.usecases.finish_ingest import finish_ingest
+from service.usecases.jobs import fail_job
+from service.usecases.optimise import run_optimise
+from service.usecases.sweep import sweep
+
+if TYPE_CHECKING:
+    from celery import Celery
+
+logger = logging.getLogger(__name__)
+
+RETRIES: dict[str, Any] = {
+    "autoretry_for": (LeaseHeld, Unavailable),
+    "max_retries": 3,
+    "retry_backoff": 1,
+    "retry_backoff_max": 30,
+    "retry_jitter": True,
+    # Celery waits three minutes before it tries a task again whose process was lost.
+    "default_retry_delay": 2,
+}
+"""Tried again are outages and tasks whose process was lost; what still fails then, the sweeper finds."""
+
+Perform = Callable[[Message], None]
+
+
+def add_tasks(app: Celery, perform: Perform) -> None:
+    """Register one task for each kind of message, named after its class, with the fields as keywords.
+
+    Not shared: Celery would hand the tasks to every other application of the process, too, and there may be several.
+    """
+    for kind in QUEUES:
+        app.task(_task(kind, perform), name=kind.__name__, shared=False, **RETRIES)
+
+
+def _task(kind: type[Message], perform: Perform) -> Callable[..., None]:
+    def task(**fields: Any) -> None:  # noqa: ANN401 -- the fields of the message, as JSON had them
+        perform(kind(**fields))
+
+    return task
+
+
+def carry_out(context: Context, message: Message) -> None:
+    """Do what the message asks.
+
+    A message is a hint: work that is gone (deleted meanwhile) or in other hands is no error. An error that trying again
+    would not mend ends the job with that sentence, or somebody would wait for it without end.
+
+    Raises:
+        Unavailable: an outside system does not answer; Celery tries the task again.
+        LeaseHeld: for a FinishIngest, whose turn comes as soon as the catalogue's other job has ended; tried again too.
+    """
+    try:
+        _call_use_case(context, message)
+    except Unavailable:
+        raise
+    except (LeaseHeld, NotFound) as error:
+        if isinstance(error, LeaseHeld) and isinstance(message, FinishIngest):
+            raise
+        logger.info("nothing to do for %s: %s", message, error)
+    except Exception as error:
+        logger.exception("%s failed", message)
+        if job_id := asdict(message).get("job_id"):
+            fail_job(context, job_id, error)
+
+
+def _call_use_case(context: Context, message: Message) -> None:
+    match message:
+        case EmbedChunk(job_id, chunk):
+            embed_chunk(context, job_id, chunk)
+        case FinishIngest(job_id):
+            finish_ingest(context, job_id)
+        case RunOptimise(job_id):
+            run_optimise(context, job_id)
+        case Sweep():
+            sweep(context)
