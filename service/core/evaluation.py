@@ -123,9 +123,13 @@ def bootstrap_interval(correct: BoolArray, seed: int, level: float = 0.95) -> tu
 def paired_interval(correct_a: BoolArray, correct_b: BoolArray, seed: int, level: float = 0.95) -> tuple[float, float]:
     """Percentile bootstrap interval of accuracy a minus accuracy b over the same pictures, -1..1.
 
-    Pictures are resampled as pairs. Where all pairs agree it is (0, 0): these pictures tell no difference at all.
+    Pictures are resampled as pairs. Where all pairs agree, resampling would claim certainty even of a handful of
+    pictures: the adjusted interval of Bonett and Price (2012) stands in, which still depends on how many they are.
     """
     n, only_a, only_b = _disagreements(correct_a, correct_b)
+    if only_a + only_b == 0:
+        reach = float(stats.norm.ppf(0.5 + level / 2.0) * np.sqrt(2.0 / (n + 2)) / np.sqrt(n + 2))
+        return (-min(reach, 1.0), min(reach, 1.0))
     shares = [only_a / n, only_b / n, (n - only_a - only_b) / n]
     draws = np.random.default_rng(seed).multinomial(n, shares, RESAMPLES)
     return _percentiles((draws[:, 0] - draws[:, 1]) / n, (1.0 - level) / 2.0)

@@ -7,8 +7,16 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from service.errors import NothingToServe
-from service.ports import BlobStore, EncoderProvider, ImageDecoder, JobQueue, ParameterSearch, Partition, VectorStore
-from service.ports import Registry
+from service.ports import (
+    BlobStore,
+    EncoderProvider,
+    ImageDecoder,
+    JobQueue,
+    ParameterSearch,
+    Partition,
+    Registry,
+    VectorStore,
+)
 from service.records import Catalogue
 
 OnProgress = Callable[[str, int, int], None]
@@ -28,7 +36,7 @@ class Limits:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Context:
-    """The wired ports. `owner` names this process and thread of work in leases; `clock` gives seconds since the epoch."""
+    """The wired ports. `owner` names this process and thread of work in leases; `clock` gives seconds since 1970."""
 
     registry: Registry
     store: VectorStore
@@ -45,7 +53,9 @@ class Context:
 def partition_of(catalogue: Catalogue) -> Partition:
     """Where the catalogue's points are. Raises NothingToServe while nothing was embedded yet."""
     if catalogue.fingerprint is None:
-        raise NothingToServe(f"catalogue {catalogue.name!r} is empty: ingest labelled pictures first", catalogue=catalogue.name)
+        raise NothingToServe(
+            f"catalogue {catalogue.name!r} is empty: ingest labelled pictures first", catalogue=catalogue.name
+        )
     return Partition(collection=catalogue.fingerprint.collection, tenant=catalogue.tenant, catalogue=catalogue.id)
 
 

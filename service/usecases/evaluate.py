@@ -17,6 +17,7 @@ from service.errors import Busy, InvalidInput, SelectionNotFound
 from service.ports import Encoder
 from service.records import Catalogue, Selection, Split
 from service.usecases.context import Context, OnProgress, partition_of
+from service.usecases.panel import panel_on, with_selection
 from service.usecases.reading import encoder_of, read_pictures
 from service.usecases.report import report_data
 from service.usecases.resolver import Resolver
@@ -40,6 +41,7 @@ class _Judged:
     predictions: list[Prediction] = field(default_factory=list)
     selections: set[str | None] = field(default_factory=set)
     skipped: Counter[str] = field(default_factory=Counter)
+    embeddings: list[Float32Array] = field(default_factory=list)
 
 
 def stored_evaluation(context: Context, tenant: str, name: str) -> dict[str, Any]:
@@ -118,6 +120,7 @@ def _judge(
             resolved = resolver.resolve(catalogue, read.embeddings, TOP)
             judged.selections.add(resolved.serving.selection)
             judged.predictions.extend(resolved.predictions)
+            judged.embeddings.append(read.embeddings)
             judged.truth.extend(
                 label for (label, _), row in zip(fresh, read.rows, strict=True) if not isinstance(row, str)
             )
@@ -162,14 +165,19 @@ def _figures(context: Context, catalogue: Catalogue, encoder: Encoder, judged: _
     selection = None if selection_id is None else context.registry.selection(catalogue.id, selection_id)
     support = context.registry.example_counts(catalogue.id)[0].get(Split.SUPPORT, 0)
     evaluation = _evaluated(judged)
+    references = support if selection is None else len(context.registry.members(selection.id))
+    measured_on = f"{len(judged.truth)} pictures of {folder} that the catalogue does not hold"
+    panels: dict[str, dict[str, dict[str, float]]] = {"panel": {}, "panel_no_pull": {}}
+    if selection is not None:
+        panels = panel_on(context, catalogue, selection, np.concatenate(judged.embeddings), judged.truth)
     return {
         **evaluation.as_dict(),
         "interval": list(bootstrap_interval(evaluation.correct, 0 if selection is None else selection.seed)),
-        "references": support if selection is None else len(context.registry.members(selection.id)),
+        "references": references,
         "support": support,
-        "panel": {} if selection is None else selection.figures.get("panel", {}),
-        "panel_measured_on": "nothing" if selection is None else selection.measured_on,
-        "measured_on": f"{len(judged.truth)} pictures of {folder} that the catalogue does not hold",
+        **with_selection(panels, evaluation, references),
+        "panel_measured_on": measured_on,
+        "measured_on": measured_on,
         "selection": selection_id,
         "skipped": {key: judged.skipped[key] for key in SKIPPED},
         "confusion": _confused(evaluation, judged.truth),

@@ -16,10 +16,21 @@ from service.core.model import LabelledEmbeddings
 from service.core.pipeline import HOLOTYPE, RAW, Comparison
 from service.core.recipe import Recipe
 from service.usecases.judging import Judgement
+from service.usecases.panel import member_figures
 
 CURVE_MEDOIDS = (1, 2, 3, 5, 8, 12)
 CURVE_QUANTILES = (0.1, 0.2, 0.35, 0.5)
-PACKAGES = ("holotype", "numpy", "scipy", "scikit-learn", "optuna", "torch", "transformers", "qdrant-client", "qdrant-edge-py")
+PACKAGES = (
+    "holotype",
+    "numpy",
+    "scipy",
+    "scikit-learn",
+    "optuna",
+    "torch",
+    "transformers",
+    "qdrant-client",
+    "qdrant-edge-py",
+)
 
 
 def figures_of(judgement: Judgement, classes: tuple[str, ...], served: str, seed: int) -> dict[str, Any]:
@@ -46,16 +57,7 @@ def figures_of(judgement: Judgement, classes: tuple[str, ...], served: str, seed
 
 
 def _panel(comparison: Comparison, evaluations: dict[str, Evaluation]) -> dict[str, dict[str, float]]:
-    return {
-        name: {
-            "accuracy": evaluation.accuracy,
-            "macro_f1": evaluation.macro_f1,
-            "weighted_f1": evaluation.weighted_f1,
-            "top5": evaluation.top5,
-            "references": comparison.references[name],
-        }
-        for name, evaluation in evaluations.items()
-    }
+    return {name: member_figures(evaluation, comparison.references[name]) for name, evaluation in evaluations.items()}
 
 
 def report_of(
@@ -96,7 +98,12 @@ def _curve(fitter: CrossFitter, recipe: Recipe) -> list[dict[str, Any]]:
         figures = evaluate(fitter.data.codes, crossfit.scores, fitter.data.classes)
         low, high = bootstrap_interval(figures.correct, fitter.seed)
         points.append(
-            {"references": crossfit.references, "accuracy": figures.accuracy, "interval": [low, high], "strategy": each.strategy}
+            {
+                "references": crossfit.references,
+                "accuracy": figures.accuracy,
+                "interval": [low, high],
+                "strategy": each.strategy,
+            }
         )
     return sorted(points, key=lambda point: (str(point["strategy"]), np.float64(point["references"])))
 

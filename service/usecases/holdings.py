@@ -64,8 +64,8 @@ def _labelled(context: Context, catalogue: Catalogue, examples: Sequence[Example
         found = context.store.fetch(partition_of(catalogue), wanted)
         if list(found.ids) != wanted or found.embeddings is None:
             raise PublishIncomplete(
-                f"{len(wanted) - len(found.ids)} of {len(wanted)} examples have a row and no point in the vector store: "
-                "ingest the same pictures again",
+                f"{len(wanted) - len(found.ids)} of {len(wanted)} examples have a row and no point in the "
+                "vector store: ingest the same pictures again",
                 catalogue=catalogue.name,
             )
         blocks.append(found.embeddings)

@@ -23,7 +23,7 @@ from service.core.pipeline import HOLOTYPE, build, joined
 from service.core.recipe import Recipe
 from service.errors import HolotypeError, LeaseHeld, SelectionNotFound, Unavailable
 from service.ports import RunOptimise
-from service.records import Catalogue, Job, JobKind, JobState, Selection, SelectionMember, SelectionState
+from service.records import Catalogue, Job, JobKind, JobState, Selection, SelectionMember, SelectionState, Trial
 from service.usecases.context import Context, partition_of
 from service.usecases.figures import figures_of, report_of
 from service.usecases.holdings import Holdings, load_holdings
@@ -119,7 +119,6 @@ def _draft(context: Context, catalogue: Catalogue, job: Job, request: OptimiseRe
             for label, value in zip(served.data.classes, served.thresholds, strict=True)
             if np.isfinite(value)
         },
-        means={label: served.means[code] for code, label in enumerate(served.data.classes)},
         split_hash=holdings.split_hash,
         seed=request.seed,
         why=_why(judgement, context.limits.gate_margin, request, len(candidate.references), len(holdings.support)),
@@ -162,7 +161,7 @@ def _recipe(
         done = context.registry.trials(study)
         count = len(done)
 
-        def on_trial(trial: Any) -> None:
+        def on_trial(trial: Trial) -> None:
             nonlocal count
             count += 1
             context.registry.add_trial(study, trial)
@@ -224,5 +223,6 @@ def _why(judgement: Judgement, margin: float, request: OptimiseRequest, referenc
     if verdict.passes:
         return f"the chosen references serve: {measured}{sure}{refit}"
     if request.budget is not None:
-        return f"the chosen references serve because a budget of {request.budget} a class was asked for: {measured}{sure}{refit}"
+        asked = f"because a budget of {request.budget} a class was asked for"
+        return f"the chosen references serve {asked}: {measured}{sure}{refit}"
     return f"all references serve: the choice could lose more than {100 * margin:g} points: {measured}{sure}"

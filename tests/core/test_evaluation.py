@@ -119,7 +119,14 @@ def test_paired_interval_resamples_pairs() -> None:
     assert paired_interval(a, b, seed=0) == pytest.approx(tuple(np.quantile(means, [0.025, 0.975])), abs=0.008)
     low, high = paired_interval(a, b, seed=0)
     assert paired_interval(b, a, seed=0) == pytest.approx((-high, -low), abs=0.008)
-    assert paired_interval(a, a, seed=0) == (0.0, 0.0)
+
+
+def test_pictures_that_all_agree_still_leave_room_and_less_so_the_more_they_are() -> None:
+    # Bonett and Price with no disagreement: half-width z sqrt(2 / (n + 2)) / sqrt(n + 2) = z sqrt(2) / (n + 2).
+    for images in (8, 500):
+        answers = np.arange(images) % 2 == 0
+        reach = 1.959964 * np.sqrt(2.0) / (images + 2)
+        assert paired_interval(answers, answers, seed=0) == pytest.approx((-reach, reach), abs=1e-6)
 
 
 def test_mcnemar_by_hand() -> None:
