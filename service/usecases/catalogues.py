@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from service.records import Catalogue, ExampleState, JobState, Split
-from service.usecases.context import Context, head_key, partition_of, report_key
+from service.usecases.context import Context, head_key, partition_of, references_key, report_key
 from service.usecases.forgetting import forget_pictures
 from service.usecases.labels import checked_name
 from service.usecases.splitting import batches
@@ -94,7 +94,8 @@ def delete_catalogue(context: Context, tenant: str, name: str) -> None:
         forget_pictures(context, catalogue, [example.content_hash for example in batch])
     forget_pictures(context, catalogue, sorted(handed_over))
     for selection in context.registry.selections(catalogue.id):
-        context.blobs.delete([head_key(tenant, selection.id), report_key(tenant, selection.id)])
+        keys = (head_key, references_key, report_key)
+        context.blobs.delete([key(tenant, selection.id) for key in keys])
     context.registry.delete_catalogue(catalogue.id)
     _delete_points(context, catalogue)  # of a worker that was in the middle of a chunk
 
