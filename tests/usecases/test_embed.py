@@ -7,11 +7,12 @@ import pytest
 
 from service.errors import JobFailed, LeaseHeld, Unavailable
 from service.ports import EmbedChunk, FinishIngest
-from service.records import ItemState, JobState
+from service.records import ExampleState, ItemState, JobState, SelectionMember
 from service.usecases.context import Limits, embedding_key, partition_of
 from service.usecases.embed import KILLER, embed_chunk
 from service.usecases.ingest import ingest_report, start_ingest
 from tests.fakes import FAKE_ENCODER, FakeEncoder, fake_context, fruit, ingested, picture, write_pictures
+from tests.usecases.test_catalogues import active_selection
 
 
 def started(context, folder, pictures=None):
@@ -141,6 +142,40 @@ def test_a_result_that_comes_too_late_is_not_used(tmp_path, monkeypatch):
     monkeypatch.setattr(context.store, "insert", slow)
     embed_chunk(context, job.id, 0)
     assert not items(context, job, ItemState.STORED)
+
+
+def test_a_reference_that_comes_into_conflict_answers_nothing_from_then_on(tmp_path):
+    """At once: when its chunk is settled, not when the job ends."""
+    context = fake_context()
+    ingested(context, write_pictures(tmp_path / "one", fruit()), split="support")
+    catalogue = context.registry.catalogue("acme", "fruit")
+    members = [
+        SelectionMember(example_id=one.id, label=one.label, centrality=0.1)
+        for one in context.registry.examples(catalogue.id)
+    ]
+    selection = active_selection(context, members)
+    started(context, tmp_path / "two", {"pear/same.png": fruit()["apple/0.png"]})
+    context.queue.deliver(context, most=1)
+    partition = partition_of(catalogue)
+    (held,) = [one.id for one in context.registry.examples(catalogue.id) if one.state is ExampleState.CONFLICT]
+    assert held not in context.store.ids(partition, {"selection_a": selection.id})
+    assert len(context.store.ids(partition, {"selection_a": selection.id})) == 11
+    assert context.store.ids(partition, {"split": "conflict"}) == [held]
+
+
+def test_the_same_picture_again_keeps_its_flag(tmp_path):
+    context = fake_context()
+    folder = write_pictures(tmp_path, fruit())
+    ingested(context, folder, split="support")
+    catalogue = context.registry.catalogue("acme", "fruit")
+    rows = context.registry.examples(catalogue.id)
+    members = [SelectionMember(example_id=one.id, label=one.label, centrality=0.1) for one in rows]
+    selection = active_selection(context, members)
+    before = context.store.ids(partition_of(catalogue), {"selection_a": selection.id})
+    # As if the registry had been put back to where the row was not yet written: the point is delivered once more.
+    del context.registry.example_rows[catalogue.id, rows[0].id]
+    ingested(context, folder, split="support")
+    assert context.store.ids(partition_of(catalogue), {"selection_a": selection.id}) == before
 
 
 # --------------------------------------------------------------------------------------------------------------- poison
