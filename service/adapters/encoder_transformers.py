@@ -54,11 +54,11 @@ class TransformersEncoder:
         Raises:
             InvalidInput: the folder cannot be loaded, or the device, pooling or precision cannot be had.
         """
+        weights = weights_sha256(folder)  # first: what is wrong with the files shows before seconds of imports
         self._torch_device = resolve_device(device)
         self._device = describe_device(self._torch_device)
         self._folder = folder
         self._lock = threading.Lock()
-        weights = weights_sha256(folder)
         network = load_network(folder).to(self._torch_device)
         self._pooling = resolve_pooling(network, pooling)
         self._processor = load_processor(folder)

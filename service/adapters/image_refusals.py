@@ -40,7 +40,7 @@ def damage(data: bytes, error: Exception) -> str:
     detail = str(error).strip() or type(error).__name__
     if isinstance(error, Warning):
         return f"the {name} is malformed ({detail}): open it in an image editor and save it again"
-    if "truncated" in detail.lower() or isinstance(error, EOFError):
+    if "truncated" in detail.lower() or isinstance(error, EOFError) or _webp_ends_early(data):
         return f"the {name} ends too early, after {len(data)} bytes ({detail}): copy or download it again"
     if isinstance(error, MemoryError):
         return f"the {name} needs more memory than this machine has left: scale it down"
@@ -55,6 +55,11 @@ def _own_format(data: bytes) -> str | None:
     if data.startswith(b"RIFF") and data[8:12] == b"WEBP":
         return "WebP"
     return None
+
+
+def _webp_ends_early(data: bytes) -> bool:
+    """A WebP says how long it is; its decoder does not say that this is why it fails."""
+    return _own_format(data) == "WebP" and len(data) < 8 + int.from_bytes(data[4:8], "little")
 
 
 def _other_kind(data: bytes) -> str | None:

@@ -87,7 +87,8 @@ class PillowDecoder:
         except ImageRejected:
             raise
         except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-            raise ImageRejected(_too_large("more than twice as many")) from error
+            pixels = re.search(r"\d+", str(error))  # "Image size (169000000 pixels) exceeds limit of ..."
+            raise ImageRejected(_too_large(pixels[0] if pixels else "far too many")) from error
         except UnidentifiedImageError as error:
             raise ImageRejected(file_kind(data)) from error
         except Exception as error:  # bad bytes make Pillow raise OSError, SyntaxError, struct.error and others

@@ -1,0 +1,66 @@
+import pytest
+
+from service.adapters.encoder_specification import POOLINGS, Specification, parse_specification
+from service.errors import InvalidInput
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    (tmp_path / "owner" / "net").mkdir(parents=True)
+    (tmp_path / "owner" / "net" / "config.json").write_text("{}")
+    (tmp_path / "owner" / "empty").mkdir()
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("pixel", Specification("pixel", "pixel")),
+        ("packaged:vit-s14", Specification("packaged", "vit-s14")),
+        ("packaged:vit-s14?pooling=mean", Specification("packaged", "vit-s14", "mean")),
+        ("facebook/dinov2-small", Specification("hub", "facebook/dinov2-small")),
+        ("facebook/dinov2-small?pooling=class_token", Specification("hub", "facebook/dinov2-small", "class_token")),
+        ("owner/net", Specification("folder", "owner/net")),  # a folder goes before a hub id
+        ("./owner/net?pooling=clip_projection", Specification("folder", "owner/net", "clip_projection")),
+    ],
+)
+def test_what_specifications_say(folder, text, expected):
+    assert parse_specification(text) == expected
+
+
+def test_home_is_expanded(folder):
+    assert parse_specification("~/owner/net") == Specification("folder", str(folder / "owner" / "net"))
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("", "names no encoder"),
+        ("clip", "names no encoder"),
+        ("a/b/c", "names no encoder"),
+        ("a b/c", "names no encoder"),
+        ("absent/..", "names no encoder"),
+        ("https://hub/owner/name", "names no encoder"),
+        ("Pixel", "names no encoder"),
+        ("packaged:", "packaged are: packaged:vit-s14"),
+        ("packaged:vit-b16", "packaged are: packaged:vit-s14"),
+        ("./absent", "no encoder folder './absent'"),
+        ("/absent", "no encoder folder '/absent'"),
+        ("owner/empty", "has no config.json"),
+        ("pixel?pooling=mean", "one pooling only"),
+        ("a/b?pooling=max", "only pooling=class_token|mean|clip_projection may follow, found 'pooling=max'"),
+        ("a/b?", "may follow, found ''"),
+        ("a/b?pooling=mean&pooling=mean", "may follow"),
+        ("a/b?revision=main", "may follow"),
+    ],
+)
+def test_what_names_no_encoder(folder, text, reason):
+    with pytest.raises(InvalidInput) as caught:
+        parse_specification(text)
+    assert reason in caught.value.message
+
+
+def test_the_poolings_are_those_of_the_fingerprint():
+    assert POOLINGS == ("class_token", "mean", "clip_projection")
