@@ -22,10 +22,11 @@ class Catalogues(Part):
     @writing
     def create_catalogue(self, connection: Connection, tenant: str, name: str, encoder: str) -> Catalogue:
         row = {"id": str(uuid.uuid4()), "tenant": tenant, "name": name, "encoder": encoder, "created_at": self.clock()}
-        inserted = connection.execute(upsert(connection, catalogues).on_conflict_do_nothing(), row)
-        if not inserted.rowcount:
+        insert = upsert(connection, catalogues).on_conflict_do_nothing().returning(catalogues)
+        inserted = connection.execute(insert, row).one_or_none()
+        if inserted is None:
             raise AlreadyExists(f"there is a catalogue {name!r} already", catalogue=name)
-        return _catalogue(connection.execute(select(catalogues).where(catalogues.c.id == row["id"])).one())
+        return _catalogue(inserted)
 
     @reading
     def catalogue(self, connection: Connection, tenant: str, name: str) -> Catalogue:

@@ -12,7 +12,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, bindparam, delete, exists, func, select, update
 
 from service.adapters.registry_sql.catalogues import RUN_OUT, keep_catalogue
-from service.adapters.registry_sql.database import AnyRow, Part, reading, writing
+from service.adapters.registry_sql.database import AnyRow, Part, reading, records, writing
 from service.adapters.registry_sql.jobs import ITEM_COLUMNS, new_chunks
 from service.adapters.registry_sql.schema import chunks, examples, items, jobs
 from service.adapters.registry_sql.settling import settle_embedded
@@ -47,7 +47,7 @@ class Chunks(Part):
             return None
         started = update(jobs).where(jobs.c.id == job_id, jobs.c.state == JobState.QUEUED)
         connection.execute(started.values(state=JobState.RUNNING))
-        pending = tuple(Item(**row._asdict()) for row in _pending(connection, job_id, number))
+        pending = tuple(_pending(connection, job_id, number))
         return Chunk(job_id=job_id, number=number, attempt=attempt, items=pending)
 
     @writing
@@ -75,7 +75,7 @@ class Chunks(Part):
         """
         catalogue_id = _keep_catalogue_of(connection, chunk)
         if not _held(connection, chunk, owner).settled:
-            pending = {row.id: row for row in _pending(connection, chunk.job_id, chunk.number)}
+            pending = {item.id: item for item in _pending(connection, chunk.job_id, chunk.number)}
             outcomes = [{"id_": item.item_id, "state": ItemState.FAILED, "reason": item.reason} for item in failed]
             outcomes = [outcome | {"example_id": None} for outcome in outcomes if outcome["id_"] in pending]
             outcomes += settle_embedded(connection, catalogue_id, pending, embedded, self.clock())
@@ -119,12 +119,12 @@ def _is(job_id: str, number: int) -> ColumnElement[bool]:
     return (chunks.c.job_id == job_id) & (chunks.c.number == number)
 
 
-def _pending(connection: Connection, job_id: str, number: int) -> Sequence[AnyRow]:
+def _pending(connection: Connection, job_id: str, number: int) -> list[Item]:
     """The chunk's PENDING items in the order they were added. Only who has locked the chunk changes them."""
     found = select(*ITEM_COLUMNS).where(
         items.c.job_id == job_id, items.c.chunk == number, items.c.state == ItemState.PENDING
     )
-    return connection.execute(found.order_by(items.c.id)).all()
+    return records(Item, connection.execute(found.order_by(items.c.id)))
 
 
 def _locked(connection: Connection, chunk: Chunk) -> AnyRow | None:

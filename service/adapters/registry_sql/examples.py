@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from sqlalchemy import Connection, delete, func, select, update
 
-from service.adapters.registry_sql.database import AnyRow, Part, reading, writing
+from service.adapters.registry_sql.database import Part, reading, records, writing
 from service.adapters.registry_sql.jobs import FINISHED
 from service.adapters.registry_sql.schema import catalogues, examples, items, jobs, members, selections
 from service.errors import ExampleNotFound
@@ -25,15 +25,12 @@ class Examples(Part):
         found = select(examples).where(examples.c.catalogue_id == catalogue_id)
         if split is not None:
             found = found.where(examples.c.split == split)
-        return [_example(row) for row in connection.execute(found.order_by(examples.c.id))]
+        return records(Example, connection.execute(found.order_by(examples.c.id)))
 
     @reading
     def example(self, connection: Connection, catalogue_id: str, example_id: str) -> Example:
         found = select(examples).where(examples.c.catalogue_id == catalogue_id, examples.c.id == example_id)
-        row = connection.execute(found).one_or_none()
-        if row is None:
-            raise _no_example(example_id)
-        return _example(row)
+        return _one(records(Example, connection.execute(found)), example_id)
 
     @reading
     def examples_by_hash(
@@ -43,8 +40,8 @@ class Examples(Part):
         found = select(examples).where(examples.c.catalogue_id == catalogue_id).order_by(examples.c.id)
         by_hash: dict[str, Example] = {}
         for some in _batches(content_hashes):
-            for row in connection.execute(found.where(examples.c.content_hash.in_(some))):
-                by_hash.setdefault(row.content_hash, _example(row))
+            for example in records(Example, connection.execute(found.where(examples.c.content_hash.in_(some)))):
+                by_hash.setdefault(example.content_hash, example)
         return by_hash
 
     @reading
@@ -80,14 +77,11 @@ class Examples(Part):
     ) -> Example:
         """Raises ExampleNotFound."""
         this = (examples.c.catalogue_id == catalogue_id) & (examples.c.id == example_id)
-        row = connection.execute(select(examples).where(this).with_for_update()).one_or_none()
-        if row is None:
-            raise _no_example(example_id)
-        former = _example(row)
+        former = _one(records(Example, connection.execute(select(examples).where(this).with_for_update())), example_id)
         settled = {*former.settled_labels, *former.conflict_labels, former.label} - {label}
         decided = {"label": label, "split": split, "state": ExampleState.ACTIVE, "conflict_labels": ()}
         connection.execute(update(examples).where(this).values(**decided, settled_labels=tuple(sorted(settled))))
-        return _example(connection.execute(select(examples).where(this)).one())
+        return _one(records(Example, connection.execute(select(examples).where(this))), example_id)
 
     @writing
     def delete_examples(self, connection: Connection, catalogue_id: str, example_ids: Sequence[str]) -> None:
@@ -110,12 +104,10 @@ class Examples(Part):
         return used
 
 
-def _example(row: AnyRow) -> Example:
-    return Example(**row._asdict())
-
-
-def _no_example(example_id: str) -> ExampleNotFound:
-    return ExampleNotFound(f"the catalogue has no example {example_id!r}", example=example_id)
+def _one(found: list[Example], example_id: str) -> Example:
+    if not found:
+        raise ExampleNotFound(f"the catalogue has no example {example_id!r}", example=example_id)
+    return found[0]
 
 
 def _batches(names: Sequence[str]) -> Iterator[list[str]]:

@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import Connection, Select, func, insert, select, update
 
 from service.adapters.registry_sql.catalogues import keep_catalogue
-from service.adapters.registry_sql.database import AnyRow, Part, reading, writing
+from service.adapters.registry_sql.database import AnyRow, Part, reading, records, writing
 from service.adapters.registry_sql.schema import chunks, examples, items, jobs
 from service.errors import InvalidInput, NotFound
 from service.records import Catalogue, ExampleState, Item, ItemState, Job, JobKind, JobState, NewItem
@@ -107,7 +107,7 @@ class Jobs(Part):
         found = select(*ITEM_COLUMNS).where(items.c.job_id == job_id).order_by(items.c.id)
         if states is not None:
             found = found.where(items.c.state.in_(states))
-        return [Item(**row._asdict()) for row in connection.execute(found)]
+        return records(Item, connection.execute(found))
 
     @reading
     def item_counts(self, connection: Connection, job_id: str) -> dict[ItemState, int]:

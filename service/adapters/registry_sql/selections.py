@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import Connection, insert, select, update
 
 from service.adapters.registry_sql.catalogues import keep_catalogue, no_catalogue
-from service.adapters.registry_sql.database import Part, reading, upsert, writing
+from service.adapters.registry_sql.database import Part, reading, records, upsert, writing
 from service.adapters.registry_sql.schema import catalogues, examples, members, selections, trials
 from service.errors import AlreadyExists, InvalidInput, SelectionNotFound
 from service.records import ExampleState, Selection, SelectionMember, SelectionState, Slot, Trial
@@ -30,7 +30,8 @@ class Selections(Part):
         keep_catalogue(connection, selection.catalogue_id)
         row = {field.name: getattr(selection, field.name) for field in fields(selection)}
         row |= {"state": SelectionState.WRITING}
-        if not connection.execute(upsert(connection, selections).on_conflict_do_nothing(), row).rowcount:
+        insert = upsert(connection, selections).on_conflict_do_nothing().returning(selections.c.id)
+        if connection.execute(insert, row).one_or_none() is None:
             raise AlreadyExists(f"there is a selection {selection.id} already", selection=selection.id)
         _add_members(connection, selection.id, members)
 
@@ -65,16 +66,16 @@ class Selections(Part):
         found = select(*SELECTION_COLUMNS).where(
             selections.c.catalogue_id == catalogue_id, selections.c.id == selection_id
         )
-        row = connection.execute(found).one_or_none()
-        if row is None:
+        row = records(Selection, connection.execute(found))
+        if not row:
             raise _no_selection(selection_id)
-        return Selection(**row._asdict())
+        return row[0]
 
     @reading
     def selections(self, connection: Connection, catalogue_id: str) -> list[Selection]:
         found = select(*SELECTION_COLUMNS).where(selections.c.catalogue_id == catalogue_id)
         newest_first = found.order_by(selections.c.created_at.desc(), selections.c.serial.desc())
-        return [Selection(**row._asdict()) for row in connection.execute(newest_first)]
+        return records(Selection, connection.execute(newest_first))
 
     @reading
     def members(self, connection: Connection, selection_id: str) -> list[SelectionMember]:
@@ -87,7 +88,7 @@ class Selections(Part):
             .where(examples.c.state == ExampleState.ACTIVE, examples.c.label == members.c.label)
             .order_by(members.c.example_id)
         )
-        return [SelectionMember(**row._asdict()) for row in connection.execute(found)]
+        return records(SelectionMember, connection.execute(found))
 
     @writing
     def add_members(self, connection: Connection, selection_id: str, members: Sequence[SelectionMember]) -> None:

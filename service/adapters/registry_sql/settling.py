@@ -8,9 +8,9 @@ from typing import Any
 
 from sqlalchemy import Connection, bindparam, select, update
 
-from service.adapters.registry_sql.database import AnyRow, upsert
+from service.adapters.registry_sql.database import upsert
 from service.adapters.registry_sql.schema import examples
-from service.records import EmbeddedItem, ExampleState, ItemState
+from service.records import EmbeddedItem, ExampleState, Item, ItemState
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +36,7 @@ def judged(known: KnownExample, label: str) -> tuple[ItemState, KnownExample]:
 def settle_embedded(
     connection: Connection,
     catalogue_id: str,
-    pending: Mapping[int, AnyRow],
+    pending: Mapping[int, Item],
     embedded: Sequence[EmbeddedItem],
     now: float,
 ) -> list[dict[str, Any]]:
@@ -63,7 +63,7 @@ def settle_embedded(
     return outcomes
 
 
-def _example(catalogue_id: str, row: AnyRow, item: EmbeddedItem, now: float) -> dict[str, Any]:
+def _example(catalogue_id: str, row: Item, item: EmbeddedItem, now: float) -> dict[str, Any]:
     return {
         "catalogue_id": catalogue_id,
         "id": item.example_id,
