@@ -68,5 +68,3 @@ def panel_scores(
     present = np.flatnonzero(means.any(axis=1))
     to_means = head.project(queries) @ means[present].T
     return scores | {"means": (class_scores(to_means, present, classes, 1), len(present))}
-
-

@@ -16,21 +16,24 @@ def fit_temperature(scores: Float32Array, truth: IntArray, default: float) -> fl
     """The temperature under which held-out answers were as sure as they were right.
 
     Args:
-        scores: float32 (n, C), class scores of pictures that the references were not made from.
+        scores: float32 (n, C), class scores of pictures that the references were not made from; -inf for classes
+            that could not be answered.
         truth: int64 (n,).
         default: what is returned for fewer than MIN_ANSWERS usable answers.
 
-    Minimises the negative log-likelihood over the classes that share the confidence; a true class outside them counts as
-    the last of them, so that one hopeless picture does not flatten all others.
+    Minimises the negative log-likelihood over the classes that share the confidence; a true class outside them counts
+    as the last of them, so that one hopeless picture does not flatten all others. An answer is usable when two classes
+    at least have a score.
     """
     width = min(CONFIDENCE_CLASSES, scores.shape[1])
     best = np.argsort(-scores, axis=1, kind="stable")[:, :width]
     kept = np.take_along_axis(scores, best, axis=1).astype(np.float64)
-    usable = np.isfinite(kept).all(axis=1)
-    if usable.sum() < MIN_ANSWERS or width < 2:
+    answered = np.isfinite(kept).sum(axis=1)
+    usable = answered >= 2
+    if usable.sum() < MIN_ANSWERS:
         return default
-    kept, hits = kept[usable], (best == truth[:, None])[usable]
-    position = np.where(hits.any(axis=1), hits.argmax(axis=1), width - 1)
+    kept, hits, last = kept[usable], (best == truth[:, None])[usable], answered[usable] - 1
+    position = np.where(hits.any(axis=1), np.minimum(hits.argmax(axis=1), last), last)
     gaps = kept - kept[:, :1]
     own = gaps[np.arange(len(gaps)), position]
 

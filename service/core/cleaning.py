@@ -48,7 +48,7 @@ def trusted_rows(data: LabelledEmbeddings, cleaning: Cleaning, seed: int) -> Boo
     rows = np.arange(len(data))
     given = probabilities[rows, data.codes]
     likely = probabilities.argmax(axis=1)
-    trusted = likely == data.codes
+    trusted = np.asarray(likely == data.codes)
     if cleaning == "confident":
         counts = np.maximum(np.bincount(data.codes, minlength=len(data.classes)), 1)
         usual = np.bincount(data.codes, weights=given, minlength=len(data.classes)) / counts

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from service.core.fitting import Prepared, fit, prepare
-from service.core.folds import deal_folds, fold_count
+from service.core.folds import deal_folds, distinct_pictures, fold_count
 from service.core.model import Float32Array, IntArray, LabelledEmbeddings
 from service.core.recipe import Cleaning, Recipe
 
@@ -35,7 +35,8 @@ class CrossFitter:
     """Folds of one data set, and what recipes share in each of them.
 
     Fold f judges, fold f + 1 tunes the thresholds, the others are support: with five folds the 60/20/20 of the splits.
-    Data too thin to set a fold aside tunes nothing: then shares are the recipe's quantile.
+    A class whose pictures outside fold f are all in fold f + 1 lends them to the support, else nothing could answer for
+    it. Data too thin to set a fold aside tunes nothing: then shares are the recipe's quantile.
     """
 
     data: LabelledEmbeddings
@@ -49,12 +50,12 @@ class CrossFitter:
     def __post_init__(self) -> None:
         self.folds = fold_count(self.data)
         self.fold_of = deal_folds(self.data, max(self.folds, 1), self.seed)
-        sizes = np.bincount(self.data.codes)
-        self.tuned = self.folds >= 3 and bool(np.median(sizes[sizes > 0]) >= MIN_TUNED_CLASS)
+        self.tuned = self.folds >= 3 and float(np.median(distinct_pictures(self.data))) >= MIN_TUNED_CLASS
 
     def _roles(self, fold: int) -> tuple[IntArray, IntArray, IntArray]:
         judged = self.fold_of == fold
         tuning = (self.fold_of == (fold + 1) % self.folds) if self.tuned else np.zeros_like(judged)
+        tuning &= np.isin(self.data.codes, self.data.codes[~judged & ~tuning])
         return np.flatnonzero(~judged & ~tuning), np.flatnonzero(tuning), np.flatnonzero(judged)
 
     def _prepare(self, fold: int, cleaning: Cleaning, support: IntArray) -> Prepared:

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from service.core.model import Float32Array, IntArray
+from service.core.model import Float32Array, Float64Array, IntArray
 from service.core.vectors import similarity
 
 MAX_ROWS = 1500
@@ -24,7 +24,7 @@ def cross_class_similarities(embeddings: Float32Array, codes: IntArray) -> Float
     """Cosines of all pairs of rows of different classes, -1..1, 1-d."""
     embeddings, codes = _sampled(embeddings, codes)
     pairs = np.triu(codes[:, None] != codes[None, :])
-    return similarity(embeddings, embeddings)[pairs]
+    return np.asarray(similarity(embeddings, embeddings)[pairs])
 
 
 def cross_class_histogram(before: Float32Array, after: Float32Array) -> dict[str, Any]:
@@ -39,9 +39,10 @@ def cross_class_histogram(before: Float32Array, after: Float32Array) -> dict[str
     }
 
 
-def _density(values: Float32Array, edges: Float32Array) -> list[float]:
+def _density(values: Float32Array, edges: Float64Array) -> list[float]:
     counts = np.histogram(values, edges)[0].astype(np.float64)
-    return (counts / max(counts.sum() * float(edges[1] - edges[0]), 1e-12)).tolist()
+    densities: list[float] = (counts / max(counts.sum() * float(edges[1] - edges[0]), 1e-12)).tolist()
+    return densities
 
 
 def class_similarity(embeddings: Float32Array, codes: IntArray, classes: tuple[str, ...]) -> dict[str, Any]:
@@ -57,7 +58,10 @@ def class_similarity(embeddings: Float32Array, codes: IntArray, classes: tuple[s
 
 
 def class_distance(means: Float32Array, classes: tuple[str, ...]) -> dict[str, Any]:
-    """1 - cosine between class means (C, k) in projected space, 0..2: {labels, matrix}; classes without rows left out."""
+    """1 - cosine between class means (C, k) in projected space, 0..2: {labels, matrix}.
+
+    Classes without rows are left out, and all beyond the first MAX_CLASSES.
+    """
     present = np.flatnonzero(means.any(axis=1))[:MAX_CLASSES]
     rows = means[present].astype(np.float64)
     return {"labels": [classes[code] for code in present], "matrix": np.round(1.0 - rows @ rows.T, 4).tolist()}

@@ -17,6 +17,7 @@ from service.core.recipe import Cleaning, Recipe
 from service.core.thresholds import Ranking, bounded_counts, thresholds_of
 from service.core.voting import class_scores
 
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Prepared:
     """What many recipes share over one support set: the trusted rows and their scatter.
@@ -162,7 +163,9 @@ def _threshold_counts(
     if queries is None:
         return start
     projected, truth = queries
-    table = PrefixTable.of(projected @ references.T, ranking, truth, recipe.per_label, balanced=balanced)
+    # Transposed product: the table reads one reference after another, and so finds each in one piece.
+    similarities = (references @ projected.T).T
+    table = PrefixTable.of(similarities, ranking, truth, recipe.per_label, balanced=balanced)
     lowest = bounded_counts(np.zeros(len(classes)), sizes, recipe.minimum, recipe.maximum)
     highest = bounded_counts(np.ones(len(classes)), sizes, recipe.minimum, recipe.maximum)
     swept = table.sweep(start, lowest, highest, recipe.size_penalty) / np.maximum(sizes, 1)

@@ -9,12 +9,15 @@ from service.core.model import IntArray, LabelledEmbeddings
 MAX_FOLDS = 5
 
 
+def distinct_pictures(data: LabelledEmbeddings) -> IntArray:
+    """Groups of near-duplicates in each class that has rows, int64 (classes with rows,)."""
+    pairs = np.unique(np.stack([data.codes, data.groups]), axis=1)
+    return np.unique(pairs[0], return_counts=True)[1].astype(np.int64)
+
+
 def fold_count(data: LabelledEmbeddings) -> int:
     """As many folds as the largest class has distinct pictures, at most five (two classes of three: leave one out)."""
-    if len(data) == 0:
-        return 0
-    distinct = [len(np.unique(data.groups[data.codes == code])) for code in np.unique(data.codes)]
-    return min(MAX_FOLDS, max(distinct))
+    return min(MAX_FOLDS, int(distinct_pictures(data).max(initial=0)))
 
 
 def deal_folds(data: LabelledEmbeddings, folds: int, seed: int) -> IntArray:

@@ -37,7 +37,8 @@ def judge(
     """Compare right-or-wrong answers of both on the same pictures, bool (n,); n = 0 is never conclusive.
 
     Args:
-        selection, everything: answers of the selection and of all references behind the same head.
+        selection: answers of the selection.
+        everything: answers of all references behind the same head.
         margin: accuracy that the selection may lose, 0..1.
         seed: of the bootstrap.
         difference_decides: for the last resort, which has to decide however wide its interval is.

@@ -30,10 +30,11 @@ def _alternate(similarities: Float32Array, medoids: list[int]) -> list[int]:
     """Assign rows to their nearest medoid, take each cluster's own medoid, until nothing changes."""
     for _ in range(MAX_ROUNDS):
         owner = similarities[:, medoids].argmax(axis=1)
+        # Copies of one picture are equally near: each medoid owns itself, so no cluster is empty and none is lost.
+        owner[medoids] = np.arange(len(medoids))
         moved = []
         for cluster in range(len(medoids)):
             rows = np.flatnonzero(owner == cluster)
-            rows = rows if rows.size else np.array([medoids[cluster]])
             moved.append(int(rows[similarities[np.ix_(rows, rows)].sum(axis=0).argmax()]))
         if moved == medoids:
             break
@@ -42,10 +43,15 @@ def _alternate(similarities: Float32Array, medoids: list[int]) -> list[int]:
 
 
 def class_medoids(projections: Float32Array, count: int) -> IntArray:
-    """Rows of the `count` medoids (all rows, where there are no more) of one class's projections (n, k), sorted."""
+    """Rows of the `count` medoids (all rows, where there are no more) of one class's projections (n, k), sorted.
+
+    `count` is at least 1. From MAX_ROWS on medoids no longer say more than any even choice, and that is what is taken.
+    """
     n = len(projections)
     if n <= count:
         return np.arange(n)
+    if count >= MAX_ROWS:
+        return np.linspace(0, n - 1, count).astype(np.int64)
     rows = np.arange(n) if n <= MAX_ROWS else np.linspace(0, n - 1, MAX_ROWS).astype(np.int64)
     sample = projections[rows]
     similarities = sample @ sample.T

@@ -107,13 +107,12 @@ def pooled(comparisons: list[Comparison]) -> Comparison:
     """Several comparisons (folds) as one: answers side by side, sizes in the mean."""
     first = comparisons[0]
 
-    def together(of_pull: bool, name: str) -> Float32Array:
-        return np.concatenate([(c.scores if of_pull else c.scores_no_pull)[name] for c in comparisons])
-
     return Comparison(
         truth=np.concatenate([c.truth for c in comparisons]),
-        scores={name: together(True, name) for name in first.scores},
-        scores_no_pull={name: together(False, name) for name in first.scores_no_pull},
+        scores={name: np.concatenate([c.scores[name] for c in comparisons]) for name in first.scores},
+        scores_no_pull={
+            name: np.concatenate([c.scores_no_pull[name] for c in comparisons]) for name in first.scores_no_pull
+        },
         references={name: float(np.mean([c.references[name] for c in comparisons])) for name in first.references},
         support=float(np.mean([c.support for c in comparisons])),
     )

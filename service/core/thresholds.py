@@ -1,4 +1,9 @@
-"""Centrality thresholds and what they keep: the references of a class are those of centrality at most its threshold."""
+"""Centrality thresholds and what they keep: the references of a class are those of centrality at most its threshold.
+
+Thresholds are handled as counts: keeping the j least central rows of a class is the threshold at the j-th centrality.
+Rows may tie there (copies of one picture); then only as many of the tied ones are kept as the count says, the first
+rows first, so that bounds hold. Every row below a threshold is a reference, and none above it.
+"""
 
 from __future__ import annotations
 
@@ -41,16 +46,16 @@ class Ranking:
 def bounded_counts(shares: Float64Array, sizes: IntArray, minimum: int, maximum: int | None) -> IntArray:
     """References a class, int64 (C,), from the share of each class to keep.
 
-    At least `minimum` and at most `maximum` (None: half of the class), but never more than there are, and one at least
-    in every class that has a row.
+    At least `minimum` and at most `maximum` (None: half of the class); the maximum, being a budget, wins where they
+    contradict. Never more than there are, and one at least in every class that has a row.
     """
-    ceiling = np.maximum(sizes // 2, 1) if maximum is None else np.full(len(sizes), maximum)
-    counts = np.clip(np.rint(shares * sizes), minimum, np.maximum(ceiling, minimum))
+    ceiling = sizes // 2 if maximum is None else np.full(len(sizes), maximum)
+    counts = np.minimum(np.maximum(np.rint(shares * sizes), minimum), ceiling)
     return np.minimum(np.maximum(counts, 1), sizes).astype(np.int64)
 
 
 def thresholds_of(centralities: Float64Array, codes: IntArray, references: IntArray, classes: int) -> Float64Array:
-    """Threshold of each class, (C,): the largest centrality among its references; NaN without references."""
+    """Threshold of each class, float64 (C,): the largest centrality among its references; NaN without references."""
     thresholds = np.full(classes, np.nan)
     np.fmax.at(thresholds, codes[references], centralities[references])
     return thresholds

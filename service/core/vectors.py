@@ -24,7 +24,9 @@ def checked_embeddings(values: ArrayLike, dimension: int | None = None) -> Float
     lengths = np.linalg.norm(array.astype(np.float64), axis=1)
     wrong = np.flatnonzero(~(np.abs(lengths - 1.0) <= UNIT_TOLERANCE))
     if wrong.size:
-        raise InvalidInput(f"row {wrong[0]} of the embeddings has length {lengths[wrong[0]]:.6g}; unit length is needed")
+        raise InvalidInput(
+            f"row {wrong[0]} of the embeddings has length {lengths[wrong[0]]:.6g}; unit length is needed"
+        )
     return array
 
 
@@ -35,7 +37,7 @@ def normalised(values: ArrayLike) -> Float32Array:
     if not np.all(np.isfinite(lengths)) or np.any(lengths == 0):
         row = int(np.flatnonzero(~(np.isfinite(lengths[:, 0]) & (lengths[:, 0] > 0)))[0])
         raise InvalidInput(f"row {row} has length {lengths[row, 0]:.6g} and cannot be scaled to unit length")
-    return (array / lengths).astype(np.float32)
+    return np.asarray(array / lengths, dtype=np.float32)
 
 
 def similarity(queries: Float32Array, references: Float32Array) -> Float32Array:

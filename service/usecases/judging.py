@@ -41,9 +41,7 @@ class Judgement:
 
 def verdict_of(comparison: Comparison, margin: float, seed: int, *, last_resort: bool = False) -> Verdict:
     """Selection against all references behind the same head and pull."""
-    selection, everything = (
-        comparison.scores[name].argmax(axis=1) == comparison.truth for name in (HOLOTYPE, "all")
-    )
+    selection, everything = (comparison.scores[name].argmax(axis=1) == comparison.truth for name in (HOLOTYPE, "all"))
     return judge(selection, everything, margin, seed, difference_decides=last_resort)
 
 

@@ -39,7 +39,9 @@ class OptimiseRequest:
 
     def __post_init__(self) -> None:
         if self.budget is not None and self.budget < 1:
-            raise InvalidInput(f"the budget is {self.budget} references a class; at least 1 is needed", budget=self.budget)
+            raise InvalidInput(
+                f"the budget is {self.budget} references a class; at least 1 is needed", budget=self.budget
+            )
         if not 1 <= self.trials <= 100_000:
             raise InvalidInput(f"{self.trials} trials were asked for; 1 to 100000 can be run", trials=self.trials)
         if not 0 <= self.seed < 2**32:
@@ -49,6 +51,13 @@ class OptimiseRequest:
         _one_of("search", self.search, get_args(Search))
         if self.search == "thresholds" and self.strategy not in ("thresholds", "auto"):
             raise InvalidInput(f"search 'thresholds' needs strategy 'thresholds', not {self.strategy!r}")
+
+    @property
+    def strategies(self) -> tuple[Strategy, ...]:
+        """Those that the choice is between."""
+        if self.search == "thresholds":
+            return ("thresholds",)
+        return ("thresholds", "medoids") if self.strategy == "auto" else (self.strategy,)
 
     def as_dict(self) -> dict[str, Any]:
         """JSON-serialisable form, kept with the job."""

@@ -30,7 +30,7 @@ OnTrial = Callable[[Trial], None]
 
 def parameter_space(request: OptimiseRequest) -> dict[str, Parameter]:
     """The outer parameters of a recipe that the request leaves open."""
-    strategies = ("thresholds", "medoids") if request.strategy == "auto" else (request.strategy,)
+    strategies = request.strategies
     space: dict[str, Parameter] = {
         "head": ChoiceParameter(HEAD_KINDS),
         "shrinkage": FloatParameter(0.01, 0.9, log=True),
@@ -55,21 +55,29 @@ def parameter_space(request: OptimiseRequest) -> dict[str, Parameter]:
 
 def warm_starts(active: Recipe | None) -> list[dict[str, Any]]:
     """Where to look first: strong settings of each kind, and the recipe that serves now."""
+    lda = {"head": "lda", "shrinkage": 0.1, "cleaning": "none", "pull": 0.5, "per_label": 1}
+    medoids = {"strategy": "medoids", "medoids": 3}
+    thresholds = {
+        "strategy": "thresholds",
+        "space": "projected",
+        "quantile": 0.5,
+        "threshold_shrinkage": 0.5,
+        "size_penalty": 0.05,
+        "minimum": 1,
+    }
     starts: list[dict[str, Any]] = [
-        {"head": "lda", "shrinkage": 0.1, "cleaning": "none", "pull": 0.5, "per_label": 1, "strategy": "medoids", "medoids": 3},
-        {"head": "lda", "shrinkage": 0.1, "cleaning": "confident", "pull": 0.8, "per_label": 1, "strategy": "medoids", "medoids": 2},
-        {"head": "within", "shrinkage": 0.1, "cleaning": "none", "pull": 0.5, "per_label": 1, "strategy": "medoids", "medoids": 5},
-        {"head": "lda", "shrinkage": 0.1, "cleaning": "none", "pull": 0.5, "per_label": 1, "strategy": "thresholds",
-         "space": "projected", "quantile": 0.5, "threshold_shrinkage": 0.5, "size_penalty": 0.05, "minimum": 1},
-        {"head": "none", "shrinkage": 0.1, "cleaning": "none", "pull": 0.0, "per_label": 1, "strategy": "thresholds",
-         "space": "raw", "quantile": 0.5, "threshold_shrinkage": 0.5, "size_penalty": 0.05, "minimum": 1},
-    ]  # fmt: skip
+        {**lda, **medoids},
+        {**lda, **medoids, "cleaning": "confident", "pull": 0.8, "medoids": 2},
+        {**lda, **medoids, "head": "within", "medoids": 5},
+        {**lda, **thresholds},
+        {**lda, **thresholds, "head": "none", "pull": 0.0, "space": "raw"},
+    ]
     return ([active.as_dict()] if active else []) + starts
 
 
 def recipe_of(parameters: Mapping[str, Any], request: OptimiseRequest) -> Recipe:
     """The recipe that a trial's parameters stand for."""
-    strategy = {} if request.strategy == "auto" else {"strategy": request.strategy}
+    strategy = {} if len(request.strategies) > 1 else {"strategy": request.strategies[0]}
     return Recipe.from_dict({**parameters, **strategy, "maximum": request.budget})
 
 
@@ -94,7 +102,7 @@ def search_recipe(
     trials: int,
     active: Recipe | None,
     finished: Sequence[Trial] = (),
-    on_trial: OnTrial = lambda trial: None,
+    on_trial: OnTrial = lambda _: None,
 ) -> Recipe:
     """The recipe that cross-fitting likes best, its temperature fitted. `fitter` needs two folds at least."""
     space = parameter_space(request)
@@ -130,7 +138,7 @@ def search_thresholds(
     swept: Recipe,
     *,
     finished: Sequence[Trial] = (),
-    on_trial: OnTrial = lambda trial: None,
+    on_trial: OnTrial = lambda _: None,
 ) -> Recipe:
     """Each class's share as a parameter, starting from the sweep's (`swept.class_shares`).
 
