@@ -1,0 +1,81 @@
+"""Writes benchmark results into the README, between `<!-- results:NAME -->` and `<!-- /results -->`."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+LABELS = {
+    "all": "all references",
+    "random": "random, same size",
+    "lowest": "lowest centrality, same size",
+    "highest": "highest centrality, same size",
+    "kmedoids": "k-medoids, same size",
+    "means": "class means",
+    "holotype": "**Holotype**",
+}
+
+
+def _percent(value: float) -> str:
+    return f"{100 * value:.1f}"
+
+
+def _selection(result: dict) -> str:
+    figures = result["figures"]
+    settings = sorted({".".join(name.split(".")[:3]) for name in figures}, key=_order)
+    machine = result["machine"]
+    told = (
+        f"{result['seeds']} seeds; {machine['cores']} cores of {machine['processor']}; "
+        f"torch {result['versions']['torch']}, scikit-learn {result['versions']['scikit-learn']}. "
+        "Accuracy in per cent on held-out pictures that chose nothing."
+    )
+    lines = [told]
+    for setting in settings:
+        lines += ["", *_table(setting, figures)]
+    return "\n".join(lines)
+
+
+def _order(setting: str) -> tuple[str, int, int]:
+    data, shots, noise = setting.split(".")
+    return data, int(shots[1:]), int(noise[5:])
+
+
+def _table(setting: str, figures: dict[str, float]) -> list[str]:
+    data, shots, noise = setting.split(".")
+    passed = figures[f"{setting}.gate_passed"]
+    asked = f"**{data}, {shots[1:]} pictures a class, {noise[5:]} % wrong labels**"
+    title = f"{asked} (the gate passed in {100 * passed:.0f} % of the seeds)"
+    rows = [
+        title,
+        "",
+        "| reference set | head and pull | 95 % interval | macro F1 | head, no pull | raw | references |",
+        "|---|---:|---:|---:|---:|---:|---:|",
+    ]
+    for member, label in LABELS.items():
+        head = f"{setting}.head.{member}"
+        low, high = figures[f"{head}.accuracy_low"], figures[f"{head}.accuracy_high"]
+        cells = (
+            label,
+            _percent(figures[f"{head}.accuracy"]),
+            f"{_percent(low)} to {_percent(high)}",
+            _percent(figures[f"{head}.macro_f1"]),
+            _percent(figures[f"{setting}.head_no_pull.{member}.accuracy"]),
+            _percent(figures[f"{setting}.raw.{member}.accuracy"]),
+            f"{figures[f'{head}.references']:.0f}",
+        )
+        rows.append("| " + " | ".join(cells) + " |")
+    nearest = _percent(figures[f"{setting}.head_no_pull.all_1nn.accuracy"])
+    rows.append(f"| all references, 1-NN | | | | {nearest} | | {figures[f'{setting}.head.all.references']:.0f} |")
+    return rows
+
+
+WRITERS = {"selection": _selection}
+
+
+def write_results(readme: Path, name: str, result: dict) -> None:
+    """Replace the named section. Raises ValueError when the README has no such markers."""
+    text = readme.read_text()
+    pattern = re.compile(rf"(<!-- results:{name} -->\n).*?(<!-- /results -->)", re.DOTALL)
+    if not pattern.search(text):
+        raise ValueError(f"{readme} has no section <!-- results:{name} --> ... <!-- /results -->")
+    readme.write_text(pattern.sub(lambda found: found[1] + WRITERS[name](result) + "\n" + found[2], text))
