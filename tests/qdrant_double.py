@@ -66,6 +66,7 @@ class Engine:
     trouble: Trouble = field(default_factory=Trouble)
     client: QdrantClient = field(default_factory=lambda: QdrantClient(":memory:"))
     indexes: dict[str, dict[str, models.PayloadIndexInfo]] = field(default_factory=dict)
+    created: dict[str, models.CreateCollection] = field(default_factory=dict)
     requests: Counter[str] = field(default_factory=Counter)
     lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -104,23 +105,13 @@ def create(engine: Engine, name: str, body: bytes) -> Any:
     if engine.client.collection_exists(name):
         raise FileExistsError(f"Wrong input: Collection `{name}` already exists!")
     request = _parsed(models.CreateCollection, body)
-    engine.indexes[name] = {}
-    return engine.client.create_collection(
-        name,
-        vectors_config=request.vectors,
-        hnsw_config=request.hnsw_config,
-        optimizers_config=request.optimizers_config,
-    )
+    engine.indexes[name], engine.created[name] = {}, request
+    return engine.client.create_collection(name, vectors_config=request.vectors)
 
 
 def describe(engine: Engine, name: str, _: bytes) -> Any:
     info = engine.client.get_collection(name)
     return info.model_copy(update={"payload_schema": engine.indexes[name]})
-
-
-def drop(engine: Engine, name: str, _: bytes) -> Any:
-    engine.indexes.pop(name, None)
-    return engine.client.delete_collection(name)
 
 
 def create_index(engine: Engine, name: str, body: bytes) -> Any:
@@ -191,7 +182,6 @@ ROUTES: tuple[tuple[str, str, Callable[..., Any]], ...] = (
     ("GET", f"{COLLECTION}/exists", exists),
     ("PUT", COLLECTION, create),
     ("GET", COLLECTION, describe),
-    ("DELETE", COLLECTION, drop),
     ("PUT", f"{COLLECTION}/index", create_index),
     ("PUT", f"{COLLECTION}/points", upsert),
     ("POST", f"{COLLECTION}/points", retrieve),
@@ -207,12 +197,13 @@ ROUTES: tuple[tuple[str, str, Callable[..., Any]], ...] = (
 
 class Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    wbufsize = -1  # Headers and body in one packet: two of them make the client's end wait 40 ms for each answer.
     server: Double
 
     def do_GET(self) -> None:
         self._respond()
 
-    do_PUT = do_POST = do_DELETE = do_GET  # noqa: N815
+    do_PUT = do_POST = do_GET  # noqa: N815
 
     def log_message(self, *_: object) -> None:
         """Quiet: tests read what they need from `requests`."""
@@ -243,6 +234,7 @@ class Handler(BaseHTTPRequestHandler):
             self.send_header("Content-Length", str(len(data)))
             self.end_headers()
             self.wfile.write(data)
+            self.wfile.flush()
         except ConnectionError:
             self.close_connection = True  # The client gave up waiting, as the slow answers are meant to make it.
 
@@ -271,7 +263,7 @@ class Double(ThreadingHTTPServer):
 @contextmanager
 def running_double(version: str = VERSION, trouble: Trouble | None = None) -> Iterator[Double]:
     """A double on a free port, served by a thread of this process."""
-    double = Double(0, Engine(version=version, trouble=trouble or Trouble()))
+    double = Double(0, Engine(version, trouble or Trouble()))
     thread = threading.Thread(target=double.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
     thread.start()
     try:
@@ -287,14 +279,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--port", type=int, default=0, help="0: a free one")
     parser.add_argument("--version", default=VERSION)
-    parser.add_argument("--fail", type=int, default=503, help="status of the failures")
-    parser.add_argument("--failures", type=int, default=0, help="how many requests fail first")
-    parser.add_argument("--delay", type=float, default=0.0, help="seconds")
-    parser.add_argument("--delays", type=int, default=0, help="how many requests are slow first")
+    parser.add_argument("--fail", type=int, default=503, help="status of the first --failures requests")
+    parser.add_argument("--failures", type=int, default=0)
+    parser.add_argument("--delay", type=float, default=0.0, help="seconds that the first --delays requests take")
+    parser.add_argument("--delays", type=int, default=0)
     given = parser.parse_args()
     warnings.filterwarnings("ignore", message="Local mode is not recommended")
     trouble = Trouble(status=given.fail, failures=given.failures, delay_s=given.delay, delays=given.delays)
-    double = Double(given.port, Engine(version=given.version, trouble=trouble))
+    double = Double(given.port, Engine(given.version, trouble))
     sys.stdout.write(f"{double.url}\n")
     sys.stdout.flush()
     double.serve_forever()
