@@ -26,8 +26,8 @@ WORKER_SETTINGS = {
     "worker_prefetch_multiplier": 1,
     # A replacement child gets this long to start; Celery's 4 s kill each one that loads a network.
     "worker_proc_alive_timeout": 120.0,
-    # On SIGTERM tasks may finish for so long, then they go back to the queue. Less than the 10 s of `docker stop`.
-    "worker_soft_shutdown_timeout": 8.0,
+    # On SIGTERM tasks may finish for so long, then they go back to the queue: less than the 10 s of `docker stop`.
+    "worker_soft_shutdown_timeout": 5.0,
     "worker_enable_soft_shutdown_on_idle": True,
     "worker_redirect_stdouts": False,
     "worker_send_task_events": False,

@@ -15,8 +15,6 @@ from service.settings import Settings
 from service.usecases.context import Context
 from workers.tasks import carry_out
 
-logger = logging.getLogger(__name__)
-
 
 class WorkerProcess:
     """Carries out messages in a child process. Made in the parent, which opens nothing."""
@@ -55,6 +53,7 @@ class WorkerProcess:
         from threadpoolctl import threadpool_limits
 
         threadpool_limits(self._threads)
+        logging.getLogger("httpx").setLevel(logging.WARNING)  # it would tell of every request to the vector store
 
     def _on_end(self, **_: object) -> None:
         self._stack.close()

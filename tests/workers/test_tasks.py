@@ -1,0 +1,87 @@
+import logging
+
+import pytest
+
+from service.errors import EncoderMismatch, JobFailed, LeaseHeld, NotFound, Unavailable
+from service.ports import QUEUES, EmbedChunk, FinishIngest, RunOptimise, Sweep
+from service.records import JobKind, JobState
+from service.usecases.jobs import wait_for_job
+from workers import tasks
+from workers.app import worker_app
+from workers.tasks import carry_out
+
+MESSAGES = (EmbedChunk("job", 1), FinishIngest("job"), RunOptimise("job"), Sweep())
+
+
+@pytest.fixture
+def raising(monkeypatch):
+    """Makes every use case raise this error."""
+
+    def arrange(error):
+        def call(context, message):
+            raise error
+
+        monkeypatch.setattr(tasks, "_call_use_case", call)
+
+    return arrange
+
+
+@pytest.fixture
+def job(context):
+    catalogue = context.registry.create_catalogue("t", "birds", "pixel")
+    opened = context.registry.open_job(catalogue, JobKind.OPTIMISE, {})
+    context.registry.seal_job(opened.id, 1)
+    return opened
+
+
+@pytest.mark.parametrize("message", MESSAGES, ids=lambda message: type(message).__name__)
+def test_a_message_survives_the_way_through_celery(settings, message):
+    """As the worker does it: the task of that name is called with the fields as keywords."""
+    from dataclasses import asdict
+
+    seen = []
+    with worker_app(settings, QUEUES[type(message)], seen.append) as app:
+        app.tasks[type(message).__name__].run(**asdict(message))
+    assert seen == [message]
+
+
+@pytest.mark.parametrize("message", MESSAGES, ids=lambda message: type(message).__name__)
+def test_work_that_is_gone_is_nothing_to_do(context, message):
+    carry_out(context, message)
+
+
+def test_an_outage_is_for_celery_to_try_again(context, job, raising):
+    raising(Unavailable("the store does not answer"))
+    with pytest.raises(Unavailable):
+        carry_out(context, RunOptimise(job.id))
+    assert context.registry.job(job.id).state is JobState.QUEUED
+
+
+@pytest.mark.parametrize("error", [LeaseHeld("taken"), NotFound("gone")])
+def test_work_in_other_hands_or_gone_ends_nothing(context, job, raising, error):
+    raising(error)
+    carry_out(context, RunOptimise(job.id))
+    assert context.registry.job(job.id).state is JobState.QUEUED
+
+
+def test_the_end_of_an_ingest_waits_for_its_turn(context, job, raising):
+    raising(LeaseHeld("another job of the catalogue is being closed"))
+    with pytest.raises(LeaseHeld):
+        carry_out(context, FinishIngest(job.id))
+
+
+@pytest.mark.parametrize("error", [EncoderMismatch("a is not b"), ValueError("a bug"), ZeroDivisionError()])
+def test_what_trying_again_would_not_mend_ends_the_job(context, job, raising, error, caplog):
+    raising(error)
+    with caplog.at_level(logging.ERROR):
+        carry_out(context, EmbedChunk(job.id, 0))
+    assert "EmbedChunk" in caplog.text
+    with pytest.raises(JobFailed, match=str(error) or "ZeroDivisionError"):
+        wait_for_job(context, job.id, lambda *_: None)
+
+
+def test_a_sweep_that_fails_is_told_in_the_log(context, raising, caplog):
+    raising(ValueError("a bug"))
+    with caplog.at_level(logging.ERROR):
+        carry_out(context, Sweep())
+    assert "a bug" in caplog.text
