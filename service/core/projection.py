@@ -65,7 +65,7 @@ class Head:
         try:
             with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
                 kind, mean, matrix = str(arrays["kind"]), arrays["mean"], arrays["matrix"]
-        except (ValueError, KeyError, OSError, EOFError, TypeError, NotImplementedError, zipfile.BadZipFile) as error:
+        except (ValueError, KeyError, OSError, EOFError, TypeError, RuntimeError, zipfile.BadZipFile) as error:
             raise InvalidInput(f"these {len(data)} bytes are not a stored head: {error}") from error
         if mean.ndim != 1 or matrix.ndim != 2 or len(mean) != len(matrix):
             raise InvalidInput(f"a head of mean {mean.shape} and matrix {matrix.shape}; (d,) and (d, k) go together")
