@@ -118,6 +118,20 @@ def test_five_pictures_that_are_four_distinct_ones_are_all_support():
     assert assigned == ["support"] * 5
 
 
+@pytest.mark.parametrize("salt", range(10))
+def test_a_large_group_goes_where_there_is_room(salt):
+    groups = np.array([0] * 10 + [1, 2, 3, 4])
+    assigned = assign_splits(hashes_of(14, salt), np.zeros(14, dtype=np.int64), groups, [None] * 14)
+    assert assigned[:10] == ["support"] * 10
+    assert Counter(assigned[10:]) == {"tuning": 2, "holdout": 2}
+
+
+def test_an_empty_split_is_filled_before_the_groups_run_out():
+    existing = ["tuning"] * 3 + [None] * 2
+    assigned = assign_splits(hashes_of(5), np.zeros(5, dtype=np.int64), np.arange(5), existing)
+    assert Counter(assigned) == {"tuning": 3, "support": 1, "holdout": 1}
+
+
 def test_a_near_duplicate_follows_the_one_that_is_there():
     existing = ["holdout"] + [None] * 9
     groups = np.array([0, 0, *range(1, 9)])

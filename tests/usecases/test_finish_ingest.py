@@ -6,13 +6,14 @@ import pytest
 
 from service.errors import LeaseHeld
 from service.ports import FinishIngest
-from service.records import ExampleState, JobState, Split
+from service.records import ExampleState, JobState, SelectionMember, Split
 from service.usecases import publish
 from service.usecases.context import partition_of
 from service.usecases.finish_ingest import finish_ingest, ingest_report
 from service.usecases.ingest import start_ingest
 from service.usecases.splitting import align_payloads, splits_lease
 from tests.fakes import FAKE_ENCODER, fake_context, fruit, ingested, picture, write_pictures
+from tests.usecases.test_catalogues import active_selection
 
 
 def embedded(context, folder, pictures=None):
@@ -147,6 +148,22 @@ def test_payloads_that_drifted_are_aligned(tmp_path):
     assert align_payloads(context, catalogue) == 3
     assert payload_splits(context) == before
     assert align_payloads(context, catalogue) == 0
+
+
+def test_the_end_unflags_what_a_dead_worker_left_flagged(tmp_path, monkeypatch):
+    context = fake_context()
+    ingested(context, write_pictures(tmp_path / "one", fruit()), split="support")
+    rows = examples(context)
+    members = [SelectionMember(example_id=one.id, label=one.label, centrality=0.1) for one in rows]
+    selection = active_selection(context, members)
+    with monkeypatch.context() as patch:
+        patch.setattr(publish, "unflag", lambda *args: None)  # it died before
+        embedded(context, tmp_path / "two", {"pear/same.png": fruit()["apple/0.png"]})
+    partition = partition_of(context.registry.catalogue("acme", "fruit"))
+    assert len(context.store.ids(partition, {"selection_a": selection.id})) == 12
+    monkeypatch.setattr(publish, "add_provisional", lambda *args: 0)
+    context.queue.deliver(context)
+    assert len(context.store.ids(partition, {"selection_a": selection.id})) == 11
 
 
 def test_a_picture_under_two_labels_keeps_no_split_while_it_waits(tmp_path):
