@@ -472,7 +472,10 @@ class SelectionRegistry(Protocol):
         ...
 
     def add_members(self, selection_id: str, members: Sequence[SelectionMember]) -> None:
-        """Provisional references; ones that are there stay as they are."""
+        """Provisional references; ones that are there stay as they are, unless they have another label by now.
+
+        A reference that was relabelled is none any more (`members` leaves it out); it may become one of its new label.
+        """
         ...
 
     def trials(self, study: str) -> list[Trial]:

@@ -241,7 +241,9 @@ class FakeRegistry(FakeExamples):
         if selection_id not in self.selection_rows:
             raise SelectionNotFound(f"there is no selection {selection_id}")
         for member in members:
-            self.member_rows[selection_id].setdefault(member.example_id, member)
+            known = self.member_rows[selection_id].get(member.example_id)
+            if known is None or known.label != member.label:
+                self.member_rows[selection_id][member.example_id] = member
 
     @locked
     def trials(self, study: str) -> list[Trial]:

@@ -123,4 +123,13 @@ def _add_members(connection: Connection, selection_id: str, new: Sequence[Select
     rows = sorted(
         ({"selection_id": selection_id} | asdict(member) for member in new), key=lambda row: str(row["example_id"])
     )
-    connection.execute(upsert(connection, members).on_conflict_do_nothing(), rows)
+    insert = upsert(connection, members)
+    anew = {name: insert.excluded[name] for name in ("label", "centrality", "provisional")}
+    connection.execute(
+        insert.on_conflict_do_update(
+            index_elements=[members.c.selection_id, members.c.example_id],
+            set_=anew,
+            where=members.c.label != insert.excluded.label,
+        ),
+        rows,
+    )
