@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import io
 import json
+import zipfile
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -63,5 +64,5 @@ class ReferenceSet:
             with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
                 names = json.loads(arrays["names"].tobytes())
                 return ReferenceSet(tuple(names["ids"]), tuple(names["labels"]), arrays["projections"])
-        except (ValueError, KeyError, OSError, EOFError) as error:
+        except (ValueError, KeyError, OSError, EOFError, zipfile.BadZipFile) as error:
             raise InvalidInput(f"these {len(data)} bytes are not a stored reference set: {error}") from error

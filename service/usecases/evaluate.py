@@ -170,12 +170,13 @@ def _figures(context: Context, catalogue: Catalogue, encoder: Encoder, judged: _
     panels: dict[str, dict[str, dict[str, float]]] = {"panel": {}, "panel_no_pull": {}}
     if selection is not None:
         panels = panel_on(context, catalogue, selection, np.concatenate(judged.embeddings), judged.truth)
+        panels = with_selection(panels, evaluation, references)
     return {
         **evaluation.as_dict(),
         "interval": list(bootstrap_interval(evaluation.correct, 0 if selection is None else selection.seed)),
         "references": references,
         "support": support,
-        **with_selection(panels, evaluation, references),
+        **panels,
         "panel_measured_on": measured_on,
         "measured_on": measured_on,
         "selection": selection_id,

@@ -53,7 +53,7 @@ def report_data(context: Context, tenant: str, name: str, evaluation: Mapping[st
         "selection": None if selection is None else _described(context, catalogue, selection),
         "evaluation": dict(evaluation),
         "panel": evaluation.get("panel") or {},
-        "panel_no_pull": {} if selection is None else selection.figures.get("panel_no_pull") or {},
+        "panel_no_pull": evaluation.get("panel_no_pull") or {},
         "confusion": _confusion(evaluation) or stored.get("confusion"),
         **{part: stored.get(part) for part in STORED_PARTS},
         "device": evaluation.get("device") or stored.get("device"),
