@@ -17,6 +17,7 @@ from tests.processes import kill_group, start, wait_until
 
 INGEST = [sys.executable, "-W", "error", "-m", "service.cli.main", "ingest", "birds"]
 PICTURES = 80
+TABLE = "holotype_examples"
 
 
 @pytest.fixture(scope="module")
@@ -52,15 +53,15 @@ def finished(process):
 
 
 def stored_rows(data_dir):
-    """Example rows that are there by now, read past the lock as a second process would see them."""
+    """Example rows that are there by now, read past the lock of the process at work."""
     database = data_dir / DATABASE_FILE
     if not database.exists():
         return 0
-    with closing(sqlite3.connect(f"file:{database}?mode=ro", uri=True)) as connection:
-        try:
-            return connection.execute("select count(*) from examples").fetchone()[0]
-        except sqlite3.OperationalError:  # the table is not there yet
+    with closing(sqlite3.connect(database, timeout=30)) as connection:
+        tables = {name for (name,) in connection.execute("select name from sqlite_master where type = 'table'")}
+        if TABLE not in tables:  # not made yet
             return 0
+        return connection.execute(f"select count(*) from {TABLE}").fetchone()[0]
 
 
 def contents(data_dir):
