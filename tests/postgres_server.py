@@ -23,6 +23,7 @@ from typing import Any
 
 import pytest
 
+GIVEN_URL = os.environ.get("HOLOTYPE_TEST_POSTGRES_URL")  # now: no test sees a HOLOTYPE_ variable
 PROGRAMS = Path("/usr/lib/postgresql")
 START_TIMEOUT_S = 60
 # Nothing here has to survive a power cut. Shared memory in the folder: /dev/shm is tiny in some containers.
@@ -64,8 +65,8 @@ def _initialise(programs: Path, folder: Path, rights: dict[str, Any]) -> None:
 def server_url() -> str:
     """URL of the server's own database; one server a test process, stopped at its end."""
     pytest.importorskip("psycopg", reason="psycopg is not installed: pip install 'holotype[postgres]'")
-    if given := os.environ.get("HOLOTYPE_TEST_POSTGRES_URL"):
-        return given
+    if GIVEN_URL:
+        return GIVEN_URL
     programs = _newest_programs()
     if programs is None:
         pytest.skip("no PostgreSQL: apt-get install postgresql, or set HOLOTYPE_TEST_POSTGRES_URL")
