@@ -33,7 +33,7 @@ def out_of_fold_probabilities(data: LabelledEmbeddings, seed: int) -> Float64Arr
         head = fit_head("lda", Scatter.of(data.embeddings[known], data.codes[known]), JUDGE_SHRINKAGE)
         means = class_means(head.project(data.embeddings[known]), data.codes[known], len(data.classes))
         logits = (head.project(data.embeddings[judged]) @ means.T).astype(np.float64) / JUDGE_TEMPERATURE
-        logits[:, ~means.any(axis=1)] = -np.inf
+        logits[:, np.setdiff1d(np.arange(len(means)), data.codes[known])] = -np.inf
         exponentials = np.exp(logits - logits.max(axis=1, keepdims=True))
         probabilities[judged] = exponentials / exponentials.sum(axis=1, keepdims=True)
     return probabilities
