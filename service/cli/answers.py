@@ -58,14 +58,15 @@ def _read(pictures: Sequence[Path]) -> tuple[dict[Path, str], list[tuple[str, by
 
 
 def _answer_tables(results: Sequence[Mapping[str, Any]]) -> list[Table | str]:
-    rows = [
-        (one["path"], one["error"], None, None, None)
-        if "error" in one
-        else (one["path"], one["label"], one["confidence"], one["margin"], _resembles(one))
-        for one in results
-    ]
-    notes = sorted({one["note"] for one in results if one.get("note")})
-    return [table("Answers", ("picture", "label", "confidence#", "margin#", "most like"), rows), *notes]
+    answers = [one for one in results if "error" not in one]
+    rows = [(one["path"], one["label"], one["confidence"], one["margin"], _resembles(one)) for one in answers]
+    said: list[Table | str] = []
+    if rows:
+        said.append(table("Answers", ("picture", "label", "confidence#", "margin#", "most like"), rows))
+    refused = [(one["path"], one["error"]) for one in results if "error" in one]
+    if refused:
+        said.append(table("No answer", ("picture", "why"), refused))
+    return [*said, *sorted({note for one in answers for note in one.get("notes", ())})]
 
 
 def _resembles(answer: Mapping[str, Any]) -> str:
@@ -122,7 +123,6 @@ def _evaluation_tables(evaluation: Mapping[str, Any]) -> list[Table | str]:
     if panel:
         names = ("accuracy", "macro_f1", "weighted_f1", "references")
         members = [(member, *(one.get(column) for column in names)) for member, one in panel.items()]
-        said.append(
-            table("The panel, behind the same head and pull", ("references are", *(f"{n}#" for n in names)), members)
-        )
+        title = f"Panel on {evaluation.get('panel_measured_on')}: all but raw behind the same head and pull"
+        said.append(table(title, ("references are", *(f"{column}#" for column in names)), members))
     return said

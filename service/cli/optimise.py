@@ -18,6 +18,8 @@ app = typer.Typer()
 DEFAULT_TRIALS = 40
 """As `OptimiseRequest` has it, which is imported with the numeric core only when it is used."""
 
+LEFT_TO_JSON = {"figures", "created_at", "state"}
+
 
 @command(app, "optimise")
 def optimise(
@@ -110,7 +112,7 @@ def activate(
 def selection_tables(selection: Mapping[str, Any]) -> list[Table | str]:
     """A selection for people: what it is, and the figures that it was judged by."""
     figures = selection.get("figures") or {}
-    head = {key: value for key, value in selection.items() if key != "figures"}
+    head = {key: value for key, value in selection.items() if key not in LEFT_TO_JSON}
     numbers = {key: value for key, value in figures.items() if isinstance(value, (int, float)) or _is_interval(value)}
     said: list[Table | str] = [pairs("Selection", head)]
     if numbers:

@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import IO, Any, TextIO
 
+from rich.box import SIMPLE, SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -50,7 +51,10 @@ class Output:
         with console.capture() as drawn:
             for one in tables:
                 console.print(printable(one) if isinstance(one, str) else one, soft_wrap=isinstance(one, str))
-        self._write(drawn.get().encode(self._stdout.encoding or "utf-8", "backslashreplace"))
+        text = drawn.get()
+        if not console.is_terminal:
+            text = "\n".join(line.rstrip() for line in text.split("\n"))
+        self._write(text.encode(self._stdout.encoding or "utf-8", "backslashreplace"))
 
     def failure(self, kind: str, message: str, details: Mapping[str, object]) -> None:
         """An error: JSON on standard output, or one sentence on standard error."""
@@ -103,7 +107,7 @@ def printable(value: object) -> Text:
 
 def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> Table:
     """A table for people; columns whose heading ends in a `#` are numbers and stand on the right."""
-    made = Table(title=Text(title, style="bold"), title_justify="left")
+    made = Table(title=Text(title, style="bold"), title_justify="left", box=SIMPLE_HEAD)
     for column in columns:
         made.add_column(column.removesuffix("#"), justify="right" if column.endswith("#") else "left", overflow="fold")
     for row in rows:
@@ -113,7 +117,7 @@ def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) 
 
 def pairs(title: str, values: Mapping[str, object]) -> Table:
     """A table of names and values."""
-    made = Table(title=Text(title, style="bold"), title_justify="left", show_header=False)
+    made = Table(title=Text(title, style="bold"), title_justify="left", show_header=False, box=SIMPLE)
     made.add_column(style="bold")
     made.add_column(overflow="fold")
     for name, value in values.items():
@@ -122,13 +126,13 @@ def pairs(title: str, values: Mapping[str, object]) -> Table:
 
 
 def shown(value: object) -> str:
-    """A cell's text: fractions with four digits, nothing for None, `name number` lists for mappings."""
+    """A cell's text: four digits behind the point, nothing for None, `name number` lists for mappings."""
     if value is None:
         return "-"
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, float):
-        return f"{value:.4g}" if abs(value) >= 1 else f"{value:.4f}"
+        return f"{value:.0f}" if value.is_integer() and abs(value) > 1 else f"{value:.4f}"
     if isinstance(value, Mapping):
         return ", ".join(f"{name} {shown(item)}" for name, item in value.items())
     if isinstance(value, (list, tuple)):

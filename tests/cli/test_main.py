@@ -29,7 +29,7 @@ def test_help_imports_nothing_heavy() -> None:
 
 @pytest.mark.parametrize(
     "path",
-    (
+    [
         "",
         "catalogue",
         "catalogue create",
@@ -46,7 +46,7 @@ def test_help_imports_nothing_heavy() -> None:
         "drop",
         "worker",
         "doctor",
-    ),
+    ],
 )
 def test_every_command_has_help_with_the_common_options(path: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main([*path.split(), "--help"]) == 0
