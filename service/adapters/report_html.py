@@ -49,7 +49,7 @@ class HtmlReportWriter:
             trim_blocks=True,
             lstrip_blocks=True,
         )
-        self._environment.filters.update(percent=percent, interval=interval, number=number, moment=moment)
+        self._environment.filters.update(percent=percent, interval=interval, number=number, moment=moment, short=short)
 
     def write(self, data: Mapping[str, Any], path: Path) -> None:
         """Write the page, whole or not at all. Raises InvalidInput when `path` cannot be written."""
@@ -71,7 +71,7 @@ class HtmlReportWriter:
             **data,
             measured=_measured(str(evaluation.get("measured_on") or "nothing")),
             panel_measured=_measured(str(evaluation.get("panel_measured_on") or "nothing")),
-            members=_members(data["panel"], data["panel_no_pull"]),
+            members=_members(data["panel"], data["panel_no_pull"], serving=_serving(data)),
             per_class=_per_class(evaluation.get("per_class") or {}),
             confused=_confused(data["confusion"]),
             plots=_plots(data),
@@ -103,19 +103,31 @@ def moment(seconds: float | None) -> str:
     return NOTHING if seconds is None else datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M UTC")
 
 
+def short(value: object) -> str:
+    """A setting's value; four digits of a number say enough."""
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
 def _measured(word: str) -> str:
-    return MEASURED_ON.get(word, word)
+    """What `measured_on` means, as the end of a sentence."""
+    return MEASURED_ON.get(word, f"{word}.")
 
 
-def _members(panel: Mapping[str, Any], no_pull: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """The panel's rows; the best accuracy with pull and the best without are marked."""
+def _serving(data: Mapping[str, Any]) -> str:
+    """The panel's member whose figures the page is about: "all" where the gate refused the choice."""
+    refused = data["evaluation"].get("gate_passed") is False and data["selection"]["strategy"] == "all"
+    return "all" if refused else "holotype"
+
+
+def _members(panel: Mapping[str, Any], no_pull: Mapping[str, Any], serving: str) -> list[dict[str, Any]]:
+    """The panel's rows; what serves, and the best accuracy with pull and without, are marked."""
     names = [*(name for name in MEMBERS if name in panel), *sorted(panel.keys() - MEMBERS.keys())]
     best = max((panel[name]["accuracy"] for name in names), default=None)
     best_plain = max((figures["accuracy"] for figures in no_pull.values()), default=None)
     return [
         {
             "name": MEMBERS.get(name, name),
-            "chosen": name == "holotype",
+            "serves": name == serving,
             "plain": no_pull.get(name, {}).get("accuracy"),
             "best": panel[name]["accuracy"] == best,
             "best_plain": name in no_pull and no_pull[name]["accuracy"] == best_plain,

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from service.adapters.report_html import HtmlReportWriter, interval, moment, number, percent
+from service.adapters.report_html import HtmlReportWriter, interval, moment, number, percent, short
 from service.errors import InvalidInput
 from tests.adapters.report_cases import bare_report, full_report
 
@@ -98,6 +98,22 @@ def test_the_page_tells_every_part() -> None:
     assert "cpu, float32" in text
 
 
+def test_what_serves_is_marked_in_the_panel() -> None:
+    page, _ = full_page(12)
+    assert re.findall(r'class="serves"><td>([^<]*)', page) == ["Holotype: the chosen references"]
+    refused = full_report(2)
+    refused["evaluation"]["gate_passed"] = False
+    refused["selection"]["strategy"] = "all"
+    assert re.findall(r'class="serves"><td>([^<]*)', rendered(refused)[0]) == ["all references"]
+
+
+def test_a_number_of_references_is_told_against_what_they_were_chosen_from() -> None:
+    data = bare_report()
+    assert "180 of 180 support pictures" in rendered(data)[1].text
+    data["evaluation"]["references"] = 290
+    assert "290 of 300 labelled pictures" in rendered(data)[1].text
+
+
 def test_per_class_rows_come_worst_first() -> None:
     data = full_report(12)
     page, _ = full_page(12)
@@ -179,6 +195,7 @@ def test_write_says_why_it_cannot(tmp_path: Path) -> None:
 def test_numbers_for_people() -> None:
     assert (percent(0.12345), percent(None), percent(1, 0)) == ("12.3 %", "\N{EN DASH}", "100 %")
     assert (number(1234.0), number(40.5), number(None)) == ("1,234", "40.5", "\N{EN DASH}")
+    assert (short(0.12345678), short(3), short("lda")) == ("0.1235", "3", "lda")
     assert interval([-0.01, 0.02], signed=True) == "-1.0 to +2.0 %"
     assert interval(None) == ""
     assert moment(0.0) == "1970-01-01 00:00 UTC"
