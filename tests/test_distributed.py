@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 
 import pytest
 
@@ -16,10 +17,12 @@ from service.usecases.classify import classify
 from service.usecases.context import partition_of
 from service.usecases.ingest import start_ingest
 from service.usecases.jobs import wait_for_job
+from service.usecases.optimise import start_optimise
+from service.usecases.optimise_request import OptimiseRequest
 from tests.conftest import write_pictures
 from tests.processes import kill_group, running_qdrant_double, running_valkey, start, wait_until
 
-pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="Celery's prefork pool needs fork")
+pytestmark = pytest.mark.xdist_group("distributed")  # with --dist loadgroup one machine serves all of them
 
 TENANT = "default"
 WORKER = "import sys; from service.settings import Settings; from workers.app import run_worker; "
@@ -116,9 +119,6 @@ def test_commands_only_enqueue_and_wait_and_the_answer_is_the_same(machine, cont
 
 
 def test_the_optimise_worker_optimises(machine, context, tmp_path):
-    from service.usecases.optimise import start_optimise
-    from service.usecases.optimise_request import OptimiseRequest
-
     pictures = write_pictures(tmp_path / "pictures", classes=3, each=12)
     job = start_ingest(context, TENANT, "fish", pictures, encoder="pixel")
     wait_for_job(context, job.id, unseen)
@@ -128,35 +128,35 @@ def test_the_optimise_worker_optimises(machine, context, tmp_path):
 
 
 def test_a_killed_worker_loses_nothing_and_doubles_nothing(machine, context, tmp_path):
-    pictures = write_pictures(tmp_path / "pictures", classes=4, each=20)
+    pictures = write_pictures(tmp_path / "pictures", classes=4, each=10)
     job = start_ingest(context, TENANT, "killed", pictures, encoder="pixel")
     wait_until(lambda: context.registry.job(job.id).done >= 6, "the worker is in the middle")
     machine.kill("embed")
     counts = context.registry.item_counts(job.id)
-    assert 0 < counts[ItemState.PENDING] < 80, "the kill came too late to show anything"
+    assert 0 < counts[ItemState.PENDING] < 40, "the kill came too late to show anything"
     machine.start("embed")
     done = wait_for_job(context, job.id, unseen)
-    assert done.result["stored"] == 80
-    assert context.registry.item_counts(job.id) == {ItemState.STORED: 80}
+    assert done.result["stored"] == 40
+    assert context.registry.item_counts(job.id) == {ItemState.STORED: 40}
     points, rows = points_and_rows(context, "killed")
     assert points == rows
-    assert len(points) == 80
+    assert len(points) == 40
 
 
 def test_a_child_that_is_killed_is_replaced_and_its_task_done_again(machine, context, tmp_path):
-    pictures = write_pictures(tmp_path / "pictures", classes=4, each=20)
+    pictures = write_pictures(tmp_path / "pictures", classes=4, each=10)
     job = start_ingest(context, TENANT, "child", pictures, encoder="pixel")
     wait_until(lambda: context.registry.job(job.id).done >= 6, "the worker is in the middle")
     (child,) = children(machine.workers["embed"])
     os.kill(child, signal.SIGKILL)
     done = wait_for_job(context, job.id, unseen)
-    assert done.result["stored"] == 80
+    assert done.result["stored"] == 40
     assert machine.workers["embed"].poll() is None
     assert children(machine.workers["embed"]) != [child]
 
 
 def test_a_worker_that_is_asked_to_end_hands_back_what_it_has_not_done(machine, context, tmp_path):
-    pictures = write_pictures(tmp_path / "pictures", classes=4, each=20)
+    pictures = write_pictures(tmp_path / "pictures", classes=4, each=10)
     job = start_ingest(context, TENANT, "asked", pictures, encoder="pixel")
     wait_until(lambda: context.registry.job(job.id).done >= 6, "the worker is in the middle")
     worker = machine.workers.pop("embed")
@@ -164,7 +164,7 @@ def test_a_worker_that_is_asked_to_end_hands_back_what_it_has_not_done(machine, 
     assert worker.wait(60) == 0, machine.log("embed")
     assert context.registry.job(job.id).state is JobState.RUNNING
     machine.start("embed")
-    assert wait_for_job(context, job.id, unseen).result["stored"] == 80
+    assert wait_for_job(context, job.id, unseen).result["stored"] == 40
 
 
 def test_a_message_that_never_arrived_is_sent_again(machine, context, tmp_path):
@@ -173,8 +173,6 @@ def test_a_message_that_never_arrived_is_sent_again(machine, context, tmp_path):
     class Deaf:
         def enqueue(self, message):
             """A broker that lost what it was given."""
-
-    from dataclasses import replace
 
     job = start_ingest(replace(context, queue=Deaf()), TENANT, "lost", pictures, encoder="pixel")
     assert wait_for_job(context, job.id, unseen).result["stored"] == 8
