@@ -20,7 +20,8 @@ class Verdict:
         difference: accuracy of the selection minus accuracy of all references, -1..1.
         interval: its 95 % bootstrap interval.
         images: pictures compared.
-        conclusive: the interval is at most four points wide and lies on one side of minus the margin.
+        conclusive: the interval lies above minus the margin and is at most four points wide, or it lies below: however
+            wide, the selection is worse then, and no other pictures need be asked.
         passes: the interval lies above minus the margin; the difference does, where it decides.
     """
 
@@ -47,11 +48,10 @@ def judge(
         return Verdict(0.0, (-1.0, 1.0), 0, conclusive=False, passes=False)
     low, high = paired_interval(selection, everything, seed)
     difference = float(np.mean(selection) - np.mean(everything))
-    one_sided = low > -margin or high <= -margin
     return Verdict(
         difference=difference,
         interval=(low, high),
         images=len(selection),
-        conclusive=high - low <= MAX_INTERVAL_WIDTH and one_sided,
+        conclusive=high <= -margin or (low > -margin and high - low <= MAX_INTERVAL_WIDTH),
         passes=difference > -margin if difference_decides else low > -margin,
     )

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import logging
 import uuid
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -31,7 +30,7 @@ from service.usecases.judging import Judgement, judge_candidate
 from service.usecases.leases import kept_lease
 from service.usecases.optimise_request import OptimiseRequest
 from service.usecases.publish import Draft, publish
-from service.usecases.recipe_search import search_recipe, search_thresholds, study_key
+from service.usecases.recipe_search import check_searchable, search_recipe, search_thresholds, study_key
 from service.usecases.selections import selection_summary
 
 logger = logging.getLogger(__name__)
@@ -154,7 +153,7 @@ def _recipe(
     """One-shot data cannot choose anything: every picture serves, on the raw embedding."""
     if fitter is None:
         return Recipe(maximum=request.budget)
-    phase = replace(request, strategy="thresholds") if request.search == "thresholds" else request
+    check_searchable(request, len(holdings.support.classes))
 
     def finished(stage: str) -> dict[str, Any]:
         study = study_key(holdings.split_hash, request, stage)
@@ -172,7 +171,7 @@ def _recipe(
 
     active = _active_recipe(context, catalogue)
     recipe = search_recipe(
-        context.search, fitter, phase, trials=request.trials, active=active, **finished(STAGE_SEARCH)
+        context.search, fitter, request, trials=request.trials, active=active, **finished(STAGE_SEARCH)
     )
     if request.search == "sweep":
         return recipe

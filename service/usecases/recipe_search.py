@@ -120,7 +120,7 @@ def search_recipe(
 
 
 def _inside(start: Mapping[str, Any], space: Mapping[str, Parameter]) -> bool:
-    """A start whose strategy was not asked for, or whose numbers lie outside the space, is none."""
+    """A start with a choice that is not open, or a number that lies outside the space, is none."""
     for name, value in start.items():
         parameter = space[name]
         if isinstance(parameter, ChoiceParameter):
@@ -129,6 +129,16 @@ def _inside(start: Mapping[str, Any], space: Mapping[str, Parameter]) -> bool:
         elif not parameter.low <= value <= parameter.high:
             return False
     return True
+
+
+def check_searchable(request: OptimiseRequest, classes: int) -> None:
+    """Raises InvalidInput when thresholds are to be searched one by one over more classes than a sampler can handle."""
+    if request.search == "thresholds" and classes > MAX_SEARCHED_CLASSES:
+        raise InvalidInput(
+            f"search 'thresholds' has one parameter a class and takes at most {MAX_SEARCHED_CLASSES} classes; "
+            f"this catalogue has {classes}: use --search sweep",
+            classes=classes,
+        )
 
 
 def search_thresholds(
@@ -145,12 +155,7 @@ def search_thresholds(
     Raises InvalidInput for more classes than a sampler can handle.
     """
     shares = dict(swept.class_shares or {})
-    if len(shares) > MAX_SEARCHED_CLASSES:
-        raise InvalidInput(
-            f"search 'thresholds' has one parameter a class and takes at most {MAX_SEARCHED_CLASSES} classes; "
-            f"this catalogue has {len(shares)}: use --search sweep",
-            classes=len(shares),
-        )
+    check_searchable(request, len(shares))
     names = sorted(shares)
     ceiling = max(0.5, *shares.values())
     best = search.maximise(

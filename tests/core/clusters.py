@@ -14,7 +14,7 @@ def labelled(embeddings, codes, *, classes: int | None = None, groups=None, pref
     codes = np.asarray(codes, dtype=np.int64)
     number = int(codes.max(initial=-1)) + 1 if classes is None else classes
     return LabelledEmbeddings(
-        embeddings=np.asarray(embeddings, dtype=np.float32).reshape(len(codes), -1),
+        embeddings=np.asarray(embeddings, dtype=np.float32),
         codes=codes,
         classes=tuple(f"c{code:02}" for code in range(number)),
         ids=tuple(f"{prefix}{row}" for row in range(len(codes))),

@@ -52,6 +52,16 @@ def test_a_wide_interval_tells_nothing() -> None:
     assert not verdict.passes
 
 
+def test_a_wide_interval_below_the_margin_is_enough_to_refuse() -> None:
+    """24 points worse, give or take three: that the interval is wide does not make it unclear."""
+    verdict = judge(*paired(300, 40, 160, 0), margin=0.01, seed=0)
+    low, high = verdict.interval
+    assert high - low > MAX_INTERVAL_WIDTH
+    assert high < -0.01
+    assert verdict.conclusive
+    assert not verdict.passes
+
+
 def test_a_narrow_interval_on_both_sides_of_the_margin_tells_nothing_either() -> None:
     verdict = judge(*paired(4800, 40, 90, 70), margin=0.01, seed=0)
     low, high = verdict.interval
@@ -102,7 +112,8 @@ def test_a_verdict_agrees_with_itself(pairs: list[tuple[bool, bool]], margin: fl
     assert -1 <= low <= high <= 1
     assert verdict.difference == pytest.approx(selection.mean() - everything.mean())
     assert verdict.passes == (low > -margin)
-    assert not verdict.conclusive or high - low <= MAX_INTERVAL_WIDTH
+    assert not (verdict.conclusive and verdict.passes) or high - low <= MAX_INTERVAL_WIDTH
+    assert not verdict.conclusive or verdict.passes or high <= -margin
     assert verdict == judge(selection, everything, margin, seed), "the same seed says the same"
     wider = judge(selection, everything, margin + 0.1, seed)
     assert wider.passes or not verdict.passes, "a larger margin never refuses what a smaller one lets through"
