@@ -18,9 +18,6 @@ from service.errors import InvalidInput, NothingToServe
 CONFIDENCE_CLASSES = 10
 """Classes that share the confidence. Fixed: else an answer's confidence would depend on how many were asked for."""
 
-TIE = 1e-9
-"""Means nearer than this may be equal but for rounding; similarities are float32, whose steps near 1 are 6e-8."""
-
 
 def class_scores(similarities: Float32Array, codes: IntArray, classes: int, per_label: int) -> Float32Array:
     """Score of every class for every query.
@@ -108,28 +105,6 @@ def vote(neighbours: Sequence[Neighbour], per_label: int, temperature: float, to
         top=tuple(named),
         neighbours=tuple(sorted(evidence, key=lambda n: (-n.similarity, n.example_id))),
     )
-
-
-def settled(neighbours: Sequence[Neighbour], per_label: int, labels: int) -> bool:
-    """Does this truncated list tell the `labels` best classes, and their scores, whatever was cut off?
-
-    `neighbours` is nearest first, and no point outside it is more similar than its last one. A class of which
-    `per_label` points were seen has its final score. One of which fewer were seen may still sink (a further, lower one
-    lowers the mean) but never rise above the mean of those seen; one not seen at all stays at or below the last
-    similarity. A tie with such a bound leaves the list unsettled: the label that sorts first must win it.
-    """
-    if not neighbours:
-        return False
-    final: list[float] = []
-    bound = neighbours[-1].similarity
-    for best in _best_of_labels(neighbours, per_label).values():
-        score = _mean(best)
-        if len(best) == per_label:
-            final.append(score)
-        else:
-            bound = max(bound, score)
-    final.sort(reverse=True)
-    return len(final) >= labels and final[labels - 1] > bound + TIE
 
 
 def _ranked(neighbours: Sequence[Neighbour], per_label: int) -> list[ScoredLabel]:

@@ -1,4 +1,4 @@
-"""One rule of voting, in its array form, its list form and over truncated lists, all against a brute force."""
+"""One rule of voting, in its array formand its list form, both against a brute force."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from service.core.model import Neighbour
-from service.core.voting import CONFIDENCE_CLASSES, class_scores, confidences, settled, vote
+from service.core.voting import CONFIDENCE_CLASSES, class_scores, confidences, vote
 from service.errors import InvalidInput, NothingToServe
 
 # Quarters are exact in binary and often equal, so that ties are really tried.
@@ -88,47 +88,6 @@ def test_vote_is_the_brute_force(neighbours: list[Neighbour], per_label: int, to
     for label in named:
         own = [n.similarity for n in prediction.neighbours if n.label == label]
         assert own == [n.similarity for n in neighbours if n.label == label][:per_label]
-
-
-@given(neighbours=neighbour_lists(), per_label=st.integers(1, 3), labels=st.integers(1, 6), data=st.data())
-def test_settled_lists_give_the_answer_of_the_whole_list(
-    neighbours: list[Neighbour], per_label: int, labels: int, data: st.DataObject
-) -> None:
-    seen = neighbours[: data.draw(st.integers(0, len(neighbours)))]
-    if settled(seen, per_label, labels):
-        assert brute_force(seen, per_label)[:labels] == brute_force(neighbours, per_label)[:labels]
-
-
-@given(neighbours=neighbour_lists(), per_label=st.integers(1, 3), labels=st.integers(1, 4), data=st.data())
-def test_unsettled_lists_could_still_change(
-    neighbours: list[Neighbour], per_label: int, labels: int, data: st.DataObject
-) -> None:
-    """`settled` is not merely cautious: where it says no, there are points that change the answer (a tie counts)."""
-    seen = neighbours[: data.draw(st.integers(1, len(neighbours)))]
-    if settled(seen, per_label, labels):
-        return
-    last = seen[-1].similarity
-    before = brute_force(seen, per_label)[:labels]
-    additions = [[Neighbour(f"x{i}", "A", last) for i in range(count)] for count in range(1, per_label + 1)]
-    additions += [[Neighbour("x", label, -2.0)] for label in {n.label for n in seen}]  # as far below as may be
-    changes = [brute_force(seen + more, per_label)[:labels] != before for more in additions]
-    ties = [score for _, score in brute_force(seen, per_label)]
-    assert any(changes) or len(before) < labels or len(set(ties)) < len(ties)
-
-
-def test_a_class_seen_in_part_may_only_sink() -> None:
-    seen = [Neighbour("1", "a", 0.9), Neighbour("2", "b", 0.8), Neighbour("3", "b", 0.7)]
-    assert not settled(seen, per_label=2, labels=1), "a's second point may be anywhere below 0.7"
-    assert settled([*seen, Neighbour("4", "a", 0.65)], per_label=2, labels=1)
-
-
-def test_unseen_class_may_tie() -> None:
-    seen = [Neighbour("1", "b", 0.5), Neighbour("2", "c", 0.5)]
-    assert not settled(seen, per_label=1, labels=1), "an unseen label a at 0.5 would come first"
-
-
-def test_empty_list_is_not_settled() -> None:
-    assert not settled([], per_label=1, labels=1)
 
 
 def test_confidence_by_hand() -> None:
