@@ -9,7 +9,6 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-import fsspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -195,6 +194,6 @@ def test_locations_that_cannot_be_opened_say_why(monkeypatch: pytest.MonkeyPatch
     with pytest.raises(InvalidInput, match="nosuch"):
         FsspecBlobStore("nosuch://x")
     monkeypatch.setitem(sys.modules, "s3fs", None)
-    monkeypatch.delitem(fsspec.registry._registry, "s3", raising=False)
+    monkeypatch.delitem(sys.modules["fsspec.registry"]._registry, "s3", raising=False)
     with pytest.raises(InvalidInput, match=r"pip install 'holotype\[s3\]'"):
         FsspecBlobStore("s3://bucket/prefix")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 
-from sqlalchemy import Connection, delete, func, select, update
+from sqlalchemy import Connection, delete, func, literal_column, select, update
 
 from service.adapters.registry_sql.database import Part, reading, records, writing
 from service.adapters.registry_sql.jobs import FINISHED
@@ -124,10 +124,10 @@ def _in_use(connection: Connection, tenant: str, hashes: Sequence[str]) -> set[s
         .join(catalogues, catalogues.c.id == examples.c.catalogue_id)
         .where(catalogues.c.tenant == tenant, examples.c.content_hash.in_(hashes))
     )
-    awaited = (
-        select(items.c.content_hash)
-        .join(jobs, jobs.c.id == items.c.job_id)
-        .where(jobs.c.tenant == tenant, jobs.c.state.not_in(FINISHED))
-        .where(items.c.state == ItemState.PENDING, items.c.content_hash.in_(hashes))
-    )
-    return {*connection.execute(stored).scalars(), *connection.execute(awaited).scalars()}
+    # Written out, so that the index on the hashes of pending items is used; a parameter could be any state.
+    pending = items.c.state == literal_column(f"'{ItemState.PENDING}'")
+    awaited = select(items.c.content_hash, items.c.job_id).where(pending, items.c.content_hash.in_(hashes))
+    unfinished = select(jobs.c.id).where(jobs.c.tenant == tenant, jobs.c.state.not_in(FINISHED))
+    job_ids = set(connection.execute(unfinished).scalars())
+    waiting = {row.content_hash for row in connection.execute(awaited) if row.job_id in job_ids}
+    return waiting.union(connection.execute(stored).scalars())

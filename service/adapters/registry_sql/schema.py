@@ -80,6 +80,7 @@ jobs = Table(
     Column("done", BigInteger, nullable=False),
     Column("total", BigInteger, nullable=False),
     Column("item_total", BigInteger, nullable=False),
+    Column("item_done", BigInteger, nullable=False),
     Column("result", Json),
     Column("error", Shown),
     Column("created_at", Double, nullable=False),

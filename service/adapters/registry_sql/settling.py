@@ -45,10 +45,12 @@ def settle_embedded(
     The primary key (catalogue, example) decides between two chunks that bring the same picture at once: the second
     INSERT waits for the first's transaction, writes nothing, and then sees the first's row.
     """
-    found = sorted((item for item in embedded if item.item_id in pending), key=lambda item: item.item_id)
+    by_item = {item.item_id: item for item in embedded if item.item_id in pending}
+    found = [by_item[item_id] for item_id in sorted(by_item)]
     first = {item.example_id: item for item in reversed(found)}
     new = _insert(connection, [_example(catalogue_id, pending[item.item_id], item, now) for item in first.values()])
-    before = _known(connection, catalogue_id, sorted(first))
+    fresh = {id_: KnownExample(pending[first[id_].item_id].label, ExampleState.ACTIVE, (), ()) for id_ in new}
+    before = fresh | _known(connection, catalogue_id, sorted(first.keys() - new))
     after = dict(before)
     outcomes = []
     for item in found:
@@ -88,6 +90,8 @@ def _insert(connection: Connection, rows: list[dict[str, Any]]) -> set[str]:
 
 
 def _known(connection: Connection, catalogue_id: str, ids: Sequence[str]) -> dict[str, KnownExample]:
+    if not ids:
+        return {}
     columns = [examples.c.id, examples.c.label, examples.c.state, examples.c.conflict_labels, examples.c.settled_labels]
     found = select(*columns).where(examples.c.catalogue_id == catalogue_id, examples.c.id.in_(ids))
     rows = connection.execute(found.order_by(examples.c.id).with_for_update())

@@ -72,6 +72,7 @@ def _jobs() -> None:
         sa.Column("done", sa.BigInteger, nullable=False),
         sa.Column("total", sa.BigInteger, nullable=False),
         sa.Column("item_total", sa.BigInteger, nullable=False),
+        sa.Column("item_done", sa.BigInteger, nullable=False),
         sa.Column("result", PLAIN),
         sa.Column("error", TEXT),
         sa.Column("created_at", sa.Double, nullable=False),
