@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from service.core import cleaning as module
 from service.core.cleaning import out_of_fold_probabilities, trusted_rows
 from service.core.folds import deal_folds, fold_count
-from tests.core.clusters import LabelledEmbeddings, clusters, labelled, small_sets
+from tests.core.clusters import LabelledEmbeddings, clusters, labelled, small_sets, unit_rows
 
 HOW = ("disputed", "confident")
 
@@ -48,6 +48,23 @@ def test_confident_drops_no_more_than_disputed() -> None:
     disputed, confident = (trusted_rows(data, how, seed=0) for how in HOW)
     assert not (disputed & ~confident).any()
     assert confident.sum() > disputed.sum()
+
+
+def test_both_rules_by_hand(monkeypatch) -> None:
+    """A judge is 0.87 sure of class 0 for its examples in the mean, and 0.54 sure of class 1 for its own.
+
+    Row 8 is taken for class 1 with 0.7, more than is usual there: an error. Row 9 is taken for class 1, and row 13 for
+    class 0, less surely than is usual there: hard, perhaps right.
+    """
+    of_class_0 = [0.99] * 8 + [0.3, 0.49] + [0.35, 0.3, 0.4, 0.8]
+    sure = np.stack([of_class_0, 1 - np.array(of_class_0)], axis=1)
+    codes = np.repeat([0, 1], [10, 4])
+    assert sure[codes == 0, 0].mean() == pytest.approx(0.871)
+    assert sure[codes == 1, 1].mean() == pytest.approx(0.5375)
+    data = labelled(unit_rows(14, 3, seed=0), codes)
+    monkeypatch.setattr(module, "out_of_fold_probabilities", lambda *_: sure)
+    assert np.flatnonzero(~trusted_rows(data, "disputed", 0)).tolist() == [8, 9, 13]
+    assert np.flatnonzero(~trusted_rows(data, "confident", 0)).tolist() == [8]
 
 
 def test_none_trusts_everything() -> None:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from service.core.objective import PrefixTable
+from service.core.objective import PrefixTable, _Leaders
 from service.core.thresholds import Ranking
 from service.core.voting import class_scores
 
@@ -157,6 +157,35 @@ def test_the_fast_sweep_takes_the_slow_ones_steps(sweep, data: st.DataObject) ->
     start = case.random.integers(lowest, highest + 1)
     expected = slow_sweep(case, table, start, lowest, highest, penalty)
     assert table.sweep(start, lowest, highest, penalty).tolist() == expected.tolist()
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_the_fast_sweep_takes_the_slow_ones_steps_over_many_classes(seed: int) -> None:
+    case = Case(seed, 12, 60, 150, coarse=seed % 3 > 0)
+    table = case.table(1 + seed % 2)
+    start = case.counts()
+    expected = slow_sweep(case, table, start, case.lowest, case.ranking.sizes, 0.02)
+    assert table.sweep(start, case.lowest, case.ranking.sizes, 0.02).tolist() == expected.tolist()
+
+
+@given(seed=st.integers(0, 2**32 - 1), classes=st.integers(1, 6), queries=st.integers(1, 12))
+def test_the_two_best_classes_stay_known_while_scores_change(seed: int, classes: int, queries: int) -> None:
+    random = np.random.default_rng(seed)
+
+    def coarse(*shape: int) -> np.ndarray:
+        return (random.integers(-2, 3, shape) / 2).astype(np.float32)
+
+    leaders = _Leaders(coarse(queries, classes))
+    for _ in range(10):
+        changed = int(random.integers(classes))
+        leaders.change(changed, coarse(queries))
+        fresh = _Leaders(leaders.scores.copy())
+        for code in range(classes):
+            others = np.where(np.arange(classes) == code, -np.inf, leaders.scores)
+            rival, rival_code = leaders.rivals(code)
+            assert np.array_equal(rival, others.max(axis=1))
+            assert classes == 1 or np.array_equal(rival_code, others.argmax(axis=1))
+            assert np.array_equal(rival, fresh.rivals(code)[0])
 
 
 def test_equal_bounds_leave_the_start() -> None:
