@@ -33,6 +33,7 @@ PACKAGES = (
 LOW_SPACE_BYTES = 2 * 1024**3
 NO_SPACE_BYTES = 200 * 1024**2
 BROKER_PATIENCE_S = 3.0
+REINSTALL = "run scripts/install again, then holotype doctor"
 
 State = Literal["ok", "warn", "fail"]
 
@@ -61,20 +62,18 @@ def run_checks(session: Session, *, quick: bool) -> list[Check]:
     checks.append(_guarded("data directory", lambda: _data_directory(settings.data_dir)))
     checks.append(_guarded("device", lambda: _device(settings.device)))
     checks.append(_guarded("processor", _processor))
-    checks.append(_guarded("queue", lambda: _queue(settings)))
+    checks.append(_guarded("queue", lambda: _queue(settings), "start the broker or correct HOLOTYPE_BROKER_URL"))
     checks.extend(_opened(session, quick=quick))
     return checks
 
 
-def _guarded(name: str, check: Callable[[], Check]) -> Check:
+def _guarded(name: str, check: Callable[[], Check], advice: str = REINSTALL) -> Check:
     try:
         return check()
     except HolotypeError as error:
         return Check(name, "fail", error.message)
     except Exception as error:  # noqa: BLE001  whatever is broken is what was asked for
-        return Check(
-            name, "fail", f"{type(error).__name__}: {error}", "run scripts/install again, then holotype doctor"
-        )
+        return Check(name, "fail", f"{type(error).__name__}: {error}", advice)
 
 
 def _versions() -> Check:
