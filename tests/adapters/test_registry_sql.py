@@ -19,7 +19,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, text
 from sqlalchemy.exc import OperationalError
 
-from service.adapters.registry_sql import SqlRegistry
+from service.adapters.registry_sql import SqlRegistry, settling
 from service.adapters.registry_sql.database import Database
 from service.adapters.registry_sql.migrate import alembic_config, stored_version
 from service.adapters.registry_sql.schema import REVISION, VERSION_TABLE, metadata
@@ -27,7 +27,7 @@ from service.adapters.registry_sql.settling import KnownExample, judged
 from service.errors import InvalidInput, Unavailable
 from service.records import ExampleState, ItemState
 from tests import postgres_server
-from tests.registry_rows import claimed, picture, sealed, settled
+from tests.registry_rows import claimed, ingested, picture, sealed, settled
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
@@ -216,6 +216,28 @@ def test_a_deadlock_is_run_again_on_postgresql() -> None:
             thread.join(timeout=60)
         assert len(runs) == 3  # one of the two was undone and run again
         registry.close()
+
+
+def test_an_example_dropped_while_it_is_delivered_again_is_new_on_postgresql(monkeypatch: pytest.MonkeyPatch) -> None:
+    with postgres_server.database_url(postgres_server.migrated_template()) as url:
+        registry, other = SqlRegistry(url), SqlRegistry(url)
+        catalogue = registry.create_catalogue("tenant", "birds", "pixel")
+        ingested(registry, catalogue, [picture("a", "owl")])
+        (dropped,) = registry.examples(catalogue.id)
+        job_id = sealed(registry, catalogue, [picture("a", "rook")])
+        chunk = claimed(registry, job_id)
+
+        def drop_first(*arguments: object) -> dict[str, KnownExample]:
+            other.delete_examples(catalogue.id, [dropped.id])
+            return known(*arguments)  # type: ignore[arg-type]
+
+        known = settling._known
+        monkeypatch.setattr(settling, "_known", drop_first)
+        assert settled(registry, catalogue, chunk).conflicts == ()
+        assert [item.state for item in registry.items(job_id)] == [ItemState.STORED]
+        assert [example.label for example in registry.examples(catalogue.id)] == ["rook"]
+        registry.close()
+        other.close()
 
 
 def test_only_collisions_are_run_again(sqlite_registry: SqlRegistry) -> None:

@@ -48,9 +48,8 @@ def settle_embedded(
     by_item = {item.item_id: item for item in embedded if item.item_id in pending}
     found = [by_item[item_id] for item_id in sorted(by_item)]
     first = {item.example_id: item for item in reversed(found)}
-    new = _insert(connection, [_example(catalogue_id, pending[item.item_id], item, now) for item in first.values()])
-    fresh = {id_: KnownExample(pending[first[id_].item_id].label, ExampleState.ACTIVE, (), ()) for id_ in new}
-    before = fresh | _known(connection, catalogue_id, sorted(first.keys() - new))
+    rows = {id_: _example(catalogue_id, pending[item.item_id], item, now) for id_, item in first.items()}
+    new, before = _present(connection, catalogue_id, rows)
     after = dict(before)
     outcomes = []
     for item in found:
@@ -81,12 +80,27 @@ def _example(catalogue_id: str, row: Item, item: EmbeddedItem, now: float) -> di
     }
 
 
-def _insert(connection: Connection, rows: list[dict[str, Any]]) -> set[str]:
-    """Insert those that are not there; their ids. Ordered by id, so that two transactions never wait in a circle."""
-    if not rows:
-        return set()
+def _present(
+    connection: Connection, catalogue_id: str, rows: Mapping[str, dict[str, Any]]
+) -> tuple[set[str], dict[str, KnownExample]]:
+    """See to it that every example is there: the ids that are new, and what is known of each.
+
+    Once round, unless one that was there is dropped by somebody between the INSERT and the look at it.
+    """
+    new: set[str] = set()
+    known: dict[str, KnownExample] = {}
+    while missing := sorted(rows.keys() - known.keys()):
+        inserted = _insert(connection, [rows[id_] for id_ in missing])
+        known |= {id_: KnownExample(rows[id_]["label"], ExampleState.ACTIVE, (), ()) for id_ in inserted}
+        known |= _known(connection, catalogue_id, [id_ for id_ in missing if id_ not in inserted])
+        new |= inserted
+    return new, known
+
+
+def _insert(connection: Connection, rows: Sequence[dict[str, Any]]) -> set[str]:
+    """Insert those that are not there; their ids. Rows come by id, so that two transactions never wait in a circle."""
     insert = upsert(connection, examples).on_conflict_do_nothing().returning(examples.c.id)
-    return set(connection.execute(insert, sorted(rows, key=lambda row: str(row["id"]))).scalars())
+    return set(connection.execute(insert, rows).scalars())
 
 
 def _known(connection: Connection, catalogue_id: str, ids: Sequence[str]) -> dict[str, KnownExample]:
