@@ -9,6 +9,8 @@ from service.core.model import Float32Array
 from service.errors import InvalidInput
 
 UNIT_TOLERANCE = 1e-3
+# The squares of shorter rows underflow: their length cannot be told, and means nothing.
+SHORTEST = 1e-150
 
 
 def checked_embeddings(values: ArrayLike, dimension: int | None = None) -> Float32Array:
@@ -34,8 +36,9 @@ def normalised(values: ArrayLike) -> Float32Array:
     """Rows scaled to unit length, float32 (n, d); the argument is left as it is. Raises InvalidInput for zero rows."""
     array = np.asarray(values, dtype=np.float64)
     lengths = np.linalg.norm(array, axis=1, keepdims=True)
-    if not np.all(np.isfinite(lengths)) or np.any(lengths == 0):
-        row = int(np.flatnonzero(~(np.isfinite(lengths[:, 0]) & (lengths[:, 0] > 0)))[0])
+    usable = np.isfinite(lengths[:, 0]) & (lengths[:, 0] >= SHORTEST)
+    if not np.all(usable):
+        row = int(np.flatnonzero(~usable)[0])
         raise InvalidInput(f"row {row} has length {lengths[row, 0]:.6g} and cannot be scaled to unit length")
     return np.asarray(array / lengths, dtype=np.float32)
 

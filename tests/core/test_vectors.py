@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
-from service.core.vectors import checked_embeddings, normalised, similarity
+from service.core.vectors import SHORTEST, checked_embeddings, normalised, similarity
 from service.errors import InvalidInput
 
 FINITE = st.floats(-1e6, 1e6, allow_subnormal=False)
@@ -53,7 +53,7 @@ def test_normalised_by_hand_leaves_its_argument_alone() -> None:
     assert np.array_equal(rows, before)
 
 
-@pytest.mark.parametrize("row", [[0.0, 0.0], [np.nan, 1.0], [np.inf, 1.0]])
+@pytest.mark.parametrize("row", [[0.0, 0.0], [1e-160, 0.0], [np.nan, 1.0], [np.inf, 1.0]])
 def test_rows_without_a_direction_are_refused(row: list[float]) -> None:
     with pytest.raises(InvalidInput, match="row 1 has length"):
         normalised([[1.0, 1.0], row, [0.0, 0.0]])
@@ -61,7 +61,7 @@ def test_rows_without_a_direction_are_refused(row: list[float]) -> None:
 
 @given(arrays(np.float64, array_shapes(min_dims=2, max_dims=2, max_side=6), elements=FINITE))
 def test_normalised_rows_pass_the_check_or_are_refused(rows: np.ndarray) -> None:
-    if np.any(np.linalg.norm(rows, axis=1) == 0):
+    if np.any(np.linalg.norm(rows, axis=1) < SHORTEST):
         with pytest.raises(InvalidInput):
             normalised(rows)
     else:
