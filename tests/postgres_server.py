@@ -80,15 +80,22 @@ def server_url() -> str:
     return f"postgresql://holotype@/postgres?host={folder}"
 
 
+def _dies_with_its_parent(rights: dict[str, Any]) -> list[str]:
+    """A prefix that drops the rights of root, and ends the server also when the tests are killed."""
+    prefix = ["setpriv", "--pdeathsig", "INT"]
+    if rights:
+        prefix += [f"--reuid={rights['user']}", f"--regid={rights['group']}", "--clear-groups"]
+    return prefix
+
+
 def _start(programs: Path, folder: Path, rights: dict[str, Any]) -> None:
     options = [part for setting in QUICK for part in ("-c", setting)]
     with (folder / "log").open("wb") as log:
         server = subprocess.Popen(
-            [programs / "postgres", "-D", folder / "data", "-k", folder, *options],
+            [*_dies_with_its_parent(rights), programs / "postgres", "-D", folder / "data", "-k", folder, *options],
             cwd=folder,
             stdout=log,
             stderr=log,
-            **rights,
         )
     atexit.register(_stop, server)
     _wait_until_it_answers(folder, server)
