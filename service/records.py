@@ -203,8 +203,11 @@ class Settlement:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Example:
-    """One labelled, embedded image. `conflict_labels` are the labels it was handed over under (in conflict);
-    `settled_labels` those that a person decided against."""
+    """One labelled, embedded image.
+
+    `conflict_labels` are the labels it was handed over under (in conflict), `settled_labels` those that a person
+    decided against.
+    """
 
     id: str
     catalogue_id: str

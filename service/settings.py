@@ -17,17 +17,21 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="HOLOTYPE_", frozen=True, extra="ignore")
 
     data_dir: Path = Field(
-        default=Path.home() / ".holotype", description="Folder of the embedded store, database, image bytes and weights."
+        default=Path.home() / ".holotype",
+        description="Folder of the embedded store, database, image bytes and weights.",
     )
     tenant: str = Field(default="default", description="Tenant that the command line acts for.")
     encoder: str = Field(
-        default=PACKAGED_ENCODER, description="Encoder of new catalogues: hub id, local folder, packaged:vit-s14, pixel."
+        default=PACKAGED_ENCODER,
+        description="Encoder of new catalogues: hub id, local folder, packaged:vit-s14, pixel.",
     )
     device: str = Field(default="auto", description="auto, cpu, cuda or cuda:N; a device that is absent is an error.")
     broker_url: SecretStr | None = Field(
         default=None, description="Redis or Valkey URL of the queue; absent: worker threads in this process."
     )
-    qdrant_url: str | None = Field(default=None, description="Qdrant server; absent: Qdrant Edge in the data directory.")
+    qdrant_url: str | None = Field(
+        default=None, description="Qdrant server; absent: Qdrant Edge in the data directory."
+    )
     qdrant_api_key: SecretStr | None = Field(default=None, description="API key of the Qdrant server.")
     database_url: SecretStr | None = Field(
         default=None, description="SQLAlchemy URL of the records; absent: SQLite in the data directory."
@@ -35,11 +39,20 @@ class Settings(BaseSettings):
     blob_url: str | None = Field(default=None, description="fsspec URL of the image bytes; absent: the data directory.")
     chunk_images: int = Field(default=32, ge=1, le=64, description="Images an embed task.")
     decode_threads: int = Field(default=2, ge=1, le=64, description="Threads that decode ahead of the forward pass.")
-    chunk_lease_s: float = Field(default=600.0, gt=0, description="Seconds after which a silent worker's chunk is given away.")
-    job_lease_s: float = Field(default=120.0, gt=0, description="Seconds after which a silent optimiser's job is given away.")
-    sweep_interval_s: float = Field(default=30.0, gt=0, description="Seconds between two sweeps of the maintenance worker.")
+    chunk_lease_s: float = Field(
+        default=600.0, gt=0, description="Seconds after which a silent worker's chunk is given away."
+    )
+    job_lease_s: float = Field(
+        default=120.0, gt=0, description="Seconds after which a silent optimiser's job is given away."
+    )
+    sweep_interval_s: float = Field(
+        default=30.0, gt=0, description="Seconds between two sweeps of the maintenance worker."
+    )
     gate_margin: float = Field(
-        default=0.01, ge=0, le=1, description="Accuracy that a selection may lose against all references and still be activated."
+        default=0.01,
+        ge=0,
+        le=1,
+        description="Accuracy that a selection may lose against all references and still be activated.",
     )
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(default="WARNING", description="Level of the log.")
 

@@ -32,7 +32,7 @@ _CODES: tuple[tuple[type[HolotypeError], int], ...] = (
 logger = logging.getLogger(__name__)
 
 
-class Interrupted(Exception):  # noqa: N818  nothing went wrong
+class Interrupted(Exception):
     """Ctrl-C during a command. Not a KeyboardInterrupt any more: Typer would turn that into an exit of its own."""
 
 

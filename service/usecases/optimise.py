@@ -156,7 +156,7 @@ def _recipe(
     check_searchable(request, len(holdings.support.classes))
 
     def finished(stage: str) -> dict[str, Any]:
-        study = study_key(holdings.split_hash, request, stage)
+        study = f"{catalogue.id}/{study_key(holdings.split_hash, request, stage)}"  # goes with its catalogue
         done = context.registry.trials(study)
         count = len(done)
 

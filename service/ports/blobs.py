@@ -1,0 +1,28 @@
+"""Bytes by key."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Protocol
+
+
+class BlobStore(Protocol):
+    """Bytes by key. Keys start with the tenant: `{tenant}/images/...`, `{tenant}/embeddings/...` and so on."""
+
+    def put(self, key: str, data: bytes) -> None:
+        """Write whole or not at all; an existing key is replaced."""
+        ...
+
+    def get(self, key: str) -> bytes:
+        """Raises NotFound."""
+        ...
+
+    def exists(self, key: str) -> bool: ...
+
+    def delete(self, keys: Iterable[str]) -> None:
+        """Missing keys are fine."""
+        ...
+
+    def keys(self, prefix: str) -> list[str]:
+        """All keys that start with the prefix, sorted."""
+        ...

@@ -1,0 +1,53 @@
+"""The queue: its messages, and the port that hands them to workers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+
+@dataclass(frozen=True, slots=True)
+class EmbedChunk:
+    """Embed one chunk of an ingest job. Queue "embed"."""
+
+    job_id: str
+    chunk: int
+
+
+@dataclass(frozen=True, slots=True)
+class FinishIngest:
+    """All chunks are settled: assign splits, close the job. Queue "maintenance"."""
+
+    job_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class RunOptimise:
+    """Run an optimise job. Queue "optimise"."""
+
+    job_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Sweep:
+    """Enqueue again what was lost; repair drifted flags. Queue "maintenance"."""
+
+
+Message = EmbedChunk | FinishIngest | RunOptimise | Sweep
+
+QUEUES: Mapping[type[Message], str] = {
+    EmbedChunk: "embed",
+    FinishIngest: "maintenance",
+    RunOptimise: "optimise",
+    Sweep: "maintenance",
+}
+"""Which group of workers a message goes to."""
+
+
+class JobQueue(Protocol):
+    """Hands messages to workers. A hint only: the registry is the truth, so a lost or doubled message is harmless."""
+
+    def enqueue(self, message: Message) -> None:
+        """Raises Unavailable when the broker cannot be reached after retries."""
+        ...

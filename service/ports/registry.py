@@ -1,0 +1,227 @@
+"""The registry: records of catalogues, jobs, examples and selections."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
+
+from service.records import (
+    Catalogue,
+    Chunk,
+    EmbeddedItem,
+    Example,
+    FailedItem,
+    Fingerprint,
+    Item,
+    ItemState,
+    Job,
+    JobKind,
+    JobState,
+    NewItem,
+    Selection,
+    SelectionMember,
+    SelectionState,
+    Settlement,
+    Slot,
+    Split,
+    Trial,
+)
+
+
+class CatalogueRegistry(Protocol):
+    """Catalogues, and the leases by which work on them is kept apart."""
+
+    def create_catalogue(self, tenant: str, name: str, encoder: str) -> Catalogue:
+        """Raises AlreadyExists."""
+        ...
+
+    def catalogue(self, tenant: str, name: str) -> Catalogue:
+        """Raises CatalogueNotFound."""
+        ...
+
+    def catalogue_by_id(self, catalogue_id: str) -> Catalogue:
+        """Raises CatalogueNotFound. For workers, whose messages carry ids."""
+        ...
+
+    def catalogues(self, tenant: str) -> list[Catalogue]:
+        """By name."""
+        ...
+
+    def all_catalogues(self) -> list[Catalogue]:
+        """Of every tenant; for the sweeper."""
+        ...
+
+    def pin_fingerprint(self, catalogue_id: str, fingerprint: Fingerprint) -> None:
+        """Store on first use; raises EncoderMismatch (both printed) when another one is stored."""
+        ...
+
+    def delete_catalogue(self, catalogue_id: str) -> None:
+        """All its rows: jobs, items, examples, selections, members, leases."""
+        ...
+
+    def take_lease(self, name: str, owner: str, seconds: float) -> None:
+        """Take or renew the named lease; raises LeaseHeld while another owner's has not run out."""
+        ...
+
+    def release_lease(self, name: str, owner: str) -> None: ...
+
+    def expire_leases(self) -> None:
+        """All leases, of chunks too, run out now: for the new sole owner of a data directory."""
+        ...
+
+
+class JobRegistry(Protocol):
+    """Jobs, their chunks and their items."""
+
+    def open_job(self, catalogue: Catalogue, kind: JobKind, parameters: Mapping[str, Any]) -> Job:
+        """A new job in state OPENING."""
+        ...
+
+    def add_items(self, job_id: str, items: Sequence[NewItem]) -> None: ...
+
+    def seal_job(self, job_id: str, chunk_size: int) -> int:
+        """Cut the pending items into chunks, state QUEUED; returns the number of chunks (0 .. that - 1)."""
+        ...
+
+    def job(self, job_id: str) -> Job:
+        """Raises NotFound. For ingest jobs `done` and `total` count items, for others see set_progress."""
+        ...
+
+    def jobs(self, states: Sequence[JobState], catalogue_id: str | None = None) -> list[Job]:
+        """Oldest first."""
+        ...
+
+    def set_progress(self, job_id: str, stage: str, done: int, total: int) -> None:
+        """State becomes RUNNING."""
+        ...
+
+    def finish_job(self, job_id: str, result: Mapping[str, Any] | None, error: str | None = None) -> None:
+        """DONE with a result, FAILED with an error. A finished job stays as it was finished first."""
+        ...
+
+    def items(self, job_id: str, states: Sequence[ItemState] | None = None) -> list[Item]:
+        """In the order they were added."""
+        ...
+
+    def item_counts(self, job_id: str) -> dict[ItemState, int]: ...
+
+    def claim_chunk(self, job_id: str, number: int, owner: str, lease_seconds: float) -> Chunk | None:
+        """Lease a chunk and its PENDING items, counting an attempt; None when it is settled or leased by another."""
+        ...
+
+    def release_chunk(self, chunk: Chunk, owner: str) -> None:
+        """Give back a chunk that could not be worked on (an outage, a shutdown); the attempt is not counted.
+
+        Nothing happens when somebody else has claimed it meanwhile.
+        """
+        ...
+
+    def settle_chunk(
+        self, chunk: Chunk, owner: str, embedded: Sequence[EmbeddedItem], failed: Sequence[FailedItem]
+    ) -> Settlement:
+        """One transaction: examples, item states, the chunk.
+
+        An embedded item becomes STORED with a new example row; or DUPLICATE when the example is there under the same
+        label (or one of its settled labels); or CONFLICT when it is there under another one: its example becomes
+        CONFLICT with both labels in `conflict_labels`. An item whose example is in conflict already ends CONFLICT too.
+        Items no longer PENDING are left alone. Raises LeaseHeld when the lease went to somebody else.
+        """
+        ...
+
+    def mark_conflicts(self, job_id: str) -> None:
+        """Items of the job that are STORED or DUPLICATE, but whose example is in conflict by now, become CONFLICT."""
+        ...
+
+    def split_chunk(self, chunk: Chunk) -> list[int]:
+        """Replace a chunk by chunks of one item each; their numbers. For finding the picture that kills workers."""
+        ...
+
+    def open_chunks(self, limit: int | None = None) -> list[tuple[str, int]]:
+        """(job id, chunk number) of every chunk neither settled nor leased, of sealed unfinished jobs, oldest first.
+
+        `limit` keeps only the first: a backlog need not be enqueued again as a whole at every sweep.
+        """
+        ...
+
+
+class ExampleRegistry(Protocol):
+    """Examples: label, split and state of every stored picture."""
+
+    def examples(self, catalogue_id: str, split: Split | None = None) -> list[Example]:
+        """All (of every state), by id."""
+        ...
+
+    def example(self, catalogue_id: str, example_id: str) -> Example:
+        """Raises ExampleNotFound."""
+        ...
+
+    def examples_by_hash(self, catalogue_id: str, content_hashes: Sequence[str]) -> dict[str, Example]:
+        """Those that are there, by content hash."""
+        ...
+
+    def example_counts(self, catalogue_id: str) -> tuple[dict[Split, int], dict[str, int]]:
+        """ACTIVE ones by split and by label."""
+        ...
+
+    def set_splits(self, catalogue_id: str, splits: Mapping[str, Split]) -> None: ...
+
+    def relabel_example(self, catalogue_id: str, example_id: str, label: str, split: Split) -> Example:
+        """ACTIVE under `label`; the labels it was in conflict about, and its former one, become settled labels."""
+        ...
+
+    def delete_examples(self, catalogue_id: str, example_ids: Sequence[str]) -> None:
+        """Rows of examples and of selection members; items keep their state."""
+        ...
+
+    def hash_in_use(self, tenant: str, content_hash: str) -> bool:
+        """Does any catalogue of the tenant, or an unfinished job, still need the bytes?"""
+        ...
+
+    def hashes_in_use(self, tenant: str, content_hashes: Sequence[str]) -> set[str]:
+        """Those of the hashes for which `hash_in_use` holds, in few queries."""
+        ...
+
+
+class SelectionRegistry(Protocol):
+    """Selections with their members, and the trials of searches."""
+
+    def open_selection(self, selection: Selection, members: Sequence[SelectionMember]) -> None:
+        """Write the row (state WRITING) and its members in one transaction."""
+        ...
+
+    def activate_selection(self, catalogue_id: str, selection_id: str, slot: Slot) -> None:
+        """One transaction: the pointer moves, the state becomes ACTIVE with this slot, the former one RETIRED."""
+        ...
+
+    def set_selection_state(self, selection_id: str, state: SelectionState) -> None: ...
+
+    def selection(self, catalogue_id: str, selection_id: str) -> Selection:
+        """Raises SelectionNotFound."""
+        ...
+
+    def selections(self, catalogue_id: str) -> list[Selection]:
+        """Newest first."""
+        ...
+
+    def members(self, selection_id: str) -> list[SelectionMember]:
+        """Those whose example is ACTIVE under the member's label, by example id."""
+        ...
+
+    def add_members(self, selection_id: str, members: Sequence[SelectionMember]) -> None:
+        """Provisional references; ones that are there stay as they are, unless they have another label by now.
+
+        A reference that was relabelled is none any more (`members` leaves it out); it may become one of its new label.
+        """
+        ...
+
+    def trials(self, study: str) -> list[Trial]:
+        """In the order they were added."""
+        ...
+
+    def add_trial(self, study: str, trial: Trial) -> None: ...
+
+
+class Registry(CatalogueRegistry, JobRegistry, ExampleRegistry, SelectionRegistry, Protocol):
+    """The records: the truth about everything but pixels and embeddings."""
+
+    def close(self) -> None: ...

@@ -1,0 +1,15 @@
+"""Reports."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Protocol
+
+
+class ReportWriter(Protocol):
+    """Turns the data of an evaluation into something that a person reads."""
+
+    def write(self, data: Mapping[str, Any], path: Path) -> None:
+        """Write one self-contained file, whole or not at all. Raises InvalidInput when `path` cannot be written."""
+        ...
