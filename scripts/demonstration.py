@@ -46,10 +46,10 @@ WRONG_SHARE = 0.2
 SEED = 0
 QUICK_PICTURES, QUICK_TRIALS = 400, 12
 MEMBERS = {
-    "raw": "all references, raw embeddings",
+    "raw": "all, raw embeddings",
     "all": "all references",
-    "random": "random of the same size",
-    "lowest": "lowest centrality, same size",
+    "random": "random, same size",
+    "lowest": "lowest centrality",
     "holotype": "Holotype",
 }
 

@@ -40,7 +40,7 @@ class Settings(BaseSettings):
     chunk_images: int = Field(default=32, ge=1, le=64, description="Images an embed task.")
     decode_threads: int = Field(default=2, ge=1, le=64, description="Threads that decode ahead of the forward pass.")
     chunk_lease_s: float = Field(
-        default=600.0, gt=0, description="Seconds after which a silent worker's chunk is given away."
+        default=180.0, gt=0, description="Seconds after which a silent worker's chunk is given away."
     )
     job_lease_s: float = Field(
         default=120.0, gt=0, description="Seconds after which a silent optimiser's job is given away."

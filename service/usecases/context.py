@@ -29,7 +29,7 @@ class Limits:
 
     chunk_images: int = 32
     decode_threads: int = 2
-    chunk_lease_s: float = 600.0
+    chunk_lease_s: float = 180.0
     job_lease_s: float = 120.0
     gate_margin: float = 0.01
 
