@@ -72,6 +72,7 @@ class FakeCatalogues:
         self.example_rows: dict[tuple[str, str], Example] = {}
         self.selection_rows: dict[str, Selection] = {}
         self.member_rows: dict[str, dict[str, SelectionMember]] = {}
+        self.kept_rows: dict[tuple[str, str], set[str]] = {}
         self.trial_rows: dict[str, list[Trial]] = {}
         self.closed = False
 
@@ -132,6 +133,7 @@ class FakeCatalogues:
             del self.job_rows[key]
         for key in [key for key in self.example_rows if key[0] == catalogue_id]:
             del self.example_rows[key]
+            self.kept_rows.pop(key, None)
         for one in [one for one in self.selection_rows.values() if one.catalogue_id == catalogue_id]:
             del self.selection_rows[one.id]
             self.member_rows.pop(one.id, None)

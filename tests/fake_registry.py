@@ -158,12 +158,26 @@ class FakeExamples(FakeChunks):
         changed = replace(former, label=label, split=split, state=ExampleState.ACTIVE, conflict_labels=())
         changed = replace(changed, settled_labels=tuple(sorted(settled)))
         self.example_rows[catalogue_id, example_id] = changed
+        if label != former.label:
+            self.kept_rows.pop((catalogue_id, example_id), None)
         return changed
+
+    @locked
+    def keep_findings(self, catalogue_id: str, kept: Mapping[str, Sequence[str]]) -> None:
+        for example_id, kinds in kept.items():
+            if kinds and (catalogue_id, example_id) in self.example_rows:
+                self.kept_rows.setdefault((catalogue_id, example_id), set()).update(kinds)
+
+    @locked
+    def kept_findings(self, catalogue_id: str) -> dict[str, frozenset[str]]:
+        rows = self.kept_rows.items()
+        return {example_id: frozenset(kinds) for (owner, example_id), kinds in rows if owner == catalogue_id}
 
     @locked
     def delete_examples(self, catalogue_id: str, example_ids: Sequence[str]) -> None:
         for example_id in example_ids:
             self.example_rows.pop((catalogue_id, example_id), None)
+            self.kept_rows.pop((catalogue_id, example_id), None)
             for one in self.selections(catalogue_id):
                 self.member_rows[one.id].pop(example_id, None)
 

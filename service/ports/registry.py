@@ -166,7 +166,18 @@ class ExampleRegistry(Protocol):
     def set_splits(self, catalogue_id: str, splits: Mapping[str, Split]) -> None: ...
 
     def relabel_example(self, catalogue_id: str, example_id: str, label: str, split: Split) -> Example:
-        """ACTIVE under `label`; the labels it was in conflict about, and its former one, become settled labels."""
+        """ACTIVE under `label`; the labels it was in conflict about, and its former one, become settled labels.
+
+        Under another label than before, what was kept about it (`keep_findings`) is forgotten.
+        """
+        ...
+
+    def keep_findings(self, catalogue_id: str, kept: Mapping[str, Sequence[str]]) -> None:
+        """Add, for each example id, kinds of findings that a person accepts. Unknown ids are passed over."""
+        ...
+
+    def kept_findings(self, catalogue_id: str) -> dict[str, frozenset[str]]:
+        """The accepted kinds by example id; gone with the example."""
         ...
 
     def delete_examples(self, catalogue_id: str, example_ids: Sequence[str]) -> None:

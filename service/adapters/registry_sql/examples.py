@@ -7,9 +7,17 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from sqlalchemy import Connection, delete, func, literal_column, select, update
 
-from service.adapters.registry_sql.database import Part, reading, records, writing
+from service.adapters.registry_sql.database import Part, reading, records, upsert, writing
 from service.adapters.registry_sql.jobs import FINISHED
-from service.adapters.registry_sql.schema import catalogues, examples, items, jobs, members, selections
+from service.adapters.registry_sql.schema import (
+    catalogues,
+    examples,
+    items,
+    jobs,
+    kept_findings,
+    members,
+    selections,
+)
 from service.errors import ExampleNotFound
 from service.records import Example, ExampleState, ItemState, Split
 
@@ -81,7 +89,32 @@ class Examples(Part):
         settled = {*former.settled_labels, *former.conflict_labels, former.label} - {label}
         decided = {"label": label, "split": split, "state": ExampleState.ACTIVE, "conflict_labels": ()}
         connection.execute(update(examples).where(this).values(**decided, settled_labels=tuple(sorted(settled))))
+        if label != former.label:
+            of_example = (kept_findings.c.catalogue_id == catalogue_id) & (kept_findings.c.example_id == example_id)
+            connection.execute(delete(kept_findings).where(of_example))
         return _one(records(Example, connection.execute(select(examples).where(this))), example_id)
+
+    @writing
+    def keep_findings(self, connection: Connection, catalogue_id: str, kept: Mapping[str, Sequence[str]]) -> None:
+        """The examples' rows are locked, so that none of them is dropped meanwhile."""
+        there = select(examples.c.id).where(examples.c.catalogue_id == catalogue_id).order_by(examples.c.id)
+        for some in _batches(list(kept)):
+            locked = there.where(examples.c.id.in_(some)).with_for_update(read=True, key_share=True)
+            rows = [
+                {"catalogue_id": catalogue_id, "example_id": example_id, "finding": finding}
+                for example_id in connection.execute(locked).scalars()
+                for finding in sorted(set(kept[example_id]))
+            ]
+            if rows:
+                connection.execute(upsert(connection, kept_findings).on_conflict_do_nothing(), rows)
+
+    @reading
+    def kept_findings(self, connection: Connection, catalogue_id: str) -> dict[str, frozenset[str]]:
+        found = select(kept_findings.c.example_id, kept_findings.c.finding)
+        by_example: defaultdict[str, set[str]] = defaultdict(set)
+        for example_id, finding in connection.execute(found.where(kept_findings.c.catalogue_id == catalogue_id)):
+            by_example[example_id].add(finding)
+        return {example_id: frozenset(kinds) for example_id, kinds in by_example.items()}
 
     @writing
     def delete_examples(self, connection: Connection, catalogue_id: str, example_ids: Sequence[str]) -> None:

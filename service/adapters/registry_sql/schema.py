@@ -12,6 +12,7 @@ from sqlalchemy import (
     Column,
     Double,
     ForeignKey,
+    ForeignKeyConstraint,
     Index,
     Integer,
     MetaData,
@@ -24,7 +25,7 @@ from sqlalchemy import (
 from service.adapters.registry_sql.column_types import Json, Labels, Name, Shown, word
 from service.records import ExampleState, ItemState, JobKind, JobState, SelectionState, Split
 
-REVISION = "0001"
+REVISION = "0002"
 """The schema this code works with: the newest file in `migrations/versions` (a test compares)."""
 
 VERSION_TABLE = "holotype_version"
@@ -149,6 +150,17 @@ examples = Table(
     Column("settled_labels", Labels),
     Index("ix_holotype_examples_hash", "catalogue_id", "content_hash"),
     Index("ix_holotype_examples_split", "catalogue_id", "state", "split", "label"),
+)
+
+kept_findings = Table(
+    "holotype_kept_findings",
+    metadata,
+    Column("catalogue_id", Name, primary_key=True),
+    Column("example_id", Name, primary_key=True),
+    Column("finding", Name, primary_key=True),
+    ForeignKeyConstraint(
+        ["catalogue_id", "example_id"], ["holotype_examples.catalogue_id", "holotype_examples.id"], ondelete="CASCADE"
+    ),
 )
 
 selections = Table(
