@@ -1,4 +1,4 @@
-"""`holotype relabel | drop`: what a person decides about examples."""
+"""`holotype keep | relabel | drop`: what a person decides about examples."""
 
 from __future__ import annotations
 
@@ -10,6 +10,24 @@ from service.cli.options import CatalogueName, command
 from service.cli.session import Session
 
 app = typer.Typer()
+
+
+@command(app, "keep")
+def keep(
+    session: Session,
+    name: CatalogueName,
+    examples: Annotated[list[str], typer.Argument(metavar="EXAMPLE...", help="Ids of examples.", show_default=False)],
+) -> None:
+    """Accept what `hygiene` lists about examples: it is not listed again.
+
+    Example: holotype keep groceries 5c0e7c1e-3f0c-5d0a-9a55-0a7c8e1f2b3d
+    """
+    from service.usecases.hygiene import keep as keep_examples
+
+    with session.open() as context:
+        kept = keep_examples(context, session.tenant, name, examples)
+    told = [f"{example} is kept: {', '.join(kinds) or 'nothing was found about it'}" for example, kinds in kept.items()]
+    session.output.result({"kept": kept}, *told)
 
 
 @command(app, "relabel")

@@ -71,6 +71,47 @@ def near_duplicate_groups(
     return _numbered_by_appearance(groups)
 
 
+def near_duplicate_pairs(
+    perceptual_hashes: Sequence[str],
+    embeddings: Float32Array,
+    sides: IntArray,
+    *,
+    max_bits: int = MAX_BITS,
+    min_similarity: float = MIN_SIMILARITY,
+) -> list[tuple[int, int, float]]:
+    """Near-duplicates that lie on different sides, whatever their labels: the same two tests, pair by pair.
+
+    `CHUNK_ROWS` rows against those before them: memory grows with the rows, never with their square.
+
+    Args:
+        perceptual_hashes: n hashes of 16 hex digits.
+        embeddings: float32 (n, d), unit rows.
+        sides: int64 (n,); pairs of one side are not asked for.
+        max_bits: largest Hamming distance of the hashes, 0..64.
+        min_similarity: smallest cosine, -1..1.
+
+    Returns:
+        (earlier row, later row, cosine), by the later row, then the earlier one.
+
+    Raises:
+        ValueError: the arguments differ in length, or a hash is not 16 hex digits.
+    """
+    rows = len(sides)
+    if len(perceptual_hashes) != rows or len(embeddings) != rows:
+        raise ValueError(f"{len(perceptual_hashes)} hashes, {len(embeddings)} embeddings and {rows} sides do not match")
+    signs = _signs(perceptual_hashes)
+    pairs = []
+    for start in range(0, rows, CHUNK_ROWS):
+        chunk = slice(start, min(start + CHUNK_ROWS, rows))
+        alike = _alike(signs, embeddings, chunk, max_bits, min_similarity)
+        alike &= sides[chunk, None] != sides[None, : chunk.stop]
+        for later, earlier in np.argwhere(alike).tolist():
+            if earlier < start + later:
+                cosine = embeddings[earlier].astype(np.float64) @ embeddings[start + later].astype(np.float64)
+                pairs.append((earlier, start + later, float(cosine)))
+    return pairs
+
+
 def _class_groups(signs: Float32Array, embeddings: Float32Array, max_bits: int, min_similarity: float) -> IntArray:
     """Groups of one class's rows, taken from top to bottom."""
     groups = np.full(len(signs), -1, dtype=np.int64)

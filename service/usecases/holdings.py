@@ -46,7 +46,7 @@ def load_holdings(context: Context, catalogue: Catalogue) -> Holdings:
             "ingest pictures with --split auto or support",
             catalogue=catalogue.name,
         )
-    data = _labelled(context, catalogue, examples)
+    data = labelled_examples(context, catalogue, examples)
     splits = np.array([example.split.value for example in examples])
     return Holdings(
         support=data.take(splits == Split.SUPPORT.value),
@@ -56,7 +56,11 @@ def load_holdings(context: Context, catalogue: Catalogue) -> Holdings:
     )
 
 
-def _labelled(context: Context, catalogue: Catalogue, examples: Sequence[Example]) -> LabelledEmbeddings:
+def labelled_examples(context: Context, catalogue: Catalogue, examples: Sequence[Example]) -> LabelledEmbeddings:
+    """Examples with their embeddings, one row each in the order given, near-duplicates of a class in one group.
+
+    Raises PublishIncomplete when rows have no point in the store.
+    """
     ids = [example.id for example in examples]
     blocks = []
     for start in range(0, len(ids), FETCH_POINTS):

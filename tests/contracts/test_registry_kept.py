@@ -86,5 +86,5 @@ def test_what_was_kept_goes_with_its_example_and_its_catalogue(registry: Registr
 def test_many_examples_at_once(registry: Registry, catalogue: Catalogue) -> None:
     ids = stored(registry, catalogue, "abcdefgh")
     unknown = {f"unknown-{number}": ["label"] for number in range(2500)}
-    registry.keep_findings(catalogue.id, {**unknown, **dict.fromkeys(ids, ["label", "leak"])})
+    registry.keep_findings(catalogue.id, {**unknown, **dict.fromkeys(ids, ("label", "leak"))})
     assert registry.kept_findings(catalogue.id) == dict.fromkeys(ids, frozenset({"label", "leak"}))

@@ -1,0 +1,189 @@
+"""Add-a-class preview: what a new class would be confused with, before anything is stored."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from service.core.model import Float32Array, Prediction
+from service.core.newcomer import newcomer_scores, rows_taken
+from service.core.projection import Head, identity_head
+from service.errors import InvalidInput
+from service.records import Catalogue, ExampleState
+from service.usecases.context import Context, partition_of
+from service.usecases.holdings import labelled_examples
+from service.usecases.labels import checked_label
+from service.usecases.reading import encoder_of, read_pictures
+from service.usecases.resolver import Resolver, Serving
+
+SEED = 0
+TOP = 5
+MOST_EXAMPLES = 5
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Confusion:
+    """A present class and the new one.
+
+    Attributes:
+        label: the present class.
+        answers: new pictures that are answered as it now, while the new class is not there.
+        lost: new pictures that would be answered as it still, by the other new ones.
+        taken: its pictures, out of fold, that would be answered as the new class.
+        taken_right: those of them that are answered rightly now.
+        images: its pictures that were judged.
+        examples: ids of some that would be taken.
+    """
+
+    label: str
+    answers: int
+    lost: int
+    taken: int
+    taken_right: int
+    images: int
+    examples: tuple[str, ...]
+
+    def as_dict(self) -> dict[str, Any]:
+        """JSON; `share` is that of the class's pictures that would be taken."""
+        share = self.taken / self.images if self.images else 0.0
+        return {**asdict(self), "examples": list(self.examples), "share": share}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Preview:
+    """What would come of a new class.
+
+    Attributes:
+        label: the new class.
+        pictures: each new picture's source with what answers it now, or with why it cannot be used.
+        confusions: the classes that it would be confused with, the most first.
+        recognised: new pictures that the others would recognise; None of a single picture.
+        images: present pictures that were judged.
+    """
+
+    label: str
+    pictures: tuple[tuple[str, Prediction | str], ...]
+    confusions: tuple[Confusion, ...]
+    recognised: int | None
+    images: int
+
+    def as_dict(self) -> dict[str, Any]:
+        """JSON of `holotype preview`."""
+        return {
+            "label": self.label,
+            "pictures": [_shown(source, answer) for source, answer in self.pictures],
+            "confused_with": [one.as_dict() for one in self.confusions],
+            "recognised": self.recognised,
+            "images": self.images,
+        }
+
+
+def preview_class(
+    context: Context, tenant: str, name: str, label: str, pictures: Sequence[tuple[str, bytes]]
+) -> Preview:
+    """Judge a class that is not there yet by its pictures, given as (source name, bytes). Nothing is stored.
+
+    Raises:
+        CatalogueNotFound, NothingToServe, EncoderMismatch: as for `classify`.
+        InvalidInput: the label cannot be one or is there already, or no picture can be used.
+    """
+    catalogue = context.registry.catalogue(tenant, name)
+    partition_of(catalogue)
+    checked = _new_label(context, catalogue, label)
+    read = read_pictures(context, encoder_of(context, catalogue), [data for _, data in pictures])
+    if not len(read.embeddings):
+        reasons = [f"{source}: {why}" for (source, _), why in zip(pictures, read.rows, strict=True)]
+        raise InvalidInput(f"none of the {len(pictures)} pictures can be used: {'; '.join(reasons[:3])}")
+    resolver = Resolver(context)
+    resolved = resolver.resolve(catalogue, read.embeddings, TOP)
+    answers = [row if isinstance(row, str) else resolved.predictions[row] for row in read.rows]
+    lost = _lost(resolved.serving, read.embeddings, resolved.predictions)
+    confusions, images = _confusions(context, catalogue, resolved.serving, read.embeddings, resolved.predictions, lost)
+    return Preview(
+        label=checked,
+        pictures=tuple((source, answer) for (source, _), answer in zip(pictures, answers, strict=True)),
+        confusions=tuple(confusions),
+        recognised=None if lost is None else len(read.embeddings) - lost.total(),
+        images=images,
+    )
+
+
+def _new_label(context: Context, catalogue: Catalogue, label: str) -> str:
+    checked = checked_label(label)
+    known = context.registry.example_counts(catalogue.id)[1].get(checked)
+    if known:
+        raise InvalidInput(
+            f"catalogue {catalogue.name!r} has a class {checked!r} with {known} pictures already: a preview is for a "
+            "class that is not there yet",
+            label=checked,
+        )
+    return checked
+
+
+def _head(serving: Serving, width: int) -> Head:
+    published = serving.published
+    return identity_head(width) if published is None or published.head is None else published.head
+
+
+def _lost(serving: Serving, newcomers: Float32Array, predictions: Sequence[Prediction]) -> Counter[str] | None:
+    """By present class, the new pictures that would still be answered as it; None where none has another beside it."""
+    if len(newcomers) < 2:
+        return None
+    head = _head(serving, newcomers.shape[1])
+    lost: Counter[str] = Counter()
+    for row, prediction in enumerate(predictions):
+        others = np.delete(newcomers, row, axis=0)
+        score = float(newcomer_scores(head, newcomers[row : row + 1], others, serving.recipe)[0])
+        if score <= prediction.top[0].score:
+            lost[prediction.top[0].label] += 1
+    return lost
+
+
+def _confusions(
+    context: Context,
+    catalogue: Catalogue,
+    serving: Serving,
+    newcomers: Float32Array,
+    predictions: Sequence[Prediction],
+    lost: Mapping[str, int] | None,
+) -> tuple[list[Confusion], int]:
+    """The classes that are concerned at all, and how many pictures were judged."""
+    active = [one for one in context.registry.examples(catalogue.id) if one.state is ExampleState.ACTIVE]
+    data = labelled_examples(context, catalogue, active)
+    result = rows_taken(data, newcomers, serving.recipe, SEED)
+    answers = Counter(prediction.top[0].label for prediction in predictions)
+    confusions = []
+    for code, label in enumerate(data.classes):
+        own = data.codes == code
+        taken = np.flatnonzero(own & result.taken)
+        confusion = Confusion(
+            label=label,
+            answers=answers[label],
+            lost=(lost or {}).get(label, 0),
+            taken=len(taken),
+            taken_right=int(np.count_nonzero(own & result.taken & result.right)),
+            images=int(np.count_nonzero(own & result.judged)),
+            examples=tuple(data.ids[row] for row in taken[:MOST_EXAMPLES].tolist()),
+        )
+        if confusion.answers or confusion.lost or confusion.taken:
+            confusions.append(confusion)
+    confusions.sort(
+        key=lambda one: (-one.lost / len(newcomers) - one.taken / max(one.images, 1), -one.answers, one.label)
+    )
+    return confusions, int(np.count_nonzero(result.judged))
+
+
+def _shown(source: str, answer: Prediction | str) -> dict[str, Any]:
+    if isinstance(answer, str):
+        return {"path": source, "error": answer}
+    return {
+        "path": source,
+        "label": answer.label,
+        "confidence": answer.confidence,
+        "margin": answer.margin,
+        "top": [asdict(one) for one in answer.top],
+    }

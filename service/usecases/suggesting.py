@@ -1,0 +1,157 @@
+"""Label this next: the unlabelled pictures of a folder whose label would help most, in order."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from service.core.labelling import label_next
+from service.core.model import Float32Array, Prediction
+from service.errors import InvalidInput
+from service.ports import Encoder
+from service.records import Catalogue, Split
+from service.usecases.context import Context, OnProgress, partition_of
+from service.usecases.reading import encoder_of, read_pictures
+from service.usecases.resolver import Resolver
+from service.usecases.selections import chunked
+from service.usecases.sources import Source, find_sources
+
+STAGE = "looking"
+LIKELY = 3
+"""Labels named for each picture."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Suggestion:
+    """A picture to label, or the reason why one cannot be.
+
+    Attributes:
+        path: the file.
+        rank: from 1, most helpful first; None when the picture cannot be used.
+        prediction: what is answered for it now.
+        why: what its label would help with, or why it cannot be used.
+    """
+
+    path: str
+    rank: int | None = None
+    prediction: Prediction | None = None
+    why: str
+
+    def as_dict(self) -> dict[str, Any]:
+        """JSON of one line of `holotype next`."""
+        if self.prediction is None:
+            return {"path": self.path, "error": self.why}
+        return {
+            "path": self.path,
+            "rank": self.rank,
+            "likely": [asdict(one) for one in self.prediction.top],
+            "margin": self.prediction.margin,
+            "why": self.why,
+        }
+
+
+@dataclass(slots=True)
+class _Looked:
+    """Pictures that can be labelled, and the ones that cannot."""
+
+    paths: list[str] = field(default_factory=list)
+    predictions: list[Prediction] = field(default_factory=list)
+    embeddings: list[Float32Array] = field(default_factory=list)
+    refused: list[Suggestion] = field(default_factory=list)
+    seen: set[str] = field(default_factory=set)
+
+
+def suggest_next(
+    context: Context, tenant: str, name: str, folder: Path, count: int, on_progress: OnProgress
+) -> list[Suggestion]:
+    """Up to `count` pictures of a folder, most helpful first, then those that cannot be read.
+
+    Left out: pictures that the catalogue holds already, and a picture's further copies in the folder.
+
+    Raises:
+        CatalogueNotFound, NothingToServe, EncoderMismatch: as for `classify`.
+        InvalidInput: `folder` is no folder, or `count` is below 1.
+    """
+    catalogue = context.registry.catalogue(tenant, name)
+    partition_of(catalogue)
+    if not folder.is_dir():
+        raise InvalidInput(f"{folder} is not a folder: give one that holds unlabelled pictures")
+    if count < 1:
+        raise InvalidInput(f"count is {count}; at least one picture must be asked for", count=count)
+    sources = list(find_sources(folder, "unlabelled", Split.UNASSIGNED))
+    looked = _look(context, catalogue, encoder_of(context, catalogue), sources, on_progress)
+    return [*_ranked(looked, count), *looked.refused]
+
+
+def _look(
+    context: Context, catalogue: Catalogue, encoder: Encoder, sources: Sequence[Source], on_progress: OnProgress
+) -> _Looked:
+    looked = _Looked()
+    resolver = Resolver(context)
+    done = 0
+    on_progress(STAGE, done, len(sources))
+    for batch in chunked(sources, context.limits.chunk_images):
+        fresh = _fresh(context, catalogue, batch, looked)
+        read = read_pictures(context, encoder, [data for _, data in fresh])
+        usable = [path for (path, _), row in zip(fresh, read.rows, strict=True) if not isinstance(row, str)]
+        looked.refused.extend(
+            Suggestion(path=path, why=row)
+            for (path, _), row in zip(fresh, read.rows, strict=True)
+            if isinstance(row, str)
+        )
+        if usable:
+            looked.paths.extend(usable)
+            looked.predictions.extend(resolver.resolve(catalogue, read.embeddings, LIKELY).predictions)
+            looked.embeddings.append(read.embeddings)
+        done += len(batch)
+        on_progress(STAGE, done, len(sources))
+    return looked
+
+
+def _fresh(
+    context: Context, catalogue: Catalogue, sources: Sequence[Source], looked: _Looked
+) -> list[tuple[str, bytes]]:
+    """(path, bytes) of the pictures that nobody has labelled yet."""
+    read: list[tuple[str, bytes, str]] = []
+    for source in sources:
+        try:
+            data = b"" if source.failure else source.path.read_bytes()
+        except OSError as error:
+            looked.refused.append(Suggestion(path=source.name, why=f"cannot be read: {error.strerror or error}"))
+            continue
+        if source.failure:
+            looked.refused.append(Suggestion(path=source.name, why=source.failure))
+        elif (content_hash := hashlib.sha256(data).hexdigest()) not in looked.seen:
+            looked.seen.add(content_hash)
+            read.append((source.name, data, content_hash))
+    held = context.registry.examples_by_hash(catalogue.id, [content_hash for _, _, content_hash in read])
+    return [(path, data) for path, data, content_hash in read if content_hash not in held]
+
+
+def _ranked(looked: _Looked, count: int) -> list[Suggestion]:
+    if not looked.paths:
+        return []
+    margins = np.array([one.margin for one in looked.predictions], dtype=np.float64)
+    picks, nearness = label_next(margins, np.concatenate(looked.embeddings), count)
+    return [
+        Suggestion(
+            path=looked.paths[row],
+            rank=rank,
+            prediction=looked.predictions[row],
+            why=_why(looked.predictions[row], nearest),
+        )
+        for rank, (row, nearest) in enumerate(zip(picks.tolist(), nearness.tolist(), strict=True), start=1)
+    ]
+
+
+def _why(prediction: Prediction, nearest: float) -> str:
+    best = prediction.top
+    doubt = f"nearest to {best[0].label} ({best[0].score:.3f}), the only class"
+    if len(best) > 1:
+        doubt = f"torn between {best[0].label} ({best[0].score:.3f}) and {best[1].label} ({best[1].score:.3f})"
+    return doubt if np.isnan(nearest) else f"{doubt}; similarity to those before it at most {nearest:.2f}"
