@@ -52,7 +52,8 @@ class CrossFitter:
         self.fold_of = deal_folds(self.data, max(self.folds, 1), self.seed)
         self.tuned = self.folds >= 3 and float(np.median(distinct_pictures(self.data))) >= MIN_TUNED_CLASS
 
-    def _roles(self, fold: int) -> tuple[IntArray, IntArray, IntArray]:
+    def roles(self, fold: int) -> tuple[IntArray, IntArray, IntArray]:
+        """Rows of support, tuning and judged pictures in a fold."""
         judged = self.fold_of == fold
         tuning = (self.fold_of == (fold + 1) % self.folds) if self.tuned else np.zeros_like(judged)
         tuning &= np.isin(self.data.codes, self.data.codes[~judged & ~tuning])
@@ -69,7 +70,7 @@ class CrossFitter:
         scores = np.full((len(self.data), len(self.data.classes)), -np.inf, dtype=np.float32)
         references, supports = [], []
         for fold in range(self.folds):
-            support, tuning, judged = self._roles(fold)
+            support, tuning, judged = self.roles(fold)
             if not (support.size and judged.size):
                 continue
             prepared = self._prepare(fold, recipe.cleaning, support)

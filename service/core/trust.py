@@ -1,0 +1,130 @@
+"""How far an answer can be trusted: a logistic model over three readings of its class scores.
+
+The readings are the best score (how near), the margin to the second (how clear) and the surprise, minus the logarithm
+of the softmax confidence (how crowded). Each was tried alone on groceries (81 classes, LDA head, mean of three seeds, a
+fifth of the classes unknown, on pictures and classes that fitted nothing): AUROC of known against unknown 0.868 for the
+best score, 0.816 the margin, 0.828 the confidence, 0.859 the energy (logsumexp), 0.887 best and margin together, 0.888
+all three; area under the risk-coverage curve 0.063, 0.071, 0.069, 0.067, 0.053, 0.053. On digits (10 classes, means of
+two heads) all three and the best score alone draw: 0.922 and 0.920, area 0.044 and 0.045. The largest raw similarity
+reaches 0.784 and 0.656. Fitting "right" draws with fitting "known". Calibrated anew for known classes the same
+three readings are the confidence, where they measure better than the temperature.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from sklearn.linear_model import LogisticRegression
+
+from service.core.model import BoolArray, Float32Array, Float64Array, IntArray, Prediction
+from service.core.voting import confidences
+from service.errors import InvalidInput
+
+READINGS = 3
+"""Best score, margin, surprise."""
+MIN_OF_EACH = 5
+"""Right answers, and wrong ones, below which nothing is fitted."""
+LEAST_CONFIDENCE = 1e-12
+INVERSE_PENALTY = 10.0
+"""Of the logistic regression over standardised readings: weak, there are four parameters only."""
+
+
+def readings(scores: Float32Array, temperature: float) -> Float64Array:
+    """Best score, margin and surprise of every row, float64 (n, 3).
+
+    `scores` is float32 (n, C) as `class_scores` returns it, with a finite score a row; where only one is finite the
+    margin is that score + 1, as in `vote`.
+    """
+    best = scores.max(axis=1).astype(np.float64)
+    if not np.isfinite(best).all():
+        raise InvalidInput(f"{int((~np.isfinite(best)).sum())} of {len(scores)} rows have no score to be read")
+    second = np.full(len(scores), -1.0)
+    if scores.shape[1] > 1:
+        runner_up = np.partition(scores, -2, axis=1)[:, -2].astype(np.float64)
+        second = np.where(np.isfinite(runner_up), runner_up, -1.0)
+    return np.stack([best, best - second, _surprise(confidences(scores, temperature))], axis=1)
+
+
+def readings_of(predictions: Sequence[Prediction]) -> Float64Array:
+    """The same of answers as `vote` gives them, before any calibration of their confidence, float64 (n, 3)."""
+    rows = [(one.top[0].score, one.margin, one.confidence) for one in predictions]
+    table = np.array(rows, dtype=np.float64).reshape(-1, READINGS)
+    table[:, 2] = _surprise(table[:, 2])
+    return table
+
+
+def _surprise(confidence: Float64Array) -> Float64Array:
+    return np.asarray(-np.log(np.maximum(confidence, LEAST_CONFIDENCE)))
+
+
+@dataclass(frozen=True, slots=True)
+class TrustModel:
+    """Probability = 1 / (1 + exp(-(weights . readings + bias))).
+
+    Attributes:
+        weights: of the best score, the margin and the surprise, as they are (not standardised).
+        bias: of the sum.
+    """
+
+    weights: tuple[float, float, float]
+    bias: float
+
+    def logits(self, table: Float64Array) -> Float64Array:
+        """Weighted sums of readings (n, 3), float64 (n,)."""
+        return np.asarray(table @ np.array(self.weights) + self.bias)
+
+    def probabilities(self, table: Float64Array) -> Float64Array:
+        """Of readings (n, 3): float64 (n,), 0..1."""
+        return np.asarray(1.0 / (1.0 + np.exp(-np.clip(self.logits(table), -60.0, 60.0))))
+
+    def as_dict(self) -> dict[str, Any]:
+        """JSON-serialisable form."""
+        return {"weights": list(self.weights), "bias": self.bias}
+
+    @staticmethod
+    def from_dict(value: Mapping[str, Any]) -> TrustModel:
+        """Reads `as_dict` back."""
+        best, margin, surprise = (float(weight) for weight in value["weights"])
+        return TrustModel((best, margin, surprise), float(value["bias"]))
+
+
+def fit_trust(table: Float64Array, right: BoolArray, weights: Float64Array | None = None) -> TrustModel | None:
+    """Logistic regression of "the answer is right" on readings (n, 3); None with too few right or wrong answers.
+
+    Args:
+        table: float64 (n, 3), of answers to pictures that the references were not made from.
+        right: bool (n,); an unknown picture's answer is wrong.
+        weights: float64 (n,), above 0, what each answer counts; None: the same.
+    """
+    if min(int(right.sum()), int((~right).sum())) < MIN_OF_EACH:
+        return None
+    centre, scale = table.mean(axis=0), table.std(axis=0)
+    scale = np.where(scale > 1e-9, scale, 1.0)
+    regression = LogisticRegression(C=INVERSE_PENALTY, max_iter=1000)
+    regression.fit((table - centre) / scale, right, sample_weight=weights)
+    slopes = regression.coef_[0] / scale
+    bias = float(regression.intercept_[0] - slopes @ centre)
+    return TrustModel((float(slopes[0]), float(slopes[1]), float(slopes[2])), bias)
+
+
+def crossfitted_probabilities(
+    table: Float64Array, right: BoolArray, part_of: IntArray, weights: Float64Array | None = None
+) -> Float64Array | None:
+    """Probabilities (n,) of each row by a model that was fitted without the row's part; None where one cannot be.
+
+    `part_of` is (n,): which part of the answers a row belongs to; there are two parts at least.
+    """
+    found = np.zeros(len(right))
+    parts = np.unique(part_of)
+    if len(parts) < 2:
+        return None
+    for part in parts:
+        inside = part_of == part
+        model = fit_trust(table[~inside], right[~inside], None if weights is None else weights[~inside])
+        if model is None:
+            return None
+        found[inside] = model.probabilities(table[inside])
+    return found

@@ -1,0 +1,130 @@
+"""Answers to pictures that took no part in making the references, some of them of classes that have no reference.
+
+Five rounds. In each a picture fold is judged, and a fifth of the classes has no reference at all: all its pictures are
+unknown. Every class is left out once. The unknown count together as a quarter of the known, so a fifth of all. Data of
+fewer than five folds have rounds in which only the unknown are asked.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from service.core.crossfit import CrossFitter
+from service.core.fitting import Fitted, everything, fit, prepare
+from service.core.model import BoolArray, Float32Array, Float64Array, IntArray
+from service.core.recipe import Recipe
+
+ROUNDS = 5
+UNKNOWN = -1
+UNKNOWN_SHARE = 0.2
+"""Of all pictures asked, in the risk that is promised."""
+MIN_CLASSES = 3
+"""Fewer classes cannot spare one: the rest would have no rival."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Answers:
+    """Out-of-fold answers.
+
+    Attributes:
+        scores: float32 (n, C), class scores; -inf for classes left out; every row has a finite score.
+        truth: int64 (n,), UNKNOWN for pictures of left-out classes.
+        raw: float32 (n,), largest raw similarity with any support picture that was there: the baseline.
+        part_of: int64 (n,), the round.
+    """
+
+    scores: Float32Array
+    truth: IntArray
+    raw: Float32Array
+    part_of: IntArray
+
+    @property
+    def known(self) -> BoolArray:
+        """Bool (n,)."""
+        return np.asarray(self.truth != UNKNOWN)
+
+    @property
+    def right(self) -> BoolArray:
+        """Bool (n,): known, and named."""
+        return np.asarray(self.scores.argmax(axis=1) == self.truth)
+
+    @property
+    def weights(self) -> Float64Array:
+        """Float64 (n,): 1 for the known; the unknown share out UNKNOWN_SHARE of the total."""
+        known = int(self.known.sum())
+        unknown = UNKNOWN_SHARE / (1.0 - UNKNOWN_SHARE) * known / max(len(self.truth) - known, 1)
+        return np.where(self.known, 1.0, unknown)
+
+    def take(self, rows: BoolArray) -> Answers:
+        """The rows of a mask."""
+        return Answers(self.scores[rows], self.truth[rows], self.raw[rows], self.part_of[rows])
+
+
+def left_out_classes(classes: int, seed: int) -> IntArray:
+    """The round in which each class is left out, int64 (classes,), as even as can be."""
+    rounds = np.empty(classes, dtype=np.int64)
+    rounds[np.random.default_rng(seed).permutation(classes)] = np.arange(classes) % ROUNDS
+    return rounds
+
+
+def out_of_fold(fitter: CrossFitter, recipe: Recipe, *, all_serve: bool, leave_out: bool) -> Answers | None:
+    """Answers by what would serve; None where no round can be asked.
+
+    Args:
+        fitter: the labelled pictures and their folds, two at least.
+        recipe: as chosen, thresholds open.
+        all_serve: the gate refused the choice; all support pictures answer, behind its head.
+        leave_out: leave classes out; else every class is there and every picture is known.
+    """
+    classes = len(fitter.data.classes)
+    present = len(np.unique(fitter.data.codes))
+    if leave_out and present < MIN_CLASSES:
+        return None
+    out_in = left_out_classes(classes, fitter.seed) if leave_out else np.full(classes, UNKNOWN)
+    found = [
+        _round(fitter, recipe, number, out_in == number, all_serve=all_serve)
+        for number in range(ROUNDS if leave_out else fitter.folds)
+    ]
+    parts = [part for part in found if part is not None]
+    if not parts:
+        return None
+    return Answers(
+        np.concatenate([part.scores for part in parts]),
+        np.concatenate([part.truth for part in parts]),
+        np.concatenate([part.raw for part in parts]),
+        np.concatenate([part.part_of for part in parts]),
+    )
+
+
+def _round(fitter: CrossFitter, recipe: Recipe, number: int, left_out: BoolArray, *, all_serve: bool) -> Answers | None:
+    data = fitter.data
+    support, tuning, judged = (rows[~left_out[data.codes[rows]]] for rows in fitter.roles(number % fitter.folds))
+    if number >= fitter.folds:  # judged in an earlier round already
+        judged = judged[:0]
+    unknown = np.flatnonzero(left_out[data.codes])
+    asked = np.concatenate([judged, unknown])
+    if not (len(support) and len(asked)):
+        return None
+    fitted = _fitted(fitter, recipe, support, tuning, all_serve=all_serve)
+    embeddings = data.embeddings[asked]
+    answers = Answers(
+        scores=fitted.scores(embeddings),
+        truth=np.concatenate([data.codes[judged], np.full(len(unknown), UNKNOWN, dtype=np.int64)]),
+        raw=(embeddings @ data.embeddings[support].T).max(axis=1),
+        part_of=np.full(len(asked), number, dtype=np.int64),
+    )
+    # A class whose only pictures are judged has no reference: nothing is known of how such answers are trusted.
+    answerable = np.isfinite(answers.scores[np.arange(len(asked)), answers.truth]) | ~answers.known
+    return answers.take(answerable)
+
+
+def _fitted(fitter: CrossFitter, recipe: Recipe, support: IntArray, tuning: IntArray, *, all_serve: bool) -> Fitted:
+    rows = fitter.data.take(support)
+    thresholds = fitter.data.take(tuning) if fitter.tuned and len(tuning) else None
+    if not all_serve:
+        return fit(recipe, prepare(rows, recipe.cleaning, fitter.seed), thresholds, balanced=fitter.balanced)
+    # Only the head is wanted of the choice, whatever its strategy.
+    head_only = replace(recipe, strategy="all", space="raw", maximum=None, class_shares=None)
+    return everything(fit(head_only, prepare(rows, recipe.cleaning, fitter.seed), None), rows)

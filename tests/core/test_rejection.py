@@ -1,0 +1,162 @@
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from service.core.model import Prediction, ScoredLabel
+from service.core.rejection import MAX_POINTS, Policy, check_error, risk_curve
+from service.core.trust import TrustModel
+from service.errors import InvalidInput
+
+SHARP = TrustModel((10.0, 10.0, 0.0), -6.0)
+
+
+def curve_of(trust, right, weights=None):
+    trust = np.asarray(trust, dtype=np.float64)
+    ones = np.ones(len(trust)) if weights is None else np.asarray(weights, dtype=np.float64)
+    return [(p.error, p.threshold, p.coverage) for p in risk_curve(trust, np.asarray(right, dtype=bool), ones)]
+
+
+def policy(points, confidence=None) -> Policy:
+    curve = risk_curve(*(np.asarray(one) for one in points))
+    return Policy(SHARP, confidence, (0.5, 0.4, 0.1), curve)
+
+
+def test_the_curve_by_hand() -> None:
+    """Risks (0+1)/2, (0+1)/3, (0+1)/4, (1+1)/5, (1+1)/6, (2+1)/7; a tighter cut than the third buys nothing."""
+    found = curve_of([0.9, 0.8, 0.7, 0.6, 0.5, 0.4], [1, 1, 1, 0, 1, 0])
+    assert found == [
+        (pytest.approx(1 / 4), 0.7, 0.5),
+        (pytest.approx(2 / 6), 0.5, pytest.approx(5 / 6)),
+        (pytest.approx(3 / 7), 0.4, 1.0),
+    ]
+
+
+def test_equal_trust_is_accepted_together() -> None:
+    assert curve_of([0.9, 0.5, 0.5], [1, 1, 0]) == [(pytest.approx(1 / 2), 0.5, 1.0)]
+
+
+def test_weights_count_and_the_extra_error_weighs_as_the_heaviest() -> None:
+    assert curve_of([0.9, 0.8], [1, 0], [2.0, 0.5]) == [
+        (pytest.approx(2 / 4), 0.9, pytest.approx(0.8)),
+        (pytest.approx(2.5 / 4.5), 0.8, 1.0),
+    ]
+
+
+def test_nothing_measured_promises_nothing() -> None:
+    assert curve_of([], []) == []
+    with pytest.raises(InvalidInput, match="vouch for is none"):
+        Policy(SHARP, None, (0.5, 0.4, 0.1), ()).threshold(0.5)
+
+
+@given(st.integers(0, 2**32 - 1), st.integers(1, 400), st.booleans())
+def test_error_and_coverage_grow_along_the_curve(seed: int, count: int, coarse: bool) -> None:
+    random = np.random.default_rng(seed)
+    trust = random.random(count)
+    trust = trust.round(1) if coarse else trust
+    right = random.random(count) < trust
+    weights = random.uniform(0.1, 1.0, count)
+    found = curve_of(trust, right, weights)
+    assert 1 <= len(found) <= MAX_POINTS
+    errors, thresholds, coverages = map(np.array, zip(*found, strict=True))
+    assert (np.diff(errors) > 0).all()
+    assert (np.diff(thresholds) < 0).all()
+    assert (np.diff(coverages) > 0).all()
+    assert coverages[-1] == pytest.approx(1.0)
+    for error, threshold, coverage in found:
+        accepted = trust >= threshold
+        assert weights[accepted].sum() / weights.sum() == pytest.approx(coverage)
+        assert (weights * (accepted & ~right)).sum() / weights[accepted].sum() <= error
+
+
+def realised(low: float, slope: float) -> float:
+    """Share wrong above `low`, exactly: trust is uniform, an answer right with probability trust ** (1 / slope)."""
+    power = 1.0 + 1.0 / slope
+    return 1.0 - (1.0 - low**power) / power / (1.0 - low)
+
+
+@settings(max_examples=20, deadline=None)
+@given(
+    st.integers(0, 2**32 - 1),
+    st.sampled_from((10, 60, 300)),
+    st.sampled_from((0.02, 0.05, 0.1, 0.2)),
+    st.sampled_from((0.5, 2.0, 6.0)),
+)
+def test_the_realised_error_is_not_above_the_stated_one(seed: int, count: int, stated: float, slope: float) -> None:
+    """In the mean over many catalogues, on the pictures to come; where nothing is accepted nothing is wrong."""
+    random = np.random.default_rng(seed)
+    errors = []
+    for _ in range(300):
+        trust = random.random(count)
+        curve = risk_curve(trust, random.random(count) < trust ** (1 / slope), np.ones(count))
+        within = [point for point in curve if point.error <= stated]
+        low = 1.0 if not within else 0.0 if within[-1] is curve[-1] else within[-1].threshold
+        errors.append(realised(low, slope) if low < 1.0 else 0.0)
+    assert np.mean(errors) <= stated + 4 * np.std(errors) / np.sqrt(len(errors))
+
+
+def test_without_the_extra_error_the_promise_would_be_broken() -> None:
+    """The property above can fail: the plain measured risk fails it."""
+    random = np.random.default_rng(0)
+    errors = []
+    for _ in range(1000):
+        trust = np.sort(random.random(30))[::-1]
+        within = np.flatnonzero(np.cumsum(random.random(30) >= trust) / np.arange(1, 31) <= 0.05)
+        errors.append(realised(float(trust[within[-1]]), 1.0) if len(within) else 0.0)
+    assert np.mean(errors) > 0.08
+
+
+def test_the_threshold_of_a_stated_error_is_the_loosest_that_holds() -> None:
+    found = policy(([0.9, 0.8, 0.7, 0.6, 0.5, 0.4], [True, True, True, False, True, False], np.ones(6)))
+    assert found.threshold(0.25) == 0.7
+    assert found.threshold(0.30) == 0.7
+    assert found.threshold(1 / 3) == 0.5
+    assert found.threshold(0.5) == 0.0, "where everything measured may be accepted, so may what is trusted still less"
+    with pytest.raises(InvalidInput, match="error of 10 % .* the smallest error .* is 25 %"):
+        found.threshold(0.1)
+
+
+@pytest.mark.parametrize("error", [0.0, 1.0, -0.1, 5.0, float("nan")])
+def test_an_error_is_a_share(error: float) -> None:
+    with pytest.raises(InvalidInput, match="a share above 0 and below 1"):
+        check_error(error)
+
+
+def asked(best: float, margin: float) -> tuple[Prediction, np.ndarray]:
+    top = (ScoredLabel("apple", best), ScoredLabel("pear", best - margin))
+    return Prediction("apple", 0.9, margin, top, ()), np.array([best, margin, 0.1])
+
+
+@pytest.mark.parametrize(
+    ("best", "margin", "reason"),
+    [
+        (0.5, 0.4, None),  # trust 1 / (1 + exp(-3)) = 0.953
+        (0.1, 0.35, "too far"),  # loses 4 by distance, 0.5 by the rival
+        (0.48, 0.02, "torn between apple and pear"),  # loses 0.2 and 3.8
+    ],
+)
+def test_a_rejection_says_which_test_failed(best: float, margin: float, reason: str | None) -> None:
+    found = policy((np.array([0.9, 0.8, 0.7]), np.array([True, True, False]), np.ones(3)))
+    stated = 0.4
+    assert found.threshold(stated) == 0.8
+    rejected = found.judged(*asked(best, margin), stated)
+    assert (None if rejected is None else rejected.reason) == reason
+    if rejected is not None:
+        expected = 1 / (1 + np.exp(-(10 * best + 10 * margin - 6)))
+        assert rejected.as_dict() == {"reason": reason, "trust": pytest.approx(expected), "needed": 0.8}
+
+
+def test_with_one_class_there_is_nothing_to_be_torn_between() -> None:
+    alone = Prediction("apple", 1.0, 1.1, (ScoredLabel("apple", 0.1),), ())
+    found = policy((np.array([0.9, 0.8, 0.7]), np.array([True, True, False]), np.ones(3)))
+    assert found.judged(alone, np.array([0.1, 0.0, 0.1]), 0.4).reason == "too far"
+
+
+@pytest.mark.parametrize("confidence", [None, TrustModel((1.0, 2.0, 3.0), 4.0)])
+def test_a_policy_survives_being_stored(confidence) -> None:
+    made = policy(([0.9, 0.8, 0.7, 0.6], [True, True, True, False], np.ones(4)), confidence)
+    assert Policy.from_dict(json.loads(json.dumps(made.as_dict()))) == made
