@@ -128,3 +128,28 @@ def test_arguments_that_do_not_match_are_refused():
         near_duplicate_groups(["0" * 16], np.eye(2, dtype=np.float32), np.zeros(2, dtype=np.int64))
     with pytest.raises(ValueError, match="has 2 hex digits; 16 are needed"):
         near_duplicate_groups(["00"], np.eye(1, dtype=np.float32), np.zeros(1, dtype=np.int64))
+
+
+@settings(deadline=None)
+@given(crowds(), st.integers(1, 9))
+def test_pairs_are_all_that_pass_both_tests_on_different_sides(crowd, chunk):
+    hashes, embeddings, sides, _ = crowd
+    before, duplicates.CHUNK_ROWS = duplicates.CHUNK_ROWS, chunk
+    try:
+        found = duplicates.near_duplicate_pairs(hashes, embeddings, sides)
+    finally:
+        duplicates.CHUNK_ROWS = before
+    expected = []
+    for later in range(len(sides)):
+        for earlier in range(later):
+            cosine = float((embeddings[earlier].astype(float) * embeddings[later].astype(float)).sum())
+            near = bits_between(hashes[earlier], hashes[later]) <= duplicates.MAX_BITS
+            if near and cosine >= duplicates.MIN_SIMILARITY and sides[earlier] != sides[later]:
+                expected.append((earlier, later, cosine))
+    assert [pair[:2] for pair in found] == [pair[:2] for pair in expected]
+    assert [pair[2] for pair in found] == pytest.approx([pair[2] for pair in expected])
+
+
+def test_pairs_need_arguments_of_one_length():
+    with pytest.raises(ValueError, match="do not match"):
+        duplicates.near_duplicate_pairs(["0" * 16], np.ones((2, 1), np.float32), np.zeros(2, np.int64))
