@@ -35,7 +35,7 @@ def classify(
     """
     from service.usecases.classify import classify as classify_pictures
 
-    refused, read = _read(pictures)
+    refused, read = read_files(pictures)
     with session.open() as context:
         classified = classify_pictures(context, session.tenant, name, read, top=top)
     answers = iter(one.as_dict() for one in classified)
@@ -45,7 +45,7 @@ def classify(
         raise typer.Exit(FAILED)
 
 
-def _read(pictures: Sequence[Path]) -> tuple[dict[Path, str], list[tuple[str, bytes]]]:
+def read_files(pictures: Sequence[Path]) -> tuple[dict[Path, str], list[tuple[str, bytes]]]:
     """Why some pictures cannot be read, and the bytes of the others in order."""
     refused: dict[Path, str] = {}
     read: list[tuple[str, bytes]] = []
