@@ -12,6 +12,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from service.adapters.report_plots import confusion_map, curve_plot, heat_map, histogram_plot
+from service.adapters.report_trust import trust_plots
 from service.errors import InvalidInput
 
 TEMPLATES = Path(__file__).parent / "templates"
@@ -74,7 +75,7 @@ class HtmlReportWriter:
             members=_members(data["panel"], data["panel_no_pull"], serving=_serving(data)),
             per_class=_per_class(evaluation.get("per_class") or {}),
             confused=_confused(data["confusion"]),
-            plots=_plots(data),
+            plots=_plots(data) | trust_plots(data),
         )
 
 

@@ -59,8 +59,8 @@ SETTINGS: dict[Any, Any] = {
 
 def histogram_plot(histogram: Mapping[str, Any]) -> Markup:
     """Densities of the similarities between classes, {edges, before, after}."""
-    with _style("histogram"):
-        figure, axes = _figure(7.2, 3.0)
+    with plot_style("histogram"):
+        figure, axes = new_figure(7.2, 3.0)
         edges = histogram["edges"]
         for name, colour, alpha in (("before", FIRST, 0.25), ("after", SECOND, 0.25)):
             axes.stairs(histogram[name], edges, fill=True, color=colour, alpha=alpha)
@@ -68,31 +68,31 @@ def histogram_plot(histogram: Mapping[str, Any]) -> Markup:
         axes.set_xlabel("similarity of two pictures of different classes (cosine)")
         axes.set_ylabel("density")
         axes.legend(loc="upper left")
-        return _svg(figure, "histogram", "Histogram of similarities between classes, before and after selection")
+        return drawn(figure, "histogram", "Histogram of similarities between classes, before and after selection")
 
 
 def heat_map(matrix: Mapping[str, Any], name: str, title: str, *, low: float, high: float, unit: str) -> Markup:
     """A square matrix {labels, matrix} as colours between `low` and `high`; `unit` names the colour bar."""
-    with _style(name):
+    with plot_style(name):
         labels: Sequence[str] = matrix["labels"]
         side = 3.1 if len(labels) > MAX_TICKS else min(6.4, 2.4 + 0.16 * len(labels))
-        figure, axes = _figure(side + 1.2, side)
+        figure, axes = new_figure(side + 1.2, side)
         image = axes.imshow(np.asarray(matrix["matrix"], dtype=float), cmap="viridis", vmin=low, vmax=high)
         _label_axes(axes, labels)
         bar = figure.colorbar(image, ax=axes, shrink=0.85)
         bar.set_label(unit)
         bar.outline.set_visible(False)
-        return _svg(figure, name, title)
+        return drawn(figure, name, title)
 
 
 def confusion_map(confusion: Mapping[str, Any]) -> Markup:
     """Row shares of a confusion matrix {labels, matrix}; small matrices carry their counts."""
     counts = np.asarray(confusion["matrix"], dtype=float)
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
-    with _style("confusion"):
+    with plot_style("confusion"):
         labels: Sequence[str] = confusion["labels"]
         side = 4.6 if len(labels) > MAX_TICKS else min(7.0, 2.6 + 0.2 * len(labels))
-        figure, axes = _figure(side + 1.2, side)
+        figure, axes = new_figure(side + 1.2, side)
         image = axes.imshow(shares, cmap="viridis", vmin=0, vmax=1)
         _label_axes(axes, labels)
         axes.set_xlabel("answer")
@@ -104,13 +104,13 @@ def confusion_map(confusion: Mapping[str, Any]) -> Markup:
         bar = figure.colorbar(image, ax=axes, shrink=0.85)
         bar.set_label("share of the label's pictures")
         bar.outline.set_visible(False)
-        return _svg(figure, "confusion", "Confusion matrix")
+        return drawn(figure, "confusion", "Confusion matrix")
 
 
 def curve_plot(curve: Sequence[Mapping[str, Any]]) -> Markup:
     """Accuracy against the number of references, [{references, accuracy, interval, strategy}], with intervals."""
-    with _style("curve"):
-        figure, axes = _figure(7.2, 3.4)
+    with plot_style("curve"):
+        figure, axes = new_figure(7.2, 3.4)
         strategies = sorted({str(point["strategy"]) for point in curve})
         for index, strategy in enumerate(strategies):
             points = sorted((p for p in curve if p["strategy"] == strategy), key=lambda p: float(p["references"]))
@@ -137,7 +137,7 @@ def curve_plot(curve: Sequence[Mapping[str, Any]]) -> Markup:
         axes.set_ylabel("accuracy, %")
         axes.grid(visible=True, color=RULE, alpha=0.4, linewidth=0.6)
         axes.legend(loc="lower right")
-        return _svg(figure, "curve", "Accuracy against the number of references")
+        return drawn(figure, "curve", "Accuracy against the number of references")
 
 
 _NAMESPACES = 'xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink"'
@@ -169,17 +169,18 @@ def _plain(text: str) -> str:
     return text.replace("$", r"\$")
 
 
-def _figure(width: float, height: float) -> tuple[Figure, Axes]:
+def new_figure(width: float, height: float) -> tuple[Figure, Axes]:
+    """An empty figure of so many inches, and its axes."""
     figure = Figure(figsize=(width, height), layout="constrained")
     return figure, figure.add_subplot()
 
 
-def _style(name: str) -> AbstractContextManager[None]:
+def plot_style(name: str) -> AbstractContextManager[None]:
     """Matplotlib's settings while one plot is drawn; the salt makes element ids the same in every run."""
     return mpl.rc_context({**SETTINGS, "svg.hashsalt": name})
 
 
-def _svg(figure: Figure, name: str, title: str) -> Markup:
+def drawn(figure: Figure, name: str, title: str) -> Markup:
     """The figure as an <svg> element: scales with the page, ids of its own, colours from CSS."""
     buffer = io.BytesIO()
     with warnings.catch_warnings():

@@ -17,6 +17,14 @@ from service.cli.session import Session
 
 app = typer.Typer()
 
+MaxErrorOption = Annotated[
+    float | None,
+    typer.Option(
+        metavar="SHARE", help="Error to accept among accepted answers, 0.01 for 1 %; the others are rejected.",
+        show_default=False,
+    ),
+]  # fmt: skip
+
 
 @command(app, "classify")
 def classify(
@@ -26,6 +34,7 @@ def classify(
         list[Path], typer.Argument(metavar="PICTURE...", help="JPEG, PNG or WebP files.", show_default=False)
     ],
     top: Annotated[int, typer.Option(min=1, metavar="N", help="How many labels to name.")] = 5,
+    max_error: MaxErrorOption = None,
 ) -> None:
     """Name each picture's class.
 
@@ -37,7 +46,7 @@ def classify(
 
     refused, read = read_files(pictures)
     with session.open() as context:
-        classified = classify_pictures(context, session.tenant, name, read, top=top)
+        classified = classify_pictures(context, session.tenant, name, read, top=top, max_error=max_error)
     answers = iter(one.as_dict() for one in classified)
     results = [{"path": str(path), "error": refused[path]} if path in refused else next(answers) for path in pictures]
     session.output.result(results, *_answer_tables(results))
@@ -59,7 +68,7 @@ def read_files(pictures: Sequence[Path]) -> tuple[dict[Path, str], list[tuple[st
 
 def _answer_tables(results: Sequence[Mapping[str, Any]]) -> list[Table | str]:
     answers = [one for one in results if "error" not in one]
-    rows = [(one["path"], one["label"], one["confidence"], one["margin"], _resembles(one)) for one in answers]
+    rows = [(one["path"], _named(one), one["confidence"], one["margin"], _resembles(one)) for one in answers]
     said: list[Table | str] = []
     if rows:
         said.append(table("Answers", ("picture", "label", "confidence#", "margin#", "most like"), rows))
@@ -67,6 +76,11 @@ def _answer_tables(results: Sequence[Mapping[str, Any]]) -> list[Table | str]:
     if refused:
         said.append(table("No answer", ("picture", "why"), refused))
     return [*said, *sorted({note for one in answers for note in one.get("notes", ())})]
+
+
+def _named(answer: Mapping[str, Any]) -> str:
+    """The label, or why there is none."""
+    return str(answer["label"]) if answer["rejected"] is None else f"rejected: {answer['rejected']['reason']}"
 
 
 def _resembles(answer: Mapping[str, Any]) -> str:
@@ -85,6 +99,7 @@ def evaluate(
     html: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Write the report as one HTML page.", show_default=False)
     ] = None,
+    max_error: MaxErrorOption = None,
 ) -> None:
     """Judge the answers on new pictures, or show the stored figures.
 
@@ -97,14 +112,17 @@ def evaluate(
 
     with session.open() as context:
         if folder is None:
-            evaluation = stored_evaluation(context, session.tenant, name)
+            evaluation = stored_evaluation(context, session.tenant, name, max_error)
         else:
             with stages() as on_progress:
-                evaluation = evaluate_folder(context, session.tenant, name, folder, on_progress)
+                evaluation = evaluate_folder(context, session.tenant, name, folder, on_progress, max_error=max_error)
         if html is not None:
             report_writer().write(report_data(context, session.tenant, name, evaluation), html)
             session.output.note(f"report: {html}")
     session.output.result(evaluation, *_evaluation_tables(evaluation))
+
+
+TRUST_FIGURES = ("ece", "auroc", "fpr95", "raw_auroc", "raw_fpr95")
 
 
 def _evaluation_tables(evaluation: Mapping[str, Any]) -> list[Table | str]:
@@ -112,6 +130,7 @@ def _evaluation_tables(evaluation: Mapping[str, Any]) -> list[Table | str]:
         key: evaluation.get(key) for key in ("images", "accuracy", "interval", "macro_f1", "weighted_f1", "top5")
     }
     sizes = {key: evaluation.get(key) for key in ("references", "support", "skipped")}
+    sizes |= {key: evaluation[key] for key in ("promised", "realised", *TRUST_FIGURES) if key in evaluation}
     said: list[Table | str] = [pairs(f"Measured on {evaluation.get('measured_on')}", {**figures, **sizes})]
     columns = ("label", "precision#", "recall#", "f1#", "images#")
     rows = [

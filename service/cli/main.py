@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from service import __version__
-from service.cli import answers, catalogues, decisions, explore, hygiene, ingest, machine, optimise
+from service.cli import answers, catalogues, decisions, explore, hygiene, ingest, machine, optimise, verification
 from service.cli.failures import DONE, READER_GONE, Interrupted, tell
 from service.cli.options import DataDirOption, JsonOption, TenantOption, group_options, wants_json
 from service.cli.output import Output
@@ -46,7 +46,16 @@ def root(
 
 
 app.add_typer(catalogues.app, name="catalogue")
-for group in (ingest.app, optimise.app, answers.app, explore.app, hygiene.app, decisions.app, machine.app):
+for group in (
+    ingest.app,
+    optimise.app,
+    answers.app,
+    verification.app,
+    explore.app,
+    hygiene.app,
+    decisions.app,
+    machine.app,
+):
     app.add_typer(group)
 
 

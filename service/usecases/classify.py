@@ -7,10 +7,12 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from service.core.model import Prediction
+from service.core.rejection import Rejected
 from service.errors import InvalidInput
 from service.records import Catalogue, Split
 from service.usecases.context import Context, partition_of
 from service.usecases.reading import encoder_of, read_pictures
+from service.usecases.rejecting import LABELS_TO_TELL, policy_of, rejecting
 from service.usecases.resolver import Resolved, Resolver, classify_embeddings
 
 __all__ = ["Classified", "Resolver", "classify", "classify_embeddings"]
@@ -26,6 +28,7 @@ class Classified:
         error: why it cannot; None otherwise.
         selection: id of the selection that answered; None before any optimisation.
         notes: sentences that say how little the answer stands on; empty when nothing is to be said.
+        rejected: why no label is given though the picture could be read; None where one is.
     """
 
     path: str
@@ -33,6 +36,7 @@ class Classified:
     error: str | None = None
     selection: str | None = None
     notes: tuple[str, ...] = ()
+    rejected: Rejected | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """JSON of `holotype classify`."""
@@ -50,6 +54,7 @@ class Classified:
             ],
             "selection": self.selection,
             "notes": list(self.notes),
+            "rejected": None if self.rejected is None else self.rejected.as_dict(),
         }
 
 
@@ -60,26 +65,34 @@ def classify(
     pictures: Sequence[tuple[str, bytes]],
     top: int = 5,
     resolver: Resolver | None = None,
+    max_error: float | None = None,
 ) -> list[Classified]:
     """Classify pictures given as (source name, bytes), in order.
+
+    With `max_error`, 0..1, answers are rejected that are not trusted enough for it; two labels at least are named then.
 
     Raises:
         CatalogueNotFound: the tenant has no such catalogue.
         NothingToServe: it holds no example that could answer.
         EncoderMismatch: the encoder is not the one that the examples were embedded with.
-        InvalidInput: `top` is below 1.
+        InvalidInput: `top` is below 1; `max_error` cannot be promised, or nothing was measured that could promise it.
     """
     if top < 1:
         raise InvalidInput(f"top is {top}; at least one label must be named", top=top)
     catalogue = context.registry.catalogue(tenant, name)
     partition_of(catalogue)
+    resolver = resolver or Resolver(context)
+    if max_error is not None:
+        policy_of(resolver.serving(catalogue), name, max_error)
+        top = max(top, LABELS_TO_TELL)
     read = read_pictures(context, encoder_of(context, catalogue), [data for _, data in pictures])
     if not len(read.embeddings):
         return [Classified(path=source, error=str(why)) for (source, _), why in zip(pictures, read.rows, strict=True)]
-    resolved = (resolver or Resolver(context)).resolve(catalogue, read.embeddings, top)
+    resolved = resolver.resolve(catalogue, read.embeddings, top)
+    answers = rejecting(resolved, name, max_error)
     notes = _Notes(context, catalogue, resolved)
     return [
-        Classified(path=source, error=row) if isinstance(row, str) else notes.answer(source, resolved.predictions[row])
+        Classified(path=source, error=row) if isinstance(row, str) else notes.answer(source, *answers[row])
         for (source, _), row in zip(pictures, read.rows, strict=True)
     ]
 
@@ -92,10 +105,16 @@ class _Notes:
         self._serving = resolved.serving
         self._all = _unoptimised(by_split) if resolved.serving.selection is None else ()
 
-    def answer(self, source: str, prediction: Prediction) -> Classified:
+    def answer(self, source: str, prediction: Prediction, rejected: Rejected | None) -> Classified:
         """The prediction with its notes."""
         notes = self._all if prediction.label is None else (*self._all, *self._of(prediction.label))
-        return Classified(path=source, prediction=prediction, selection=self._serving.selection, notes=notes)
+        return Classified(
+            path=source,
+            prediction=prediction,
+            selection=self._serving.selection,
+            notes=notes,
+            rejected=rejected,
+        )
 
     def _of(self, label: str) -> tuple[str, ...]:
         notes = []

@@ -19,6 +19,7 @@ from service.records import Catalogue, Selection, Split
 from service.usecases.context import Context, OnProgress, partition_of
 from service.usecases.panel import panel_on, with_selection
 from service.usecases.reading import encoder_of, read_pictures
+from service.usecases.rejecting import policy_of, promised, realised, rejecting
 from service.usecases.report import report_data
 from service.usecases.resolver import Resolver
 from service.usecases.selections import chunked
@@ -44,12 +45,15 @@ class _Judged:
     embeddings: list[Float32Array] = field(default_factory=list)
 
 
-def stored_evaluation(context: Context, tenant: str, name: str) -> dict[str, Any]:
+def stored_evaluation(context: Context, tenant: str, name: str, max_error: float | None = None) -> dict[str, Any]:
     """The figures that were stored with the active selection, as `holotype evaluate` shows them.
+
+    With `max_error` there is `promised` too: the share of pictures that would be answered.
 
     Raises:
         CatalogueNotFound: the tenant has no such catalogue.
         SelectionNotFound: nothing was optimised yet.
+        InvalidInput: `max_error` cannot be promised.
     """
     catalogue = context.registry.catalogue(tenant, name)
     selection = _active(context, catalogue)
@@ -60,6 +64,8 @@ def stored_evaluation(context: Context, tenant: str, name: str) -> dict[str, Any
             catalogue=name,
         )
     figures = {key: selection.figures.get(key) for key in STORED_FIGURES}
+    if max_error is not None:
+        figures["promised"] = promised(policy_of(Resolver(context).serving(catalogue), name, max_error), max_error)
     return {
         **selection.figures,
         **figures,
@@ -73,16 +79,23 @@ def stored_evaluation(context: Context, tenant: str, name: str) -> dict[str, Any
 
 
 def evaluate_folder(
-    context: Context, tenant: str, name: str, folder: Path, on_progress: OnProgress, resolver: Resolver | None = None
+    context: Context,
+    tenant: str,
+    name: str,
+    folder: Path,
+    on_progress: OnProgress,
+    resolver: Resolver | None = None,
+    max_error: float | None = None,
 ) -> dict[str, Any]:
     """Judge the catalogue's answers on a folder of label/picture.jpg.
 
     Left out and counted: labels that the catalogue does not know, pictures that it holds already (by content), files
-    that cannot be decoded. A picture that is rejected counts as wrong.
+    that cannot be decoded. A picture that is rejected (`max_error`, 0..1) counts as wrong in accuracy and F1;
+    `realised` says how many of the accepted were.
 
     Raises:
         CatalogueNotFound, NothingToServe, EncoderMismatch: as for `classify`.
-        InvalidInput: the folder is none, or nothing in it can be judged.
+        InvalidInput: the folder is none, or nothing in it can be judged; `max_error` cannot be promised.
         Busy: the active selection changed while pictures were being judged.
     """
     catalogue = context.registry.catalogue(tenant, name)
@@ -90,14 +103,18 @@ def evaluate_folder(
     if not folder.is_dir():
         raise InvalidInput(f"{folder} is not a folder: give one that holds a folder of pictures for each label")
     sources = list(find_sources(folder, None, Split.UNASSIGNED))
+    resolver = resolver or Resolver(context)
+    if max_error is not None:
+        policy_of(resolver.serving(catalogue), name, max_error)
     encoder = encoder_of(context, catalogue)
-    judged = _judge(context, catalogue, encoder, sources, on_progress, resolver or Resolver(context))
+    judged = _judge(context, catalogue, encoder, sources, on_progress, resolver, max_error)
     if not judged.truth:
         raise InvalidInput(
             f"none of the {len(sources)} pictures in {folder} can be judged: {_told(judged.skipped)}",
             skipped={key: judged.skipped[key] for key in SKIPPED},
         )
-    return _figures(context, catalogue, encoder, judged, folder)
+    figures = _figures(context, catalogue, encoder, judged, folder)
+    return figures if max_error is None else figures | realised(judged.truth, judged.predictions, max_error)
 
 
 def _judge(
@@ -107,6 +124,7 @@ def _judge(
     sources: Sequence[Source],
     on_progress: OnProgress,
     resolver: Resolver,
+    max_error: float | None,
 ) -> _Judged:
     judged = _Judged()
     known = set(context.registry.example_counts(catalogue.id)[1])
@@ -119,7 +137,7 @@ def _judge(
         if len(read.embeddings):
             resolved = resolver.resolve(catalogue, read.embeddings, TOP)
             judged.selections.add(resolved.serving.selection)
-            judged.predictions.extend(resolved.predictions)
+            judged.predictions.extend(answer for answer, _ in rejecting(resolved, catalogue.name, max_error))
             judged.embeddings.append(read.embeddings)
             judged.truth.extend(
                 label for (label, _), row in zip(fresh, read.rows, strict=True) if not isinstance(row, str)

@@ -32,6 +32,7 @@ from service.usecases.optimise_request import OptimiseRequest
 from service.usecases.publish import Draft, publish
 from service.usecases.recipe_search import check_searchable, search_recipe, search_thresholds, study_key
 from service.usecases.selections import selection_summary
+from service.usecases.trusting import measure_trust
 
 logger = logging.getLogger(__name__)
 
@@ -108,6 +109,8 @@ def _draft(context: Context, catalogue: Catalogue, job: Job, request: OptimiseRe
     accepted = judgement.verdict.passes or fitter is None or request.budget is not None
     served = _served(candidate, holdings, request, accepted=accepted)
     member = HOLOTYPE if accepted else "all"
+    answering = candidate if accepted else everything(candidate, holdings.support)
+    trusted = measure_trust(fitter, answering, recipe, holdings.holdout, all_serve=not accepted)
     return Draft(
         recipe=served.recipe.as_dict(),
         head=served.head,
@@ -124,13 +127,14 @@ def _draft(context: Context, catalogue: Catalogue, job: Job, request: OptimiseRe
         measured_on=judgement.measured_on,
         figures={
             **figures_of(judgement, known.classes, member, request.seed),
+            **trusted.figures,
             "gate_passed": judgement.verdict.passes,
             "refit": request.refit,
             "splits": {
                 "support": len(holdings.support), "tuning": len(holdings.tuning), "holdout": len(holdings.holdout),
             },
         },
-        report=report_of(judgement, served, holdings.support, fitter, member),
+        report={**report_of(judgement, served, holdings.support, fitter, member), **trusted.report},
     )  # fmt: skip
 
 

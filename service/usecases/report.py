@@ -19,6 +19,10 @@ STORED_PARTS = (
     "class_distance",
     "curve",
     "versions",
+    "risk_coverage",
+    "reliability",
+    "unknown_roc",
+    "pairs",
 )
 """Parts of a selection's stored report that the page shows as they are."""
 

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from threading import Lock
 
-from service.core.model import Float32Array, Prediction
+from service.core.model import Float32Array, Float64Array, Prediction
 from service.core.projection import Head
 from service.core.recipe import Recipe
+from service.core.rejection import Policy
+from service.core.trust import readings_of
 from service.core.voting import CONFIDENCE_CLASSES, vote
 from service.errors import NothingToServe
 from service.ports import VectorName
@@ -34,13 +36,17 @@ class Published:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Serving:
-    """What answers a catalogue's queries now. `published` and `selection` are None before any optimisation."""
+    """What answers a catalogue's queries now. `published` and `selection` are None before any optimisation.
+
+    `policy` is None where too few answers were measured to say how far any can be trusted.
+    """
 
     selection: str | None
     using: VectorName
     where: Mapping[str, str]
     recipe: Recipe
     published: Published | None
+    policy: Policy | None = None
 
     def projected(self, embeddings: Float32Array) -> Float32Array:
         """Embeddings (n, d) in the space that is searched, (n, k)."""
@@ -54,10 +60,11 @@ class Serving:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Resolved:
-    """Predictions, and what they were made with."""
+    """Predictions, what they were made with, and their readings (n, 3) as `core.trust` has them."""
 
     serving: Serving
     predictions: tuple[Prediction, ...]
+    readings: Float64Array
 
 
 class Resolver:
@@ -85,7 +92,9 @@ class Resolver:
             return Serving(None, "embedding", {"split": Split.SUPPORT.value}, Recipe(), None)
         selection = self._context.registry.selection(catalogue.id, active)
         where = flagged(selection.slot, selection.id)
-        return Serving(active, projection_of(selection.slot), where, recipe_of(selection), self._of(selection))
+        stored = selection.figures.get("policy")
+        policy = None if stored is None else Policy.from_dict(stored)
+        return Serving(active, projection_of(selection.slot), where, recipe_of(selection), self._of(selection), policy)
 
     def _once(self, catalogue: Catalogue, embeddings: Float32Array, top: int) -> Resolved:
         serving = self.serving(catalogue)
@@ -106,7 +115,9 @@ class Resolver:
                 catalogue=catalogue.name,
             )
         recipe = serving.recipe
-        return Resolved(serving, tuple(vote(one, recipe.per_label, recipe.temperature, top) for one in found))
+        voted = tuple(vote(one, recipe.per_label, recipe.temperature, top) for one in found)
+        table = readings_of(voted)
+        return Resolved(serving, _calibrated(voted, table, serving.policy), table)
 
     def _of(self, selection: Selection) -> Published:
         with self._lock:
@@ -122,6 +133,16 @@ class Resolver:
             while len(self._published) > CACHED_SELECTIONS:
                 self._published.popitem(last=False)
         return published
+
+
+def _calibrated(
+    predictions: tuple[Prediction, ...], table: Float64Array, policy: Policy | None
+) -> tuple[Prediction, ...]:
+    """The predictions with the confidence that measured better, where that is not the softmax."""
+    if policy is None or policy.confidence is None:
+        return predictions
+    sure = policy.confidence.probabilities(table).tolist()
+    return tuple(replace(one, confidence=value) for one, value in zip(predictions, sure, strict=True))
 
 
 def classify_embeddings(

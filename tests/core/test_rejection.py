@@ -116,7 +116,7 @@ def test_the_threshold_of_a_stated_error_is_the_loosest_that_holds() -> None:
     assert found.threshold(0.30) == 0.7
     assert found.threshold(1 / 3) == 0.5
     assert found.threshold(0.5) == 0.0, "where everything measured may be accepted, so may what is trusted still less"
-    with pytest.raises(InvalidInput, match="error of 10 % .* the smallest error .* is 25 %"):
+    with pytest.raises(InvalidInput, match=r"error of 10 % .* the smallest error .* is 25 %"):
         found.threshold(0.1)
 
 

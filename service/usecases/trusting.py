@@ -1,0 +1,190 @@
+"""What an optimisation finds out about trust: the rejection policy, the calibration, the thresholds of verification."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from service.core.crossfit import CrossFitter
+from service.core.fitting import Fitted
+from service.core.model import BoolArray, Float64Array, LabelledEmbeddings
+from service.core.pairing import crossfitted_judgement, crossfitted_pairs
+from service.core.recipe import Recipe
+from service.core.rejection import Policy, risk_curve
+from service.core.reliability import log_loss, reliability, roc_points, separation
+from service.core.trust import TrustModel, crossfitted_probabilities, fit_trust, readings
+from service.core.unknowns import Answers, out_of_fold
+from service.core.verification import (
+    RULES,
+    Pairs,
+    joined,
+    judged_pairs,
+    label_pairs,
+    pair_histogram,
+    picture_pairs,
+    thresholds_on,
+)
+
+CURVE_POINTS = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Trusted:
+    """Figures, small, and parts of the report; JSON values. Empty where nothing could be measured."""
+
+    figures: dict[str, Any] = field(default_factory=dict)
+    report: dict[str, Any] = field(default_factory=dict)
+
+
+def measure_trust(
+    fitter: CrossFitter | None, candidate: Fitted, recipe: Recipe, holdout: LabelledEmbeddings, *, all_serve: bool
+) -> Trusted:
+    """Rejection, calibration and verification of what is going to serve.
+
+    Args:
+        fitter: support and tuning with their folds; None for one-shot data, of which nothing can be said.
+        candidate: what answers the holdout: the choice, or all references where the gate refused it.
+        recipe: of the choice, thresholds open.
+        holdout: judges the thresholds of verification; may be empty.
+        all_serve: the gate refused the choice.
+    """
+    if fitter is None:
+        return Trusted()
+    whole = out_of_fold(fitter, recipe, all_serve=all_serve, leave_out=False)
+    if whole is None:
+        return Trusted()
+    confidence = _calibrated(whole, recipe.temperature)
+    outsiders = out_of_fold(fitter, recipe, all_serve=all_serve, leave_out=True)
+    rejection = _rejection(outsiders or whole, recipe.temperature, confidence.model)
+    verification = _verification(fitter, candidate, recipe, holdout, whole)
+    return Trusted(
+        {**confidence.figures, **rejection.figures, **verification.figures},
+        {**confidence.report, **rejection.report, **verification.report},
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Calibration:
+    model: TrustModel | None
+    figures: dict[str, Any]
+    report: dict[str, Any]
+
+
+def _calibrated(whole: Answers, temperature: float) -> _Calibration:
+    """The logistic confidence where it is the better claim by out-of-fold likelihood, else the softmax."""
+    table = readings(whole.scores, temperature)
+    softmax = np.exp(-table[:, 2])
+    softmax_found = reliability(softmax, whole.right)
+    logistic = crossfitted_probabilities(table, whole.right, whole.part_of)
+    better = logistic is not None and log_loss(logistic, whole.right) < log_loss(softmax, whole.right)
+    found = reliability(logistic, whole.right) if better and logistic is not None else softmax_found
+    return _Calibration(
+        fit_trust(table, whole.right) if better else None,
+        {
+            "confidence": "logistic" if better else "temperature",
+            "ece": found["ece"],
+            "ece_temperature": softmax_found["ece"],
+        },
+        {"reliability": {"served": found["bins"], "temperature": softmax_found["bins"]}},
+    )
+
+
+def _rejection(answers: Answers, temperature: float, confidence: TrustModel | None) -> Trusted:
+    table, right = readings(answers.scores, temperature), answers.right
+    trust = crossfitted_probabilities(table, right, answers.part_of, answers.weights)
+    model = fit_trust(table, right, answers.weights)
+    if trust is None or model is None:
+        return Trusted()
+    best, margin, surprise = np.median(table[right], axis=0).tolist()
+    policy = Policy(model, confidence, (best, margin, surprise), risk_curve(trust, right, answers.weights))
+    report: dict[str, Any] = {"risk_coverage": _risk_coverage(answers, trust)}
+    figures: dict[str, Any] = {"policy": policy.as_dict()}
+    known = answers.known
+    if not known.all():
+        raw = separation(answers.raw.astype(np.float64), known)
+        figures |= {
+            **separation(trust, known),
+            "raw_auroc": raw["auroc"],
+            "raw_fpr95": raw["fpr95"],
+            "unknown_pictures": int((~known).sum()),
+        }
+        report["unknown_roc"] = {
+            "trust": roc_points(trust, known),
+            "raw": roc_points(answers.raw.astype(np.float64), known),
+        }
+    return Trusted(figures, report)
+
+
+def _risk_coverage(answers: Answers, trust: Float64Array) -> dict[str, list[list[float]]]:
+    """[coverage, error] as measured, no correction: of the mixture with unknown pictures, and of the known alone."""
+    everyone = np.ones(len(trust), dtype=bool)
+    return {
+        "mixed": _curve(answers, trust, everyone),
+        "known": _curve(answers, trust, answers.known),
+    }
+
+
+def _curve(answers: Answers, trust: Float64Array, rows: BoolArray) -> list[list[float]]:
+    order = np.flatnonzero(rows)[np.argsort(-trust[rows], kind="stable")]
+    weights = answers.weights[order]
+    accepted = np.cumsum(weights)
+    errors = np.cumsum(weights * ~answers.right[order]) / accepted
+    shown = np.unique(np.linspace(0, len(order) - 1, min(CURVE_POINTS, len(order))).astype(np.int64))
+    return [[round(float(accepted[i] / accepted[-1]), 5), round(float(errors[i]), 5)] for i in shown]
+
+
+def _verification(
+    fitter: CrossFitter, candidate: Fitted, recipe: Recipe, holdout: LabelledEmbeddings, whole: Answers
+) -> Trusted:
+    pictures = crossfitted_pairs(fitter, recipe)
+    labels = [
+        label_pairs(whole.scores[whole.part_of == part], whole.truth[whole.part_of == part], fitter.seed)
+        for part in np.unique(whole.part_of)
+    ]
+    unseen = _holdout_pairs(candidate, holdout, fitter.seed) if len(holdout) else (None, None)
+    found = {
+        "pictures": _stored(pictures, unseen[0]),
+        "labels": _stored([pairs for pairs in labels if len(pairs)], unseen[1]),
+    }
+    figures = {name: one for name, one in found.items() if one is not None}
+    if not figures:
+        return Trusted()
+    report = {}
+    if "pictures" in figures:
+        thresholds = {rule: figures["pictures"][rule]["threshold"] for rule in RULES}
+        shown = unseen[0] if figures["pictures"]["measured_on"] == "holdout" else None
+        report["pairs"] = pair_histogram(joined(pictures) if shown is None else shown, thresholds)
+    return Trusted({"verification": figures}, report)
+
+
+def _holdout_pairs(candidate: Fitted, holdout: LabelledEmbeddings, seed: int) -> tuple[Pairs, Pairs]:
+    projections = candidate.head.project(holdout.embeddings)
+    return (
+        picture_pairs(projections, holdout.codes, holdout.groups, seed),
+        label_pairs(candidate.scores(holdout.embeddings), holdout.codes, seed),
+    )
+
+
+def _stored(parts: list[Pairs], unseen: Pairs | None) -> dict[str, Any] | None:
+    """Thresholds of all parts, judged on the holdout or, where it has no pairs of either kind, by cross-fitting."""
+    if not parts or not joined(parts).usable:
+        return None
+    pairs = joined(parts)
+    if unseen is not None and unseen.usable:
+        return judged_pairs(pairs, unseen, "holdout")
+    crossed = crossfitted_judgement(parts)
+    if crossed is None:
+        return None
+    thresholds = thresholds_on(pairs)
+    return {
+        **{
+            rule: {"threshold": thresholds[rule], "tpr": crossed[f"{rule}_tpr"], "tnr": crossed[f"{rule}_tnr"]}
+            for rule in RULES
+        },
+        "eer_rate": crossed["eer_rate"],
+        "same": int(pairs.same.sum()),
+        "different": int((~pairs.same).sum()),
+        "measured_on": "cross-fitting",
+    }

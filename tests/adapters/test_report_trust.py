@@ -1,0 +1,88 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from service.core.verification import Pairs, pair_histogram
+from tests.adapters.report_cases import bare_report, full_report
+from tests.adapters.test_report_html import rendered
+
+CURVE = [[0.1, 0.0], [0.6, 0.02], [1.0, 0.2]]
+BINS = [{"confidence": 0.3, "accuracy": 0.4, "answers": 10}, {"confidence": 0.9, "accuracy": 0.85, "answers": 10}]
+PARTS = {
+    "risk_coverage": {"mixed": CURVE, "known": CURVE},
+    "reliability": {"served": BINS, "temperature": BINS[:1]},
+    "unknown_roc": {"trust": [[0.0, 0.0], [0.2, 0.9], [1.0, 1.0]], "raw": [[0.0, 0.0], [1.0, 1.0]]},
+    "pairs": pair_histogram(
+        Pairs(np.array([0.9, 0.8, 0.1, 0.2]), np.arange(4) < 2),
+        {"otsu": 0.5, "eer": 0.45},
+    ),
+}
+RATES = {"threshold": 0.5, "tpr": 0.912, "tnr": 0.834}
+FIGURES = {
+    "ece": 0.0123,
+    "auroc": 0.867,
+    "raw_auroc": 0.742,
+    "fpr95": 0.674,
+    "raw_fpr95": 0.903,
+    "verification": {
+        "pictures": {"otsu": RATES, "eer": RATES, "eer_rate": 0.1, "same": 2, "different": 2, "measured_on": "holdout"}
+    },
+}
+
+
+def with_trust(**changes):
+    data = full_report(3) | PARTS | changes
+    data["selection"]["figures"] |= FIGURES
+    return data
+
+
+def test_the_page_shows_every_part_of_trust() -> None:
+    page, parsed = rendered(with_trust())
+    assert page.count("<svg") == 10
+    assert parsed.open == []
+    assert len(set(parsed.ids)) == len(parsed.ids), "plots must not share element ids"
+    text = parsed.text
+    for told in (
+        "How far answers can be trusted",
+        "calibration error 1.2 %",
+        "AUROC 0.867, raw 0.742",
+        "67.4 % of the unknown are too; by the largest raw similarity 90.3 %",
+        "91.2 % of the pairs of one class and 83.4 % of the pairs of two classes",
+        "a fifth of the pictures unknown",
+        "Otsu's threshold",
+    ):
+        assert told in text, told
+    assert "asked for" not in text
+
+
+@pytest.mark.parametrize("missing", sorted(PARTS))
+def test_a_part_that_was_not_measured_is_left_out(missing: str) -> None:
+    page, parsed = rendered(with_trust(**{missing: None}))
+    assert page.count("<svg") == 9
+    assert parsed.open == []
+
+
+def test_without_any_part_there_is_no_section() -> None:
+    for data in (full_report(3), bare_report()):
+        assert "How far answers can be trusted" not in rendered(data)[1].text
+
+
+@pytest.mark.parametrize(("error", "told"), [(0.013, "1.3 % of them wrongly (0.2 to 4.0 %)"), (None, "them wrongly")])
+def test_what_was_realised_is_told(error: float | None, told: str) -> None:
+    data = with_trust()
+    interval = None if error is None else [0.002, 0.04]
+    data["evaluation"]["realised"] = {
+        "max_error": 0.02, "accepted": 150, "coverage": 0.6, "error": error, "interval": interval,
+    }  # fmt: skip
+    text = rendered(data)[1].text
+    assert "At most 2.0 % wrong" in text.replace("With at most", "At most")
+    assert "150 pictures (60.0 %) were accepted" in text
+    assert told in text
+
+
+def test_equal_bins_are_drawn_once() -> None:
+    alike = rendered(with_trust(reliability={"served": BINS, "temperature": BINS}))[1].text
+    assert "as served" in alike
+    assert "temperature alone" not in alike
+    assert "temperature alone" in rendered(with_trust())[1].text
