@@ -5,11 +5,13 @@ import json
 import numpy as np
 import pytest
 
+from service.core.hygiene import outliers
 from service.errors import CatalogueNotFound, ExampleNotFound, InvalidInput, NothingToServe
 from service.records import ExampleState, Split
 from service.usecases.context import image_key
 from service.usecases.decide import drop, relabel
 from service.usecases.findings import Decision, FindingKind
+from service.usecases.holdings import labelled_examples
 from service.usecases.hygiene import STAGE_LOOK, keep, survey_hygiene
 from tests.fakes import FAKE_DIMENSION, FAKE_ENCODER, fake_context, fruit, ingested, picture, write_pictures
 
@@ -183,11 +185,30 @@ def test_a_leak_is_told_of_the_picture_that_judges(tmp_path, label):
 
 
 def test_a_stray_is_an_outlier(tmp_path):
-    context = stocked(tmp_path, classes(each=12) | {"apple/stray.png": near("stray", 3, 1)})
+    """It lies where no class is; with one class alone, nobody can say that it is recognised all the same."""
+    context = stocked(tmp_path, classes(each=12, labels=("apple",)) | {"apple/stray.png": near("stray", 3, 1)})
     (finding,) = found(context, FindingKind.OUTLIER)
     assert finding.example == example(context, "stray.png")
+    assert finding.suggested is Decision.DROP
     assert finding.numbers["z"] > 3.5
     assert finding.numbers["distance"] > finding.numbers["median"]
+
+
+def test_an_outlier_of_another_class_is_to_be_relabelled(tmp_path):
+    context = stocked(tmp_path, classes(each=12) | {"apple/stray.png": near("stray", 1, 99)})
+    (finding,) = found(context, FindingKind.OUTLIER)
+    assert (finding.example, finding.suggested) == (example(context, "stray.png"), Decision.RELABEL)
+
+
+def test_what_is_recognised_all_the_same_is_no_outlier(tmp_path):
+    """It lies far from the apples, on the side that is away from pears and plums."""
+    away = np.clip(CENTRES[0] + (CENTRES[0] - CENTRES[[1, 2]].mean(axis=0)) * 0.8, 0, 255).astype(int)
+    odd = json.loads(near("odd", 0, 1)) | {"pixels": away.tolist(), "hash": "0f0f0f0f0f0f0f0f"}
+    context = stocked(tmp_path, classes(each=12) | {"apple/odd.png": json.dumps(odd).encode()})
+    catalogue = context.registry.catalogue("acme", "fruit")
+    data = labelled_examples(context, catalogue, context.registry.examples(catalogue.id))
+    assert [data.ids[one.row] for one in outliers(data)] == [example(context, "odd.png").id]
+    assert found(context, FindingKind.OUTLIER) == []
 
 
 def test_small_pictures_the_smallest_first(tmp_path):
