@@ -20,6 +20,8 @@ ROUNDS = 5
 UNKNOWN = -1
 UNKNOWN_SHARE = 0.2
 """Of all pictures asked, in the risk that is promised."""
+BLOCK_ROWS = 2000
+"""Pictures asked at a time, so that their similarities with all support fit into memory."""
 MIN_CLASSES = 3
 """Fewer classes cannot spare one: the rest would have no rival."""
 
@@ -108,11 +110,11 @@ def _round(fitter: CrossFitter, recipe: Recipe, number: int, left_out: BoolArray
     if not (len(support) and len(asked)):
         return None
     fitted = _fitted(fitter, recipe, support, tuning, all_serve=all_serve)
-    embeddings = data.embeddings[asked]
+    blocks = [data.embeddings[asked[start : start + BLOCK_ROWS]] for start in range(0, len(asked), BLOCK_ROWS)]
     answers = Answers(
-        scores=fitted.scores(embeddings),
+        scores=np.concatenate([fitted.scores(block) for block in blocks]),
         truth=np.concatenate([data.codes[judged], np.full(len(unknown), UNKNOWN, dtype=np.int64)]),
-        raw=(embeddings @ data.embeddings[support].T).max(axis=1),
+        raw=np.concatenate([(block @ data.embeddings[support].T).max(axis=1) for block in blocks]),
         part_of=np.full(len(asked), number, dtype=np.int64),
     )
     # A class whose only pictures are judged has no reference: nothing is known of how such answers are trusted.

@@ -73,6 +73,15 @@ def test_without_leaving_out_the_answers_are_those_of_cross_fitting() -> None:
     assert answers.weights.tolist() == [1.0] * 40
 
 
+def test_answers_do_not_hang_on_how_many_are_asked_at_a_time(monkeypatch) -> None:
+    fitter = CrossFitter(clusters([10] * 4, noise=0.4), 0)
+    whole = out_of_fold(fitter, MEDOIDS, all_serve=False, leave_out=True)
+    monkeypatch.setattr(module, "BLOCK_ROWS", 7)
+    parts = out_of_fold(fitter, MEDOIDS, all_serve=False, leave_out=True)
+    assert np.allclose(parts.scores, whole.scores, atol=1e-6)
+    assert np.allclose(parts.raw, whole.raw, atol=1e-6)
+
+
 def test_the_baseline_is_the_largest_raw_similarity() -> None:
     data = clusters([10] * 4, noise=0.4)
     fitter = CrossFitter(data, 0)

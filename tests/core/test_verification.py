@@ -116,6 +116,16 @@ def test_many_pairs_are_sampled_by_the_seed(monkeypatch, most: int) -> None:
     assert first.similarities[first.same].mean() > first.similarities[~first.same].mean()
 
 
+def test_large_classes_lend_some_of_their_pictures(monkeypatch) -> None:
+    """20 + sqrt(16 * 4 / 1) = 28 rows of 60: 378 pairs to draw from instead of 1770, still as many as are wanted."""
+    monkeypatch.setattr(module, "MAX_PAIRS", 4)
+    codes = np.zeros(60, dtype=np.int64)
+    firsts, seconds = module._same_pairs(codes, np.arange(60), np.random.default_rng(0))
+    assert len(firsts) == 28 * 27 // 2
+    assert (firsts < seconds).all()
+    assert len(np.unique(np.stack([firsts, seconds]), axis=1).T) == len(firsts)
+
+
 def test_one_class_makes_no_different_pairs() -> None:
     data = clusters([4])
     found = picture_pairs(data.embeddings, data.codes, data.groups, 0)
