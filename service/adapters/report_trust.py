@@ -90,7 +90,7 @@ def pairs_plot(pairs: Mapping[str, Any]) -> Markup:
                 axes.axvline(pairs["thresholds"][rule], color=colour, linestyle=style, linewidth=1.2, label=words)
         axes.set_xlabel("similarity behind the head (cosine)")
         axes.set_ylabel("density")
-        axes.legend(loc="upper right")
+        axes.legend(loc="upper left")
         return drawn(figure, "pairs", "Histogram of similarities of pairs, of one class and of different classes")
 
 

@@ -44,21 +44,23 @@ def test_nothing_is_rejected_unless_an_error_is_stated(tmp_path):
 
 
 def test_what_is_not_trusted_enough_gets_no_label_but_is_named(tmp_path):
-    """Trust is 1 / (1 + exp(-20 margin + 2)): 0.5 is reached at a margin of 0.1."""
-    context = served(tmp_path, (0.0, 20.0, 0.0), bias=-2.0)
+    """Trust is 1 / (1 + exp(20 (cut - margin))): 0.5 is reached at the cut, which halves the answers."""
+    context = served(tmp_path, (0.0, 0.0, 0.0))
+    cut = float(np.median([one["margin"] for one in asked(context)]))
+    serve(context, (0.0, 20.0, 0.0), bias=-20.0 * cut, typical=(0.9, 3.0, 0.1))
     plain, strict = asked(context), asked(context, max_error=0.4)
     kinds = set()
     for before, after in zip(plain, strict, strict=True):
         assert after["top"] == before["top"]
         kinds.add(after["rejected"] is None)
-        if after["margin"] >= 0.1:
+        if after["margin"] >= cut:
             assert (after["label"], after["rejected"]) == (before["label"], None)
         else:
             names = [scored["label"] for scored in after["top"][:2]]
             assert after["label"] is None
             assert after["rejected"] == {
                 "reason": f"torn between {names[0]} and {names[1]}",
-                "trust": pytest.approx(1 / (1 + np.exp(2 - 20 * after["margin"]))),
+                "trust": pytest.approx(1 / (1 + np.exp(20 * (cut - after["margin"])))),
                 "needed": 0.5,
             }
     assert kinds == {True, False}, "the case should tell accepted from rejected"
@@ -72,7 +74,7 @@ def test_far_away_is_another_reason(tmp_path):
 
 
 def test_both_labels_are_named_even_where_one_was_asked_for(tmp_path):
-    context = served(tmp_path, (0.0, 20.0, 0.0), bias=-50.0)
+    context = served(tmp_path, (0.0, 20.0, 0.0), bias=-50.0, typical=(0.9, 3.0, 0.1))
     for one in asked(context, top=1, max_error=0.4):
         assert len(one["top"]) == 2
         assert one["rejected"]["reason"].startswith("torn between")
@@ -107,13 +109,15 @@ def test_an_error_that_cannot_be_promised_is_refused(tmp_path):
 
 
 def test_a_folder_says_how_the_promise_was_kept(tmp_path):
-    context = served(tmp_path / "first", (0.0, 20.0, 0.0), bias=-2.0)
+    context = served(tmp_path / "first", (0.0, 0.0, 0.0))
     pictures = {
         f"{label}/n{number}.png": picture(f"n{label}{number}", seed=9000 + 100 * row + number)
         for row, label in enumerate(("apple", "pear", "plum"))
         for number in range(4)
     }
     folder = write_pictures(tmp_path / "new", pictures)
+    margins = [one.prediction.margin for one in classify(context, "acme", "fruit", list(pictures.items()))]
+    serve(context, (0.0, 20.0, 0.0), bias=-20.0 * float(np.median(margins)))
     result = evaluate_folder(context, "acme", "fruit", folder, lambda *_: None, max_error=0.4)
     answers = [one.as_dict() for one in classify(context, "acme", "fruit", list(pictures.items()), max_error=0.4)]
     accepted = [(one["label"], path.split("/")[0]) for one, path in zip(answers, pictures, strict=True) if one["label"]]
