@@ -63,6 +63,8 @@ def stored_evaluation(context: Context, tenant: str, name: str) -> dict[str, Any
     return {
         **selection.figures,
         **figures,
+        "references": len(context.registry.members(selection.id)),
+        "measured_references": selection.figures.get("references"),
         "per_class": selection.figures.get("per_class", {}),
         "panel": selection.figures.get("panel", {}),
         "panel_measured_on": selection.measured_on,
