@@ -108,14 +108,14 @@ def _delete_points(context: Context, catalogue: Catalogue) -> None:
 
 def _summary(context: Context, catalogue: Catalogue) -> CatalogueSummary:
     by_split, by_label = context.registry.example_counts(catalogue.id)
-    states = [example.state for example in context.registry.examples(catalogue.id)]
+    held = context.registry.examples(catalogue.id, state=ExampleState.CONFLICT)
     active = catalogue.active_selection
     return CatalogueSummary(
         name=catalogue.name,
         encoder=catalogue.encoder,
         examples={split.value: by_split.get(split, 0) for split in Split},
         labels=dict(sorted(by_label.items())),
-        conflicts=states.count(ExampleState.CONFLICT),
+        conflicts=len(held),
         active_selection=active,
-        references=0 if active is None else len(context.registry.members(active)),
+        references=0 if active is None else sum(context.registry.member_counts(active).values()),
     )
