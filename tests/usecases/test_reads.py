@@ -10,11 +10,12 @@ import pytest
 from service.ports import Registry
 from service.records import Example, ExampleState, Split
 from service.usecases.catalogues import list_catalogues, show_catalogue
+from service.usecases.classify import classify
 from service.usecases.decide import relabel
 from service.usecases.publish import add_provisional, publish
 from service.usecases.report import report_data
 from service.usecases.splitting import assign_open_splits
-from tests.fakes import fruit, ingested, write_pictures
+from tests.fakes import fruit, ingested, picture, write_pictures
 from tests.usecases.serving import draft, fruit_of, no_sleep, stocked
 
 
@@ -78,3 +79,17 @@ def test_relabelling_reads_the_support_examples_of_the_label_alone(context):
     context.registry.rows = 0
     assert relabel(context, "acme", "fruit", one.id, "pear").split is Split.HOLDOUT
     assert context.registry.rows == len(support)
+
+
+@pytest.mark.parametrize("labels", [3, 12])
+def test_with_a_selection_classifying_counts_what_the_answers_name(tmp_path, labels):
+    made, _ = stocked(tmp_path, labels=[f"fruit-{number:02}" for number in range(labels)])
+    context = replace(made, registry=CountingRegistry(made.registry))
+    pictures = [("new.png", picture("new", seed=70_000))]
+    classify(context, "acme", "fruit", pictures)
+    assert context.registry.full_counts == 1, "before any optimisation, once"
+    publish(context, fruit_of(context), draft(context), sleep=no_sleep)
+    context.registry.rows = context.registry.full_counts = 0
+    (answer,) = classify(context, "acme", "fruit", pictures, top=12)
+    assert len(answer.prediction.top) == labels
+    assert (context.registry.rows, context.registry.full_counts) == (0, 0)
