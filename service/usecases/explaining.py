@@ -50,7 +50,8 @@ def explain(
     if request.refit:
         sentences.append("refitted with every labelled picture as a candidate; the figures are those from before")
     if unjudged:
-        sentences.append(f"{_named(unjudged)} had no picture to judge with: their figures are cross-fitted")
+        instead = "their figures are cross-fitted" if searched else "nothing was measured about them"
+        sentences.append(f"{_named(unjudged)} had no picture to judge with: {instead}")
     absent = {
         label
         for code, label in enumerate(holdings.support.classes)

@@ -109,13 +109,15 @@ def _draft(context: Context, catalogue: Catalogue, job: Job, request: OptimiseRe
     # A budget is the user's word: then the choice serves, and `why` says what it costs.
     accepted = judgement.verdict.passes or fitter is None or request.budget is not None
     served = _served(candidate, holdings, request, accepted=accepted)
+    answering = recipe
     if not accepted and fitter is not None:
-        served = replace(served, recipe=_calibrated_all(fitter, served.recipe))
+        answering = _calibrated_all(fitter, served.recipe)
+        served = replace(served, recipe=replace(served.recipe, temperature=answering.temperature))
     member = HOLOTYPE if accepted else "all"
     figures = figures_of(judgement, known.classes, member, request.seed)
     unjudged = unjudged_classes(judgement, known)
     if fitter is not None and unjudged:
-        figures["per_class"] = figures["per_class"] | cross_fitted_classes(fitter, recipe, unjudged)
+        figures["per_class"] = figures["per_class"] | cross_fitted_classes(fitter, answering, unjudged)
     return Draft(
         recipe=served.recipe.as_dict(),
         head=served.head,
@@ -151,9 +153,8 @@ def _draft(context: Context, catalogue: Catalogue, job: Job, request: OptimiseRe
 
 
 def _calibrated_all(fitter: CrossFitter, recipe: Recipe) -> Recipe:
-    """The recipe of all references with the temperature of their own answers, not of the choice that was refused."""
-    everything_open = replace(recipe, cleaning="none", maximum=None)
-    return replace(recipe, temperature=calibrated(fitter, everything_open).temperature)
+    """All references, none doubted, with the temperature of their own answers, not of the choice that was refused."""
+    return calibrated(fitter, replace(recipe, cleaning="none", maximum=None))
 
 
 def _store_centralities(context: Context, catalogue: Catalogue, job: Job, support: LabelledEmbeddings) -> None:
