@@ -63,7 +63,8 @@ def judge_candidate(
     if len(holdings.holdout):
         comparison = compare(candidate, holdings.support, holdings.holdout, request.seed)
         verdict = verdict_of(comparison, margin, request.seed)
-        if verdict.conclusive or not searched:
+        # All references asked for is no choice: nothing has to be decided, and the holdout has its figures.
+        if verdict.conclusive or not searched or request.strategy == "all":
             return Judgement(comparison, verdict, "holdout")
     everything = joined(joined(holdings.support, holdings.tuning), holdings.holdout)
     if not searched or fold_count(everything) < 2:

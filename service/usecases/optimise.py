@@ -106,8 +106,9 @@ def _draft(context: Context, catalogue: Catalogue, job: Job, request: OptimiseRe
         lambda done, total: context.registry.set_progress(job.id, STAGE_JUDGE, done, total),
         searched=fitter is not None,
     )
-    # A budget is the user's word: then the choice serves, and `why` says what it costs.
-    accepted = judgement.verdict.passes or fitter is None or request.budget is not None
+    # A budget, or all references, is the user's word: then that serves, and `why` says what it costs.
+    asked = request.budget is not None or request.strategy == "all"
+    accepted = judgement.verdict.passes or fitter is None or asked
     served = _served(candidate, holdings, request, accepted=accepted)
     answering = recipe
     if not accepted and fitter is not None:
