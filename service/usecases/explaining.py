@@ -41,14 +41,12 @@ def explain(
         searched: False where one picture a class left nothing to choose.
     """
     if judgement.measured_on == "nothing":
-        return "one picture a class: nothing to choose and nothing to measure; every picture serves (one-shot)"
-    sentences = [
-        _decision(
-            judgement, request, _measured(judgement, len(holdings.support), references), margin, searched=searched
-        )
-    ]
-    if request.refit:
-        sentences.append("refitted with every labelled picture as a candidate; the figures are those from before")
+        sentences = ["one picture a class: nothing to choose and nothing to measure; every picture serves (one-shot)"]
+    else:
+        measured = _measured(judgement, len(holdings.support), references)
+        sentences = [_decision(judgement, request, measured, margin, searched=searched)]
+        if request.refit:
+            sentences.append("refitted with every labelled picture as a candidate; the figures are those from before")
     if unjudged:
         instead = "their figures are cross-fitted" if searched else "nothing was measured about them"
         sentences.append(f"{_named(unjudged)} had no picture to judge with: {instead}")
