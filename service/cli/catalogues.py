@@ -10,7 +10,7 @@ from rich.table import Table
 from service.cli.options import CatalogueName, command, group_options
 from service.cli.output import pairs, table
 from service.cli.session import Session
-from service.errors import InvalidInput
+from service.errors import InvalidInput, counted, quoted
 
 app = typer.Typer(no_args_is_help=True, help="Make, list, show and delete catalogues.", callback=group_options)
 
@@ -76,7 +76,7 @@ def show(session: Session, name: CatalogueName) -> None:
     }
     said: list[Table | str] = [
         pairs(f"Catalogue {name}", rest),
-        table(f"{len(labels)} labels", ("label", "examples#"), sorted(labels.items())),
+        table(counted(len(labels), "label"), ("label", "examples#"), sorted(labels.items())),
     ]
     if conflicts:
         held = [(one["id"], one["source"], one["labels"]) for one in conflicts]
@@ -97,7 +97,7 @@ def delete(
     from service.usecases.catalogues import delete_catalogue
 
     if not yes:
-        raise InvalidInput(f"deleting {name!r} cannot be undone: say it with --yes", catalogue=name)
+        raise InvalidInput(f"deleting {quoted(name)} cannot be undone: say it with --yes", catalogue=name)
     with session.open() as context:
         delete_catalogue(context, session.tenant, name)
     session.output.result({"deleted": name}, f"catalogue {name} is gone")

@@ -87,7 +87,12 @@ def _decision(judgement: Judgement, request: OptimiseRequest, measured: str, mar
         return f"the chosen references serve: {measured}"
     if request.budget is not None:
         return f"the chosen references serve because a budget of {request.budget} a class was asked for: {measured}"
-    return f"all references serve: the choice could lose more than {100 * margin:g} points: {measured}"
+    return f"all references serve: the choice could lose more than {_points(margin)}: {measured}"
+
+
+def _points(share: float) -> str:
+    number = f"{100 * share:g}"
+    return f"{number} point" if number == "1" else f"{number} points"
 
 
 def _named(labels: set[str]) -> str:

@@ -169,7 +169,7 @@ def test_a_worse_choice_is_refused_and_all_references_serve_behind_its_head_and_
     assert figures["per_class"] == {label: dict(one) for label, one in evaluations["all"].per_class.items()}
     assert (figures["gate_passed"], figures["references"], figures["support"]) == (False, 90, 90)
     assert figures["panel"][HOLOTYPE]["accuracy"] == evaluations[HOLOTYPE].accuracy
-    assert "all references serve: the choice could lose more than 1 points: 17 of 90 references" in selection.why
+    assert "all references serve: the choice could lose more than 1 point: 17 of 90 references" in selection.why
     report = json.loads(context.blobs.get(f"acme/reports/{selection.id}.json"))
     assert report["confusion"] == evaluations["all"].confusion_dict()
 
