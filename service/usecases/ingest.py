@@ -43,7 +43,7 @@ def start_ingest(
         name: the catalogue; made with `encoder` when it is not there.
         path: a folder of label/picture.jpg, a CSV or JSONL manifest, or one picture.
         split: "auto" (decided at the end of the job), "support", "tuning" or "holdout".
-        label: label of all pictures.
+        label: label of all pictures; refused for a folder of class folders.
         encoder: encoder of a new catalogue; one that is there keeps its own.
         on_progress: told ("reading", pictures read, pictures in all).
 
