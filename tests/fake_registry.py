@@ -183,10 +183,6 @@ class FakeExamples(FakeChunks):
                 self.member_rows[one.id].pop(example_id, None)
 
     @locked
-    def hash_in_use(self, tenant: str, content_hash: str) -> bool:
-        return content_hash in self.hashes_in_use(tenant, [content_hash])
-
-    @locked
     def hashes_in_use(self, tenant: str, content_hashes: Sequence[str]) -> set[str]:
         own = {one.id for one in self.catalogues(tenant)}
         used = {one.content_hash for one in self.example_rows.values() if one.catalogue_id in own}

@@ -182,12 +182,8 @@ class ExampleRegistry(Protocol):
         """Rows of examples and of selection members; items keep their state."""
         ...
 
-    def hash_in_use(self, tenant: str, content_hash: str) -> bool:
-        """Does any catalogue of the tenant, or an unfinished job, still need the bytes?"""
-        ...
-
     def hashes_in_use(self, tenant: str, content_hashes: Sequence[str]) -> set[str]:
-        """Those of the hashes for which `hash_in_use` holds, in few queries."""
+        """Those of the hashes whose bytes a catalogue of the tenant, or an unfinished job, still needs."""
         ...
 
 

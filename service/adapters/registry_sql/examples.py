@@ -110,10 +110,6 @@ class Examples(Part):
             connection.execute(delete(examples).where(examples.c.catalogue_id == catalogue_id, examples.c.id.in_(some)))
 
     @reading
-    def hash_in_use(self, connection: Connection, tenant: str, content_hash: str) -> bool:
-        return bool(_in_use(connection, tenant, [content_hash]))
-
-    @reading
     def hashes_in_use(self, connection: Connection, tenant: str, content_hashes: Sequence[str]) -> set[str]:
         used: set[str] = set()
         for some in _batches(content_hashes):
