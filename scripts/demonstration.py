@@ -25,12 +25,15 @@ from typing import Any
 
 import numpy as np
 from rich.console import Console
+from rich.progress import track
 from rich.table import Table
 
 from scripts.bench.pictures import MissingDataError, Pictures, folder_pictures, write_digits
+from service.adapters.images import PillowDecoder
 from service.bootstrap import open_context, report_writer
 from service.cli.progress import stages
-from service.errors import HolotypeError
+from service.core.duplicates import near_duplicate_groups
+from service.errors import HolotypeError, ImageRejected
 from service.settings import Settings
 from service.usecases.context import Context
 from service.usecases.evaluate import evaluate_folder, report_data
@@ -86,15 +89,32 @@ def choose(pictures: Pictures, most: int | None) -> Pictures:
     )
 
 
-def set_aside(labels: tuple[str, ...]) -> np.ndarray:
-    """Mask of the holdout: a fifth of every class of two pictures or more."""
+def look_alikes(pictures: Pictures) -> np.ndarray:
+    """A group for every picture: those of a class whose perceptual hashes are near go together.
+
+    Stricter than the product, which also asks the embeddings: they are not known yet, and a burst must not straddle.
+    """
+    decoder = PillowDecoder()
+    hashes = []
+    for row, path in enumerate(track(pictures.paths, "looking for bursts", console=Console(stderr=True))):
+        try:
+            hashes.append(decoder.decode(path.read_bytes(), 64).perceptual_hash)
+        except ImageRejected:
+            hashes.append(f"{row:016x}")  # ingest will say why it cannot be used
+    codes = np.unique(pictures.labels, return_inverse=True)[1].astype(np.int64)
+    return near_duplicate_groups(hashes, np.ones((len(codes), 1), dtype=np.float32), codes)
+
+
+def set_aside(labels: tuple[str, ...], groups: np.ndarray) -> np.ndarray:
+    """Mask of the holdout: a fifth of every class of two pictures or more, groups whole."""
     random = np.random.default_rng(SEED)
     names = np.array(labels)
     holdout = np.zeros(len(names), dtype=bool)
     for label in sorted(set(labels)):
-        rows = random.permutation(np.flatnonzero(names == label))
-        if len(rows) > 1:
-            holdout[rows[: max(1, round(HOLDOUT_SHARE * len(rows)))]] = True
+        own = random.permutation(np.unique(groups[names == label]))
+        if len(own) > 1:
+            chosen = own[: max(1, round(HOLDOUT_SHARE * len(own)))]
+            holdout |= (names == label) & np.isin(groups, chosen)
     return holdout
 
 
@@ -112,10 +132,11 @@ def wrong_labels(labels: list[str]) -> list[str]:
 
 def prepare(pictures: Pictures, work: Path) -> Material:
     """Lay the manifests and the holdout folder out, anew every time."""
-    key = hashlib.sha256("\n".join(str(path) for path in pictures.paths).encode()).hexdigest()[:8]
+    contents = (f"{path}\0{hashlib.sha256(path.read_bytes()).hexdigest()}" for path in pictures.paths)
+    key = hashlib.sha256("\n".join(contents).encode()).hexdigest()[:8]
     folder = work / f"pictures-{key}"
     shutil.rmtree(folder, ignore_errors=True)
-    holdout = set_aside(pictures.labels)
+    holdout = set_aside(pictures.labels, look_alikes(pictures))
     for row in np.flatnonzero(holdout):
         target = folder / "holdout" / pictures.labels[row] / pictures.paths[row].name
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -196,7 +217,9 @@ def demonstrate(arguments: argparse.Namespace) -> None:
     pictures = choose(found, QUICK_PICTURES if arguments.quick else None)
     material = prepare(pictures, work)
     trials = QUICK_TRIALS if arguments.quick else DEFAULT_TRIALS
-    settings = Settings(data_dir=work / "data", log_level="INFO")
+    settings = Settings(
+        data_dir=work / "data", broker_url=None, qdrant_url=None, database_url=None, blob_url=None, log_level="INFO"
+    )  # the embedded default, whatever the environment says
     logging.basicConfig(level=logging.WARNING, format="  %(message)s")
     logging.getLogger("service.adapters.logged_encoders").setLevel(logging.INFO)
     print(f"{material.pictures} pictures of {len(set(pictures.labels))} classes; encoder {settings.encoder}")

@@ -21,6 +21,20 @@ HolotypeError
 
 from __future__ import annotations
 
+LONGEST_QUOTED = 60
+
+
+def quoted(text: str) -> str:
+    """What a person gave, in quotation marks for a message; of a long text the beginning and its length."""
+    if len(text) <= LONGEST_QUOTED:
+        return repr(text)
+    return f"{text[:LONGEST_QUOTED]!r}... ({len(text)} characters)"
+
+
+def counted(count: int, noun: str) -> str:
+    """The number with its noun, "1 label" or "2 labels": for nouns whose plural has an s."""
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+
 
 class HolotypeError(Exception):
     """Base of all errors raised on purpose.

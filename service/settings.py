@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field, SecretStr
+from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 PACKAGED_ENCODER = "packaged:vit-s14"
+DEVICE_FORM = re.compile(r"auto|cpu|mps|cuda(:[0-9]{1,4})?")
 
 
 class Settings(BaseSettings):
@@ -25,7 +27,7 @@ class Settings(BaseSettings):
         default=PACKAGED_ENCODER,
         description="Encoder of new catalogues: hub id, local folder, packaged:vit-s14, pixel.",
     )
-    device: str = Field(default="auto", description="auto, cpu, cuda or cuda:N; a device that is absent is an error.")
+    device: str = Field(default="auto", description="auto, cpu, mps, cuda or cuda:N; absent: an error.")
     broker_url: SecretStr | None = Field(
         default=None, description="Redis or Valkey URL of the queue; absent: worker threads in this process."
     )
@@ -55,6 +57,13 @@ class Settings(BaseSettings):
         description="Accuracy that a selection may lose against all references and still be activated.",
     )
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(default="WARNING", description="Level of the log.")
+
+    @field_validator("device")
+    @classmethod
+    def _device_form(cls, device: str) -> str:
+        if not DEVICE_FORM.fullmatch(device):
+            raise ValueError("is no device: give auto, cpu, mps, cuda or cuda:N")
+        return device
 
     @property
     def distributed(self) -> bool:

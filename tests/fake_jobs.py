@@ -129,6 +129,8 @@ class FakeCatalogues:
         jobs = {key for key, row in self.job_rows.items() if row.job.catalogue_id == catalogue_id}
         for name in [name for name in self.leases if any(key in name for key in {catalogue_id, *jobs})]:
             del self.leases[name]
+        for study in [study for study in self.trial_rows if any(key in study for key in {catalogue_id, *jobs})]:
+            del self.trial_rows[study]
         for key in jobs:
             del self.job_rows[key]
         for key in [key for key in self.example_rows if key[0] == catalogue_id]:

@@ -124,9 +124,22 @@ class FakeChunks(FakeJobs):
 
 class FakeExamples(FakeChunks):
     @locked
-    def examples(self, catalogue_id: str, split: Split | None = None) -> list[Example]:
-        found = [one for one in self.example_rows.values() if one.catalogue_id == catalogue_id]
-        return sorted((one for one in found if split in (None, one.split)), key=lambda one: one.id)
+    def examples(
+        self,
+        catalogue_id: str,
+        split: Split | None = None,
+        state: ExampleState | None = None,
+        labels: Sequence[str] | None = None,
+    ) -> list[Example]:
+        found = [
+            one
+            for one in self.example_rows.values()
+            if one.catalogue_id == catalogue_id
+            and split in (None, one.split)
+            and state in (None, one.state)
+            and (labels is None or one.label in labels)
+        ]
+        return sorted(found, key=lambda one: one.id)
 
     @locked
     def example(self, catalogue_id: str, example_id: str) -> Example:
@@ -140,8 +153,10 @@ class FakeExamples(FakeChunks):
         return {one.content_hash: one for one in self.examples(catalogue_id) if one.content_hash in wanted}
 
     @locked
-    def example_counts(self, catalogue_id: str) -> tuple[dict[Split, int], dict[str, int]]:
-        active = [one for one in self.examples(catalogue_id) if one.state is ExampleState.ACTIVE]
+    def example_counts(
+        self, catalogue_id: str, labels: Sequence[str] | None = None
+    ) -> tuple[dict[Split, int], dict[str, int]]:
+        active = self.examples(catalogue_id, state=ExampleState.ACTIVE, labels=labels)
         return Counter(one.split for one in active), Counter(one.label for one in active)
 
     @locked
@@ -180,10 +195,6 @@ class FakeExamples(FakeChunks):
             self.kept_rows.pop((catalogue_id, example_id), None)
             for one in self.selections(catalogue_id):
                 self.member_rows[one.id].pop(example_id, None)
-
-    @locked
-    def hash_in_use(self, tenant: str, content_hash: str) -> bool:
-        return content_hash in self.hashes_in_use(tenant, [content_hash])
 
     @locked
     def hashes_in_use(self, tenant: str, content_hashes: Sequence[str]) -> set[str]:
@@ -249,6 +260,10 @@ class FakeRegistry(FakeExamples):
             and example.state is ExampleState.ACTIVE
             and example.label == member.label
         ]
+
+    @locked
+    def member_counts(self, selection_id: str) -> dict[str, int]:
+        return dict(Counter(member.label for member in self.members(selection_id)))
 
     @locked
     def add_members(self, selection_id: str, members: Sequence[SelectionMember]) -> None:

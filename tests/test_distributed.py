@@ -1,32 +1,31 @@
-"""Many processes, the same code: a real broker, a worker process a queue, one database, one folder of bytes, and a
-Qdrant server's double that the real client talks to over HTTP."""
+"""Many processes, the same commands: a real broker, a `holotype worker` a queue, one database, one folder of bytes, and
+a Qdrant server's double that the real client talks to over HTTP. What is asked is asked by `holotype` too."""
 
+import json
 import os
 import signal
 import subprocess
 import sys
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from service.bootstrap import open_context
 from service.records import ItemState, JobState
 from service.settings import Settings
-from service.usecases.classify import classify
 from service.usecases.context import partition_of
 from service.usecases.ingest import start_ingest
 from service.usecases.jobs import wait_for_job
-from service.usecases.optimise import start_optimise
-from service.usecases.optimise_request import OptimiseRequest
 from tests.conftest import write_pictures
 from tests.processes import kill_group, running_qdrant_double, running_valkey, start, wait_until
 
 pytestmark = pytest.mark.xdist_group("distributed")  # with --dist loadgroup one machine serves all of them
 
 TENANT = "default"
-WORKER = "import sys; from service.settings import Settings; from workers.app import run_worker; "
-WORKER += "sys.exit(run_worker(Settings(), sys.argv[1], int(sys.argv[2])))"
+PROGRAM = Path(sys.executable).with_name("holotype")
+COMMAND_S = 120
 
 
 def unseen(stage, done, total):
@@ -66,11 +65,32 @@ class Machine:
 
     def start(self, queue, concurrency=1):
         with (self.folder / f"{queue}.log").open("a") as log:
-            command = [sys.executable, "-c", WORKER, queue, str(concurrency)]
+            command = [str(PROGRAM), "worker", "--queue", queue, "--concurrency", str(concurrency)]
             self.workers[queue] = start(command, env=self.environment(), stdout=log, stderr=log)
 
     def kill(self, queue):
         kill_group(self.workers.pop(queue))
+
+    @contextmanager
+    def running(self, *arguments):
+        """A command in a process of its own; yields what waits for its end and gives its one JSON value."""
+        command = [str(PROGRAM), *map(str, arguments), "--json"]
+        process = start(command, env=self.environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+
+        def finished():
+            told, noted = process.communicate(timeout=COMMAND_S)
+            assert process.returncode == 0, told + noted
+            return json.loads(told)
+
+        try:
+            yield finished
+        finally:
+            kill_group(process)
+
+    def holotype(self, *arguments):
+        """What a command says, once it has ended."""
+        with self.running(*arguments) as finished:
+            return finished()
 
 
 @contextmanager
@@ -98,6 +118,19 @@ def context(machine):
         yield opened
 
 
+def job_of(context, name):
+    """The catalogue's job, once the command that another process runs has handed over its pictures."""
+
+    def found():
+        for catalogue in context.registry.catalogues(TENANT):
+            if catalogue.name == name:
+                return context.registry.jobs([JobState.QUEUED, JobState.RUNNING], catalogue.id)
+        return []
+
+    wait_until(found, f"the pictures of {name} are handed over")
+    return found()[0].id
+
+
 def points_and_rows(context, name):
     catalogue = context.registry.catalogue(TENANT, name)
     points = context.store.ids(partition_of(catalogue), {})
@@ -106,38 +139,40 @@ def points_and_rows(context, name):
 
 def test_commands_only_enqueue_and_wait_and_the_answer_is_the_same(machine, context, tmp_path):
     pictures = write_pictures(tmp_path / "pictures", classes=4, each=10)
-    job = start_ingest(context, TENANT, "birds", pictures, encoder="pixel")
-    assert wait_for_job(context, job.id, unseen).result["stored"] == 40
+    assert machine.holotype("ingest", "birds", pictures)["stored"] == 40
     points, rows = points_and_rows(context, "birds")
     assert points == rows
     assert len(points) == 40
 
-    fresh = write_pictures(tmp_path / "fresh", classes=4, each=3, seed=1)
-    queries = [(str(path), path.read_bytes()) for path in sorted(fresh.rglob("*.*"))]
-    answers = [answer.as_dict() for answer in classify(context, TENANT, "birds", queries)]
-    assert [answer["label"] for answer in answers] == [path.split("/")[-2] for path, _ in queries]
+    fresh = sorted(write_pictures(tmp_path / "fresh", classes=4, each=3, seed=1).rglob("*.*"))
+    before = machine.holotype("classify", "birds", *fresh)
+    assert [answer["path"] for answer in before] == [str(path) for path in fresh]
+    assert [answer["label"] for answer in before] == [path.parent.name for path in fresh]
+    assert {answer["selection"] for answer in before} == {None}
 
-
-def test_the_optimise_worker_optimises(machine, context, tmp_path):
-    pictures = write_pictures(tmp_path / "pictures", classes=3, each=12)
-    job = start_ingest(context, TENANT, "fish", pictures, encoder="pixel")
-    wait_for_job(context, job.id, unseen)
-    job = start_optimise(context, TENANT, "fish", OptimiseRequest(trials=2))
-    result = wait_for_job(context, job.id, unseen).result
-    assert context.registry.catalogue(TENANT, "fish").active_selection == result["selection"]
+    chosen = machine.holotype("optimise", "birds", "--trials", 2, "--budget", 4)
+    assert chosen["activated"] is True
+    assert context.registry.catalogue(TENANT, "birds").active_selection == chosen["selection"]
+    answers = machine.holotype("classify", "birds", *fresh)
+    assert {answer["selection"] for answer in answers} == {chosen["selection"]}
+    assert [answer["label"] for answer in answers] == [path.parent.name for path in fresh]
+    members = {member.example_id for member in context.registry.members(chosen["selection"])}
+    assert len(members) == chosen["references"] < 40
+    assert {near["id"] for answer in answers for near in answer["neighbours"]} <= members
+    assert machine.holotype("catalogue", "show", "birds")["references"] == chosen["references"]
 
 
 def test_a_killed_worker_loses_nothing_and_doubles_nothing(machine, context, tmp_path):
     pictures = write_pictures(tmp_path / "pictures", classes=4, each=10)
-    job = start_ingest(context, TENANT, "killed", pictures, encoder="pixel")
-    wait_until(lambda: context.registry.job(job.id).done >= 6, "the worker is in the middle")
-    machine.kill("embed")
-    counts = context.registry.item_counts(job.id)
-    assert 0 < counts[ItemState.PENDING] < 40, "the kill came too late to show anything"
-    machine.start("embed")
-    done = wait_for_job(context, job.id, unseen)
-    assert done.result["stored"] == 40
-    assert context.registry.item_counts(job.id) == {ItemState.STORED: 40}
+    with machine.running("ingest", "killed", pictures) as finished:
+        job_id = job_of(context, "killed")
+        wait_until(lambda: context.registry.job(job_id).done >= 6, "the worker is in the middle")
+        machine.kill("embed")
+        counts = context.registry.item_counts(job_id)
+        assert 0 < counts[ItemState.PENDING] < 40, "the kill came too late to show anything"
+        machine.start("embed")
+        assert finished()["stored"] == 40
+    assert context.registry.item_counts(job_id) == {ItemState.STORED: 40}
     points, rows = points_and_rows(context, "killed")
     assert points == rows
     assert len(points) == 40
@@ -145,26 +180,27 @@ def test_a_killed_worker_loses_nothing_and_doubles_nothing(machine, context, tmp
 
 def test_a_child_that_is_killed_is_replaced_and_its_task_done_again(machine, context, tmp_path):
     pictures = write_pictures(tmp_path / "pictures", classes=4, each=10)
-    job = start_ingest(context, TENANT, "child", pictures, encoder="pixel")
-    wait_until(lambda: context.registry.job(job.id).done >= 6, "the worker is in the middle")
-    (child,) = children(machine.workers["embed"])
-    os.kill(child, signal.SIGKILL)
-    done = wait_for_job(context, job.id, unseen)
-    assert done.result["stored"] == 40
+    with machine.running("ingest", "child", pictures) as finished:
+        job_id = job_of(context, "child")
+        wait_until(lambda: context.registry.job(job_id).done >= 6, "the worker is in the middle")
+        (child,) = children(machine.workers["embed"])
+        os.kill(child, signal.SIGKILL)
+        assert finished()["stored"] == 40
     assert machine.workers["embed"].poll() is None
     assert children(machine.workers["embed"]) != [child]
 
 
 def test_a_worker_that_is_asked_to_end_hands_back_what_it_has_not_done(machine, context, tmp_path):
     pictures = write_pictures(tmp_path / "pictures", classes=4, each=10)
-    job = start_ingest(context, TENANT, "asked", pictures, encoder="pixel")
-    wait_until(lambda: context.registry.job(job.id).done >= 6, "the worker is in the middle")
-    worker = machine.workers.pop("embed")
-    worker.terminate()
-    assert worker.wait(60) == 0, machine.log("embed")
-    assert context.registry.job(job.id).state is JobState.RUNNING
-    machine.start("embed")
-    assert wait_for_job(context, job.id, unseen).result["stored"] == 40
+    with machine.running("ingest", "asked", pictures) as finished:
+        job_id = job_of(context, "asked")
+        wait_until(lambda: context.registry.job(job_id).done >= 6, "the worker is in the middle")
+        worker = machine.workers.pop("embed")
+        worker.terminate()
+        assert worker.wait(60) == 0, machine.log("embed")
+        assert context.registry.job(job_id).state is JobState.RUNNING
+        machine.start("embed")
+        assert finished()["stored"] == 40
 
 
 def test_a_message_that_never_arrived_is_sent_again(machine, context, tmp_path):

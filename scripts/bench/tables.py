@@ -64,6 +64,7 @@ def _table(setting: str, figures: dict[str, float]) -> list[str]:
             f"{figures[f'{head}.references']:.0f}",
         )
         rows.append("| " + " | ".join(cells) + " |")
+    rows.append(f"| what the gate lets serve | {_percent(figures[f'{setting}.served.accuracy'])} | | | | | |")
     nearest = _percent(figures[f"{setting}.head_no_pull.all_1nn.accuracy"])
     rows.append(f"| all references, 1-NN | | | | {nearest} | | {figures[f'{setting}.head.all.references']:.0f} |")
     return rows

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from service.adapters.encoder_pooling import Network
-from service.errors import InvalidInput
+from service.errors import InvalidInput, counted
 
 if TYPE_CHECKING:
     import torch
@@ -42,7 +42,7 @@ def resolve_device(name: str) -> torch.device:
         number = int(name.partition(":")[2] or 0)
         if number >= cuda_devices:
             raise InvalidInput(
-                f"device {name!r} is not here: PyTorch {torch.__version__} sees {cuda_devices} CUDA devices"
+                f"device {name!r} is not here: PyTorch {torch.__version__} sees {counted(cuda_devices, 'CUDA device')}"
             )
         return torch.device("cuda", number)
     if name == "mps" and not torch.backends.mps.is_available():

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from service.adapters.backbone_files import WEIGHTS_SHA256, packaged_folder
 from service.adapters.backbone_hub import hub_folder
+from service.adapters.encoder_devices import resolve_device
 from service.adapters.encoder_pixel import PixelEncoder
 from service.adapters.encoder_specification import Specification, parse_specification
 from service.adapters.encoder_transformers import TransformersEncoder
@@ -43,6 +44,8 @@ class Encoders:
 
     def _load(self, parsed: Specification) -> Encoder:
         if parsed.kind == "pixel":
+            if self._device not in {"auto", "cpu"}:  # PyTorch takes seconds to import, and `pixel` needs none of it
+                resolve_device(self._device)
             return PixelEncoder()
         folder = self._folder(parsed)
         encoder = TransformersEncoder(folder, pooling=parsed.pooling, device=self._device, precision=self._precision)

@@ -14,6 +14,7 @@ from service.cli.options import CatalogueName, command
 from service.cli.output import pairs, table
 from service.cli.progress import stages
 from service.cli.session import Session
+from service.errors import InvalidInput
 
 app = typer.Typer()
 
@@ -42,27 +43,37 @@ def classify(
 
     Example: holotype classify groceries new/*.jpg --top 3
     """
+    from service.usecases.classify import Resolver
     from service.usecases.classify import classify as classify_pictures
 
-    refused, read = read_files(pictures)
+    results: list[dict[str, Any]] = []
     with session.open() as context:
-        classified = classify_pictures(context, session.tenant, name, read, top=top, max_error=max_error)
-    answers = iter(one.as_dict() for one in classified)
-    results = [{"path": str(path), "error": refused[path]} if path in refused else next(answers) for path in pictures]
+        resolver = Resolver(context)
+        size = context.limits.chunk_images
+        # Read as they are worked on: memory holds one chunk, however many are named.
+        for some in (pictures[start : start + size] for start in range(0, len(pictures), size)):
+            refused, read = read_files(some)
+            classified = classify_pictures(
+                context, session.tenant, name, read, top=top, max_error=max_error, resolver=resolver
+            )
+            answers = iter(one.as_dict() for one in classified)
+            results += [refused[path] if path in refused else next(answers) for path in some]
     session.output.result(results, *_answer_tables(results))
     if all("error" in result for result in results):
         raise typer.Exit(FAILED)
 
 
-def read_files(pictures: Sequence[Path]) -> tuple[dict[Path, str], list[tuple[str, bytes]]]:
-    """Why some pictures cannot be read, and the bytes of the others in order."""
-    refused: dict[Path, str] = {}
+def read_files(pictures: Sequence[Path]) -> tuple[dict[Path, dict[str, Any]], list[tuple[str, bytes]]]:
+    """The answer for those that cannot be read, and the bytes of the others in order."""
+    from service.usecases.files import read_file
+
+    refused: dict[Path, dict[str, Any]] = {}
     read: list[tuple[str, bytes]] = []
     for path in pictures:
         try:
-            read.append((str(path), path.read_bytes()))
-        except OSError as error:
-            refused[path] = f"cannot be read: {error.strerror or error}"
+            read.append((str(path), read_file(path)))
+        except InvalidInput as error:
+            refused[path] = {"path": str(path), "error": error.message}
     return refused, read
 
 

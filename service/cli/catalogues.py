@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import Annotated
 
 import typer
+from rich.table import Table
 
 from service.cli.options import CatalogueName, command, group_options
 from service.cli.output import pairs, table
 from service.cli.session import Session
-from service.errors import InvalidInput
+from service.errors import InvalidInput, counted, quoted
 
 app = typer.Typer(no_args_is_help=True, help="Make, list, show and delete catalogues.", callback=group_options)
 
@@ -61,7 +62,7 @@ def list_all(session: Session) -> None:
 
 @command(app, "show")
 def show(session: Session, name: CatalogueName) -> None:
-    """Show what a catalogue holds: examples by split and label, the active selection.
+    """Show what a catalogue holds: examples by split and label, conflicts with their ids, the active selection.
 
     Example: holotype catalogue show groceries
     """
@@ -69,12 +70,18 @@ def show(session: Session, name: CatalogueName) -> None:
 
     with session.open() as context:
         summary = show_catalogue(context, session.tenant, name).as_dict()
-    labels = summary["labels"]
-    rest = {key: value for key, value in summary.items() if key not in {"name", "labels"}}
-    rows = sorted(labels.items())
-    session.output.result(
-        summary, pairs(f"Catalogue {name}", rest), table(f"{len(labels)} labels", ("label", "examples#"), rows)
-    )
+    labels, conflicts = summary["labels"], summary["conflicts"]
+    rest = {key: value for key, value in summary.items() if key not in {"name", "labels"}} | {
+        "conflicts": len(conflicts)
+    }
+    said: list[Table | str] = [
+        pairs(f"Catalogue {name}", rest),
+        table(counted(len(labels), "label"), ("label", "examples#"), sorted(labels.items())),
+    ]
+    if conflicts:
+        held = [(one["id"], one["source"], one["labels"]) for one in conflicts]
+        said.append(table("In conflict: decide with relabel or drop", ("example", "source", "labels"), held))
+    session.output.result(summary, *said)
 
 
 @command(app, "delete")
@@ -90,7 +97,7 @@ def delete(
     from service.usecases.catalogues import delete_catalogue
 
     if not yes:
-        raise InvalidInput(f"deleting {name!r} cannot be undone: say it with --yes", catalogue=name)
+        raise InvalidInput(f"deleting {quoted(name)} cannot be undone: say it with --yes", catalogue=name)
     with session.open() as context:
         delete_catalogue(context, session.tenant, name)
     session.output.result({"deleted": name}, f"catalogue {name} is gone")

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Literal
 
 from service import __version__
 from service.cli.session import Session
-from service.errors import Busy, HolotypeError
+from service.errors import Busy, HolotypeError, counted
 
 if TYPE_CHECKING:
     from service.settings import Settings
@@ -109,7 +109,7 @@ def _device(wanted: str) -> Check:
     here = ", ".join(
         ["cpu", *(["mps"] if mps else []), *(f"cuda:{number} ({name})" for number, name in enumerate(cuda))]
     )
-    found = f"{wanted} is wanted; here: {here}; {torch.get_num_threads()} threads"
+    found = f"{wanted} is wanted; here: {here}; {counted(torch.get_num_threads(), 'thread')}"
     absent = (wanted.startswith("cuda") and int(wanted.partition(":")[2] or 0) >= len(cuda)) or (
         wanted == "mps" and not mps
     )
@@ -121,7 +121,7 @@ def _device(wanted: str) -> Check:
 
 
 def _processor() -> Check:
-    name = f"{os.cpu_count()} cores, {platform.machine()}"
+    name = f"{counted(os.cpu_count() or 1, 'core')}, {platform.machine()}"
     try:
         flags = set(Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").split())
     except OSError:
@@ -162,10 +162,10 @@ def _opened(session: Session, *, quick: bool) -> Iterator[Check]:
 
 def _records(session: Session, context: Context) -> Check:
     settings = session.settings
-    count = len(context.registry.catalogues(session.tenant))
+    held = counted(len(context.registry.catalogues(session.tenant)), "catalogue")
     records = "a database server" if settings.database_url else "SQLite in the data directory"
     vectors = settings.qdrant_url or "Qdrant Edge in the data directory"
-    return Check("records and vectors", "ok", f"{records} and {vectors}; {count} catalogues of tenant {session.tenant}")
+    return Check("records and vectors", "ok", f"{records} and {vectors}; {held} of tenant {session.tenant}")
 
 
 def _blobs(settings: Settings, context: Context) -> Check:

@@ -71,10 +71,12 @@ def search(
 
 
 def _bytes(path: Path) -> bytes:
+    from service.usecases.files import read_file
+
     try:
-        return path.read_bytes()
-    except OSError as error:
-        raise InvalidInput(f"{path} cannot be read: {error.strerror or error}") from error
+        return read_file(path)
+    except InvalidInput as error:
+        raise InvalidInput(f"{path}: {error.message}", path=str(path)) from error
 
 
 @command(app, "next")
@@ -130,10 +132,12 @@ def preview(
 
     refused, read = read_files(pictures)
     if not read:
-        raise InvalidInput(f"none of the {len(pictures)} pictures can be read: {pictures[0]} {refused[pictures[0]]}")
+        raise InvalidInput(
+            f"none of the {len(pictures)} pictures can be read: {pictures[0]} {refused[pictures[0]]['error']}"
+        )
     with session.open() as context:
         value = preview_class(context, session.tenant, name, label, read).as_dict()
-    value["pictures"] += [{"path": str(path), "error": why} for path, why in refused.items()]
+    value["pictures"] += list(refused.values())
     session.output.result(value, *_preview_tables(value))
 
 

@@ -38,7 +38,8 @@ def ingest(
         typer.Option(help="What the pictures are for; auto: 60 % support, 20 % tuning, 20 % holdout, by class."),
     ] = "auto",
     label: Annotated[
-        str | None, typer.Option(metavar="L", help="Label of all pictures of PATH.", show_default=False)
+        str | None,
+        typer.Option(metavar="L", help="Label of all pictures; not for a folder of class folders.", show_default=False),
     ] = None,
 ) -> None:
     """Embed and store labelled pictures.

@@ -40,7 +40,8 @@ def root(
 
     Two commands to begin with: `holotype ingest NAME FOLDER`, then `holotype classify NAME PICTURE`.
 
-    Exit codes: 0 done, 1 the job or every item failed, 2 wrong use, 3 no such thing, 4 in use.
+    Exit codes: 0 done, 1 the job or every item failed, 2 wrong use, 3 no such thing, 4 in use,
+    130 interrupted by Ctrl-C, 141 whoever read the output has gone.
     """
     group_options(context, as_json=as_json, data_dir=data_dir, tenant=tenant)
 

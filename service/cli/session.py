@@ -11,10 +11,11 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
 from service.cli.output import Output
-from service.errors import InvalidInput
+from service.errors import InvalidInput, quoted
 
 if TYPE_CHECKING:
     from pydantic import ValidationError
+    from pydantic_core import ErrorDetails
 
     from service.settings import Settings
     from service.usecases.context import Context
@@ -95,7 +96,33 @@ class _StandardError(logging.StreamHandler[IO[str]]):
         return sys.stderr
 
 
+_WHOLE, _NUMBER = "must be a whole number", "must be a number"
+_WORDS = {
+    "int_parsing": _WHOLE,
+    "int_from_float": _WHOLE,
+    "int_type": _WHOLE,
+    "float_parsing": _NUMBER,
+    "float_type": _NUMBER,
+    "finite_number": _NUMBER,
+    "greater_than": "must be above {gt:g}",
+    "greater_than_equal": "must be at least {ge:g}",
+    "less_than_equal": "must be at most {le:g}",
+    "literal_error": "must be {expected}",
+    "path_type": "must be a path",
+    "value_error": "{error}",
+}
+"""What Pydantic's kinds of errors are called here; the braces are filled from the error's own context."""
+
+
 def _setting_error(error: ValidationError) -> InvalidInput:
-    wrong = {".".join(str(part) for part in line["loc"]): line["msg"] for line in error.errors(include_url=False)}
+    wrong = {".".join(map(str, line["loc"])): _setting_words(line) for line in error.errors(include_url=False)}
     told = "; ".join(f"HOLOTYPE_{name.upper()}: {message}" for name, message in wrong.items())
     return InvalidInput(f"a setting cannot be used: {told}", settings=wrong)
+
+
+def _setting_words(line: ErrorDetails) -> str:
+    """What is wrong with one setting, with the value that was given unless it is a secret."""
+    known = _WORDS.get(line["type"])
+    said = line["msg"] if known is None else known.format(**line.get("ctx", {}))
+    given = line["input"]
+    return f"{quoted(given)} {said}" if known is not None and isinstance(given, str) else said

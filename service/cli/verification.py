@@ -51,7 +51,9 @@ def verify(
 
 
 def _picture(path: Path) -> tuple[str, bytes]:
+    from service.usecases.files import read_file
+
     try:
-        return str(path), path.read_bytes()
-    except OSError as error:
-        raise InvalidInput(f"{path} cannot be read: {error.strerror or error}", path=str(path)) from error
+        return str(path), read_file(path)
+    except InvalidInput as error:
+        raise InvalidInput(f"{path}: {error.message}", path=str(path)) from error

@@ -22,7 +22,7 @@ class Verdict:
         images: pictures compared.
         conclusive: the interval lies above minus the margin and is at most four points wide, or it lies below: however
             wide, the selection is worse then, and no other pictures need be asked.
-        passes: the interval lies above minus the margin; the difference does, where it decides.
+        passes: the interval lies above minus the margin (the difference does, where it has to decide).
     """
 
     difference: float
@@ -42,7 +42,8 @@ def judge(
         everything: answers of all references behind the same head.
         margin: accuracy that the selection may lose, 0..1.
         seed: of the bootstrap.
-        difference_decides: for the last resort, which has to decide however wide its interval is.
+        difference_decides: for the last resort, which has to decide: where its interval, too, is wider than four
+            points, the difference alone does.
     """
     if not len(selection):
         return Verdict(0.0, (-1.0, 1.0), 0, conclusive=False, passes=False)
@@ -53,5 +54,5 @@ def judge(
         interval=(low, high),
         images=len(selection),
         conclusive=high <= -margin or (low > -margin and high - low <= MAX_INTERVAL_WIDTH),
-        passes=difference > -margin if difference_decides else low > -margin,
+        passes=(difference if difference_decides and high - low > MAX_INTERVAL_WIDTH else low) > -margin,
     )

@@ -10,6 +10,7 @@ from service.records import (
     Chunk,
     EmbeddedItem,
     Example,
+    ExampleState,
     FailedItem,
     Fingerprint,
     Item,
@@ -147,8 +148,14 @@ class JobRegistry(Protocol):
 class ExampleRegistry(Protocol):
     """Examples: label, split and state of every stored picture."""
 
-    def examples(self, catalogue_id: str, split: Split | None = None) -> list[Example]:
-        """All (of every state), by id."""
+    def examples(
+        self,
+        catalogue_id: str,
+        split: Split | None = None,
+        state: ExampleState | None = None,
+        labels: Sequence[str] | None = None,
+    ) -> list[Example]:
+        """Those of the split, of the state and of the labels, where given; by id."""
         ...
 
     def example(self, catalogue_id: str, example_id: str) -> Example:
@@ -159,8 +166,10 @@ class ExampleRegistry(Protocol):
         """Those that are there, by content hash."""
         ...
 
-    def example_counts(self, catalogue_id: str) -> tuple[dict[Split, int], dict[str, int]]:
-        """ACTIVE ones by split and by label."""
+    def example_counts(
+        self, catalogue_id: str, labels: Sequence[str] | None = None
+    ) -> tuple[dict[Split, int], dict[str, int]]:
+        """ACTIVE ones by split and by label; only those of the labels, where given, which reads no others."""
         ...
 
     def set_splits(self, catalogue_id: str, splits: Mapping[str, Split]) -> None: ...
@@ -184,12 +193,8 @@ class ExampleRegistry(Protocol):
         """Rows of examples and of selection members; items keep their state."""
         ...
 
-    def hash_in_use(self, tenant: str, content_hash: str) -> bool:
-        """Does any catalogue of the tenant, or an unfinished job, still need the bytes?"""
-        ...
-
     def hashes_in_use(self, tenant: str, content_hashes: Sequence[str]) -> set[str]:
-        """Those of the hashes for which `hash_in_use` holds, in few queries."""
+        """Those of the hashes whose bytes a catalogue of the tenant, or an unfinished job, still needs."""
         ...
 
 
@@ -216,6 +221,10 @@ class SelectionRegistry(Protocol):
 
     def members(self, selection_id: str) -> list[SelectionMember]:
         """Those whose example is ACTIVE under the member's label, by example id."""
+        ...
+
+    def member_counts(self, selection_id: str) -> dict[str, int]:
+        """How many `members` each label has."""
         ...
 
     def add_members(self, selection_id: str, members: Sequence[SelectionMember]) -> None:

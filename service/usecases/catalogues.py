@@ -15,6 +15,19 @@ UNFINISHED = (JobState.OPENING, JobState.QUEUED, JobState.RUNNING)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Conflict:
+    """An example that waits for a decision: its id (for relabel and drop), where it came from, the labels it has."""
+
+    id: str
+    source: str
+    labels: tuple[str, ...]
+
+    def as_dict(self) -> dict[str, Any]:
+        """JSON-serialisable form."""
+        return {"id": self.id, "source": self.source, "labels": list(self.labels)}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CatalogueSummary:
     """What a person wants to know of a catalogue.
 
@@ -23,7 +36,7 @@ class CatalogueSummary:
         encoder: the specification of its encoder.
         examples: number of active examples by split, all four splits.
         labels: number of active examples by label.
-        conflicts: number of examples that wait for a decision.
+        conflicts: the examples that wait for a decision, by source.
         active_selection: id of the selection that serves, None before the first optimisation.
         references: number of references of that selection, 0 without one (then all support examples answer).
     """
@@ -32,7 +45,7 @@ class CatalogueSummary:
     encoder: str
     examples: dict[str, int]
     labels: dict[str, int]
-    conflicts: int
+    conflicts: tuple[Conflict, ...]
     active_selection: str | None
     references: int
 
@@ -43,7 +56,7 @@ class CatalogueSummary:
             "encoder": self.encoder,
             "examples": self.examples,
             "labels": self.labels,
-            "conflicts": self.conflicts,
+            "conflicts": [conflict.as_dict() for conflict in self.conflicts],
             "active_selection": self.active_selection,
             "references": self.references,
         }
@@ -108,14 +121,19 @@ def _delete_points(context: Context, catalogue: Catalogue) -> None:
 
 def _summary(context: Context, catalogue: Catalogue) -> CatalogueSummary:
     by_split, by_label = context.registry.example_counts(catalogue.id)
-    states = [example.state for example in context.registry.examples(catalogue.id)]
     active = catalogue.active_selection
     return CatalogueSummary(
         name=catalogue.name,
         encoder=catalogue.encoder,
         examples={split.value: by_split.get(split, 0) for split in Split},
         labels=dict(sorted(by_label.items())),
-        conflicts=states.count(ExampleState.CONFLICT),
+        conflicts=_conflicts(context, catalogue),
         active_selection=active,
-        references=0 if active is None else len(context.registry.members(active)),
+        references=0 if active is None else sum(context.registry.member_counts(active).values()),
     )
+
+
+def _conflicts(context: Context, catalogue: Catalogue) -> tuple[Conflict, ...]:
+    held = context.registry.examples(catalogue.id, state=ExampleState.CONFLICT)
+    found = [Conflict(id=one.id, source=one.source, labels=tuple(sorted(one.conflict_labels))) for one in held]
+    return tuple(sorted(found, key=lambda conflict: (conflict.source, conflict.id)))

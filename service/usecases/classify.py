@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from service.core.model import Prediction
 from service.core.rejection import Rejected
 from service.errors import InvalidInput
-from service.records import Catalogue, Split
+from service.records import Catalogue
 from service.usecases.context import Context, partition_of
 from service.usecases.reading import encoder_of, read_pictures
 from service.usecases.rejecting import LABELS_TO_TELL, policy_of, rejecting
@@ -101,9 +101,10 @@ class _Notes:
     """What has to be said beside answers, counted once for all of them."""
 
     def __init__(self, context: Context, catalogue: Catalogue, resolved: Resolved) -> None:
-        by_split, self._by_label = context.registry.example_counts(catalogue.id)
+        named = {one.label for one in resolved.predictions if one.label is not None}
+        self._by_label = context.registry.example_counts(catalogue.id, sorted(named))[1]
         self._serving = resolved.serving
-        self._all = _unoptimised(by_split) if resolved.serving.selection is None else ()
+        self._all = _unoptimised(resolved.support) if resolved.serving.selection is None else ()
 
     def answer(self, source: str, prediction: Prediction, rejected: Rejected | None) -> Classified:
         """The prediction with its notes."""
@@ -125,6 +126,5 @@ class _Notes:
         return tuple(notes)
 
 
-def _unoptimised(by_split: Mapping[Split, int]) -> tuple[str, ...]:
-    support = by_split.get(Split.SUPPORT, 0)
+def _unoptimised(support: int) -> tuple[str, ...]:
     return (f"no optimisation yet: all {support} support examples answer",)

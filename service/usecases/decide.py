@@ -71,6 +71,6 @@ def _split_under(context: Context, catalogue: Catalogue, example: Example, label
     """The split of the example under its new label; UNASSIGNED leaves it to the rule."""
     if example.split is Split.UNASSIGNED or example.label == label:
         return example.split
-    support = context.registry.examples(catalogue.id, Split.SUPPORT)
-    served = any(one.label == label and one.state is ExampleState.ACTIVE and one.id != example.id for one in support)
+    support = context.registry.examples(catalogue.id, Split.SUPPORT, ExampleState.ACTIVE, [label])
+    served = any(one.id != example.id for one in support)
     return example.split if served else Split.SUPPORT

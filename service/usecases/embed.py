@@ -17,7 +17,7 @@ from service.records import Catalogue, Chunk, EmbeddedItem, Example, FailedItem,
 from service.usecases import publish
 from service.usecases.context import Context, example_id_of, partition_of
 from service.usecases.encoding import embeddings_of
-from service.usecases.splitting import CONFLICT_SPLIT
+from service.usecases.splitting import CONFLICT_SPLIT, payload_split
 
 logger = logging.getLogger(__name__)
 
@@ -95,13 +95,40 @@ def _open_encoder(context: Context, catalogue: Catalogue) -> Encoder:
 
 def _embed(context: Context, catalogue: Catalogue, encoder: Encoder, chunk: Chunk) -> None:
     known = context.registry.examples_by_hash(catalogue.id, [item.content_hash for item in chunk.items])
+    lost = _without_point(context, catalogue, known)
     fresh = [item for item in chunk.items if item.content_hash not in known]
-    outcomes = embeddings_of(context, encoder, catalogue.tenant, [item.content_hash for item in fresh])
-    points = _points(context, catalogue, fresh, outcomes)
+    wanted = [item.content_hash for item in fresh] + [example.content_hash for example in lost]
+    outcomes = embeddings_of(context, encoder, catalogue.tenant, wanted)
+    points = _points(context, catalogue, fresh, outcomes) + _points_again(lost, outcomes)
     if points:
         context.store.insert(partition_of(catalogue), points)
     embedded, failed = _settled(catalogue, chunk.items, known, outcomes)
     _settle(context, catalogue, chunk, embedded, failed)
+
+
+def _without_point(context: Context, catalogue: Catalogue, known: Mapping[str, Example]) -> list[Example]:
+    """Known examples that the vector store has lost, so that handing the picture over again brings the point back."""
+    if not known:
+        return []
+    found = context.store.fetch(
+        partition_of(catalogue), [example.id for example in known.values()], with_embeddings=False
+    )
+    there = set(found.ids)
+    return [example for example in known.values() if example.id not in there]
+
+
+def _points_again(examples: Sequence[Example], outcomes: Mapping[str, StoredEmbedding | str]) -> list[Point]:
+    """The points of rows, as the rows say. Their flags, where they were references, come back when the job ends."""
+    points = []
+    for example in examples:
+        outcome = outcomes[example.content_hash]
+        if isinstance(outcome, str):
+            logger.warning("the point of example %s is missing and cannot be made again: %s", example.id, outcome)
+            continue
+        points.append(
+            Point(example.id, outcome.embedding, _payload(example, payload_split(example), outcome, example.created_at))
+        )
+    return points
 
 
 def _points(
@@ -113,18 +140,24 @@ def _points(
         outcome = outcomes[item.content_hash]
         if isinstance(outcome, str) or item.content_hash in points:
             continue
-        payload = {
-            "label": item.label,
-            "split": item.split.value,
-            "content_hash": item.content_hash,
-            "source": item.source,
-            "width_px": outcome.width_px,
-            "height_px": outcome.height_px,
-            "created_at": context.clock(),
-            "centrality": None,
-        }
+        payload = _payload(item, item.split.value, outcome, context.clock())
         points[item.content_hash] = Point(example_id_of(catalogue, item.content_hash), outcome.embedding, payload)
     return list(points.values())
+
+
+def _payload(
+    source: Item | Example, split: str, outcome: StoredEmbedding, created_at: float
+) -> dict[str, str | int | float | None]:
+    return {
+        "label": source.label,
+        "split": split,
+        "content_hash": source.content_hash,
+        "source": source.source,
+        "width_px": outcome.width_px,
+        "height_px": outcome.height_px,
+        "created_at": created_at,
+        "centrality": None,
+    }
 
 
 def _settled(

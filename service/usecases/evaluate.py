@@ -17,6 +17,7 @@ from service.errors import Busy, InvalidInput, SelectionNotFound
 from service.ports import Encoder
 from service.records import Catalogue, Selection, Split
 from service.usecases.context import Context, OnProgress, partition_of
+from service.usecases.files import read_file
 from service.usecases.panel import panel_on, with_selection
 from service.usecases.reading import encoder_of, read_pictures
 from service.usecases.rejecting import policy_of, promised, realised, rejecting
@@ -69,6 +70,8 @@ def stored_evaluation(context: Context, tenant: str, name: str, max_error: float
     return {
         **selection.figures,
         **figures,
+        "references": len(context.registry.members(selection.id)),
+        "measured_references": selection.figures.get("references"),
         "per_class": selection.figures.get("per_class", {}),
         "panel": selection.figures.get("panel", {}),
         "panel_measured_on": selection.measured_on,
@@ -169,8 +172,8 @@ def _fresh(
 
 def _bytes(path: Path) -> bytes | None:
     try:
-        return path.read_bytes()
-    except OSError:
+        return read_file(path)
+    except InvalidInput:
         return None
 
 

@@ -56,6 +56,13 @@ def figures_of(judgement: Judgement, classes: tuple[str, ...], served: str, seed
     }
 
 
+def cross_fitted_classes(fitter: CrossFitter, recipe: Recipe, missing: set[str]) -> dict[str, dict[str, Any]]:
+    """Per-class figures of classes without a holdout picture, from the answers of the cross-fitting that chose."""
+    scores = fitter.run(recipe).scores
+    figures = evaluate(fitter.data.codes, scores, fitter.data.classes).per_class
+    return {label: {**figures[label], "measured_on": "cross-fitting"} for label in sorted(missing) if label in figures}
+
+
 def _panel(comparison: Comparison, evaluations: dict[str, Evaluation]) -> dict[str, dict[str, float]]:
     return {name: member_figures(evaluation, comparison.references[name]) for name, evaluation in evaluations.items()}
 

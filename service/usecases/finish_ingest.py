@@ -72,7 +72,7 @@ def _settle_examples(context: Context, catalogue: Catalogue) -> None:
     with kept_lease(context, splits_lease(catalogue), context.limits.job_lease_s):
         assign_open_splits(context, catalogue)
         align_payloads(context, catalogue)
-    held = [one.id for one in context.registry.examples(catalogue.id) if one.state is ExampleState.CONFLICT]
+    held = [one.id for one in context.registry.examples(catalogue.id, state=ExampleState.CONFLICT)]
     if held:
         publish.unflag(context, catalogue, held)
     publish.add_provisional(context, catalogue)

@@ -21,6 +21,8 @@ FETCH_POINTS = 1000
 class Holdings:
     """The three splits of a catalogue over one numbering of classes and near-duplicate groups.
 
+    Pictures of the holdout with a near-duplicate in another split judge nothing: they are left out, and `straddling`
+    says how many there were (splits that were given by hand, or pictures that were relabelled).
     `split_hash` is a sha256 over every example's id, label and split: it changes whenever what chose or judged would.
     """
 
@@ -28,6 +30,7 @@ class Holdings:
     tuning: LabelledEmbeddings
     holdout: LabelledEmbeddings
     split_hash: str
+    straddling: int = 0
 
 
 def load_holdings(context: Context, catalogue: Catalogue) -> Holdings:
@@ -48,11 +51,14 @@ def load_holdings(context: Context, catalogue: Catalogue) -> Holdings:
         )
     data = labelled_examples(context, catalogue, examples)
     splits = np.array([example.split.value for example in examples])
+    judging = splits == Split.HOLDOUT.value
+    straddling = judging & np.isin(data.groups, data.groups[~judging])
     return Holdings(
         support=data.take(splits == Split.SUPPORT.value),
         tuning=data.take(splits == Split.TUNING.value),
-        holdout=data.take(splits == Split.HOLDOUT.value),
+        holdout=data.take(judging & ~straddling),
         split_hash=_split_hash(examples),
+        straddling=int(straddling.sum()),
     )
 
 

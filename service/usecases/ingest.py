@@ -11,6 +11,7 @@ from service.ports import EmbedChunk, FinishIngest
 from service.records import Catalogue, Job, JobKind, JobState, NewItem
 from service.usecases.catalogues import create_catalogue
 from service.usecases.context import Context, OnProgress, image_key
+from service.usecases.files import read_file
 from service.usecases.finish_ingest import ingest_report
 from service.usecases.labels import checked_name
 from service.usecases.leases import kept_lease
@@ -18,9 +19,8 @@ from service.usecases.manifests import SPLITS
 from service.usecases.sources import Source, find_sources
 from service.usecases.splitting import batches
 
-__all__ = ["MAX_FILE_BYTES", "ingest_report", "start_ingest"]
+__all__ = ["ingest_report", "start_ingest"]
 
-MAX_FILE_BYTES = 64 * 1024 * 1024
 READING = "reading"
 
 
@@ -43,7 +43,7 @@ def start_ingest(
         name: the catalogue; made with `encoder` when it is not there.
         path: a folder of label/picture.jpg, a CSV or JSONL manifest, or one picture.
         split: "auto" (decided at the end of the job), "support", "tuning" or "holdout".
-        label: label of all pictures.
+        label: label of all pictures; refused for a folder of class folders.
         encoder: encoder of a new catalogue; one that is there keeps its own.
         on_progress: told ("reading", pictures read, pictures in all).
 
@@ -116,7 +116,7 @@ def _taken(context: Context, tenant: str, source: Source) -> NewItem:
     content_hash, failure = "", source.failure
     if failure is None:
         try:
-            data = _read(source.path)
+            data = read_file(source.path)
         except InvalidInput as error:
             failure = error.message
         else:
@@ -127,30 +127,6 @@ def _taken(context: Context, tenant: str, source: Source) -> NewItem:
     return NewItem(
         source=source.name, content_hash=content_hash, label=source.label, split=source.split, failure=failure
     )
-
-
-def _read(path: Path) -> bytes:
-    """The file's bytes. Raises InvalidInput for what is no regular file, empty, too large or unreadable."""
-    try:
-        if not path.is_file():
-            raise InvalidInput("there is no such file" if not path.exists() else "it is not a regular file")
-        size = path.stat().st_size
-        if size > MAX_FILE_BYTES:
-            raise InvalidInput(_too_large(size))
-        with path.open("rb") as file:
-            data = file.read(MAX_FILE_BYTES + 1)
-    except (OSError, ValueError) as error:  # ValueError: a path that no file system can hold
-        reason = error.strerror if isinstance(error, OSError) else str(error)
-        raise InvalidInput(f"it cannot be read ({reason}): check its permissions") from error
-    if len(data) > MAX_FILE_BYTES:  # it grew meanwhile
-        raise InvalidInput(_too_large(len(data)))
-    if not data:
-        raise InvalidInput("the file is empty (0 bytes): copy it again from where it came from")
-    return data
-
-
-def _too_large(size: int) -> str:
-    return f"it has {size / 1024**2:.1f} MB; at most {MAX_FILE_BYTES // 1024**2} MB are read: save it smaller"
 
 
 def _refuse_given_up(context: Context, job_id: str) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -17,7 +17,7 @@ from service.core.recipe import Recipe
 from service.ports import ParameterSearch
 from service.usecases.holdings import Holdings
 from service.usecases.optimise_request import OptimiseRequest
-from service.usecases.recipe_search import search_recipe
+from service.usecases.recipe_search import search_recipe, search_thresholds
 
 # A pipeline of the nested comparison searches less long than the one that is served: there is one a fold.
 NESTED_TRIALS_SHARE = 4
@@ -52,15 +52,22 @@ def judge_candidate(
     search: ParameterSearch,
     margin: float,
     on_fold: Callable[[int, int], None],
+    *,
+    searched: bool = True,
 ) -> Judgement:
-    """On the holdout once; where that cannot tell, by nested cross-fitting over all labelled pictures."""
+    """On the holdout once; where that cannot tell, by nested cross-fitting over all labelled pictures.
+
+    A candidate that no search chose (`searched` False: one picture a class) is judged on the holdout or not at all: a
+    cross-fitting over more pictures would search, and its figures would be those of something else.
+    """
     if len(holdings.holdout):
         comparison = compare(candidate, holdings.support, holdings.holdout, request.seed)
         verdict = verdict_of(comparison, margin, request.seed)
-        if verdict.conclusive:
+        # All references asked for is no choice: nothing has to be decided, and the holdout has its figures.
+        if verdict.conclusive or not searched or request.strategy == "all":
             return Judgement(comparison, verdict, "holdout")
     everything = joined(joined(holdings.support, holdings.tuning), holdings.holdout)
-    if fold_count(everything) < 2:
+    if not searched or fold_count(everything) < 2:
         return Judgement(None, judge(np.zeros(0, bool), np.zeros(0, bool), margin, request.seed), "nothing")
     comparison = nested_comparison(everything, request, search, on_fold)
     return Judgement(comparison, verdict_of(comparison, margin, request.seed, last_resort=True), "cross-fitting")
@@ -93,4 +100,8 @@ def _nested_recipe(rest: LabelledEmbeddings, request: OptimiseRequest, search: P
         return Recipe(maximum=request.budget)
     fitter = CrossFitter(rest, request.seed, balanced=request.metric == "macro_f1")
     trials = max(MIN_NESTED_TRIALS, request.trials // NESTED_TRIALS_SHARE)
-    return search_recipe(search, fitter, request, trials=trials, active=None)
+    recipe = search_recipe(search, fitter, request, trials=trials, active=None)
+    if request.search == "sweep":
+        return recipe
+    swept = build(recipe, rest, rest.take(np.zeros(0, np.int64)), request.seed, balanced=fitter.balanced).recipe
+    return search_thresholds(search, fitter, replace(request, trials=trials), swept)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import unicodedata
 
-from service.errors import InvalidInput
+from service.errors import InvalidInput, quoted
 
 MAX_LABEL = 200
 MAX_NAME = 100
@@ -34,8 +34,8 @@ def checked_name(name: str, what: str = "catalogue") -> str:
     """The name of a catalogue (or tenant) as it is. Raises InvalidInput when it is not one."""
     if not _NAME.fullmatch(name):
         raise InvalidInput(
-            f"{name!r} cannot be the name of a {what}: use 1 to {MAX_NAME} of the characters A-Z, a-z, 0-9, '-', '_' "
-            "and '.', the first a letter or digit",
+            f"{quoted(name)} cannot be the name of a {what}: use 1 to {MAX_NAME} of the characters A-Z, a-z, 0-9, "
+            "'-', '_' and '.', the first a letter or digit",
             name=name,
         )
     return name

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import uuid
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,6 @@ from service.core.centrality import eigenvector_centrality
 from service.core.crossfit import CrossFitter
 from service.core.fitting import Fitted, everything
 from service.core.folds import fold_count
-from service.core.gate import Verdict
 from service.core.model import LabelledEmbeddings
 from service.core.pipeline import HOLOTYPE, build, joined
 from service.core.recipe import Recipe
@@ -24,13 +24,14 @@ from service.errors import HolotypeError, LeaseHeld, SelectionNotFound, Unavaila
 from service.ports import RunOptimise
 from service.records import Catalogue, Job, JobKind, JobState, Selection, SelectionMember, SelectionState, Trial
 from service.usecases.context import Context, partition_of
-from service.usecases.figures import figures_of, report_of
+from service.usecases.explaining import explain, unjudged_classes
+from service.usecases.figures import cross_fitted_classes, figures_of, report_of
 from service.usecases.holdings import Holdings, load_holdings
-from service.usecases.judging import Judgement, judge_candidate
+from service.usecases.judging import judge_candidate
 from service.usecases.leases import kept_lease
 from service.usecases.optimise_request import OptimiseRequest
 from service.usecases.publish import Draft, publish
-from service.usecases.recipe_search import check_searchable, search_recipe, search_thresholds, study_key
+from service.usecases.recipe_search import calibrated, check_searchable, search_recipe, search_thresholds, study_key
 from service.usecases.selections import selection_summary
 from service.usecases.trusting import measure_trust
 
@@ -104,13 +105,23 @@ def _draft(context: Context, catalogue: Catalogue, job: Job, request: OptimiseRe
         context.search,
         context.limits.gate_margin,
         lambda done, total: context.registry.set_progress(job.id, STAGE_JUDGE, done, total),
+        searched=fitter is not None,
     )
-    # A budget is the user's word: then the choice serves, and `why` says what it costs.
-    accepted = judgement.verdict.passes or fitter is None or request.budget is not None
+    # A budget, or all references, is the user's word: then that serves, and `why` says what it costs.
+    asked = request.budget is not None or request.strategy == "all"
+    accepted = judgement.verdict.passes or fitter is None or asked
     served = _served(candidate, holdings, request, accepted=accepted)
+    answering = recipe
+    if not accepted and fitter is not None:
+        answering = _calibrated_all(fitter, served.recipe)
+        served = replace(served, recipe=replace(served.recipe, temperature=answering.temperature))
     member = HOLOTYPE if accepted else "all"
-    answering = candidate if accepted else everything(candidate, holdings.support)
-    trusted = measure_trust(fitter, answering, recipe, holdings.holdout, all_serve=not accepted)
+    judged = candidate if accepted else everything(candidate, holdings.support)
+    trusted = measure_trust(fitter, judged, recipe, holdings.holdout, all_serve=not accepted)
+    figures = figures_of(judgement, known.classes, member, request.seed)
+    unjudged = unjudged_classes(judgement, known)
+    if fitter is not None and unjudged:
+        figures["per_class"] = figures["per_class"] | cross_fitted_classes(fitter, answering, unjudged)
     return Draft(
         recipe=served.recipe.as_dict(),
         head=served.head,
@@ -123,10 +134,18 @@ def _draft(context: Context, catalogue: Catalogue, job: Job, request: OptimiseRe
         },
         split_hash=holdings.split_hash,
         seed=request.seed,
-        why=_why(judgement, context.limits.gate_margin, request, len(candidate.references), len(holdings.support)),
+        why=explain(
+            judgement,
+            holdings,
+            request,
+            len(candidate.references),
+            context.limits.gate_margin,
+            unjudged,
+            searched=fitter is not None,
+        ),
         measured_on=judgement.measured_on,
         figures={
-            **figures_of(judgement, known.classes, member, request.seed),
+            **figures,
             **trusted.figures,
             "gate_passed": judgement.verdict.passes,
             "refit": request.refit,
@@ -136,6 +155,11 @@ def _draft(context: Context, catalogue: Catalogue, job: Job, request: OptimiseRe
         },
         report={**report_of(judgement, served, holdings.support, fitter, member), **trusted.report},
     )  # fmt: skip
+
+
+def _calibrated_all(fitter: CrossFitter, recipe: Recipe) -> Recipe:
+    """All references, none doubted, with the temperature of their own answers, not of the choice that was refused."""
+    return calibrated(fitter, replace(recipe, cleaning="none", maximum=None))
 
 
 def _store_centralities(context: Context, catalogue: Catalogue, job: Job, support: LabelledEmbeddings) -> None:
@@ -209,23 +233,3 @@ def _members(served: Fitted) -> tuple[SelectionMember, ...]:
         )
         for row in served.references
     )
-
-
-def _why(judgement: Judgement, margin: float, request: OptimiseRequest, references: int, support: int) -> str:
-    verdict: Verdict = judgement.verdict
-    if judgement.measured_on == "nothing":
-        return "one picture a class: nothing to choose and nothing to measure; every picture serves (one-shot)"
-    low, high = (100 * bound for bound in verdict.interval)
-    measured = (
-        f"{references} of {support} references against all behind the same head: "
-        f"{100 * verdict.difference:+.1f} points (95 % interval {low:+.1f} to {high:+.1f}) "
-        f"on {verdict.images} pictures by {judgement.measured_on}"
-    )
-    sure = "" if verdict.conclusive else "; the interval leaves room for either, so this is not sure"
-    refit = "; refitted with every labelled picture as a candidate" if request.refit else ""
-    if verdict.passes:
-        return f"the chosen references serve: {measured}{sure}{refit}"
-    if request.budget is not None:
-        asked = f"because a budget of {request.budget} a class was asked for"
-        return f"the chosen references serve {asked}: {measured}{sure}{refit}"
-    return f"all references serve: the choice could lose more than {100 * margin:g} points: {measured}{sure}"

@@ -30,16 +30,20 @@ def panel_on(
         embeddings: float32 (q, d), unit rows.
         labels: the q true labels; ones that the catalogue does not know are wrong whatever is answered.
 
-    Member "raw" is all references on the raw embeddings. The selection's own answers are known.
+    Member "raw" is all references on the raw embeddings. The selection's own line shows its references
+    as they are now; `with_selection` puts what it really answered in its place.
     """
     candidates = _candidates(context, catalogue, selection)
     classes = tuple(dict.fromkeys([*candidates.classes, *sorted({*labels})]))
     data = LabelledEmbeddings(candidates.embeddings, candidates.codes, classes, candidates.ids, candidates.groups)
-    kept = Counter(member.label for member in context.registry.members(selection.id))
+    members = context.registry.members(selection.id)
+    kept = Counter(member.label for member in members)
     counts = np.array([kept.get(label, 0) for label in classes], dtype=np.int64)
     identity = identity_head(embeddings.shape[1])
     head, recipe = head_of(context, selection) or identity, recipe_of(selection)
     rows = reference_rows(data, head, counts, selection.seed)
+    chosen = {member.example_id for member in members}
+    rows[HOLOTYPE] = np.array([row for row, example_id in enumerate(data.ids) if example_id in chosen], dtype=np.int64)
     code_of = {label: code for code, label in enumerate(classes)}
     truth = np.array([code_of[label] for label in labels], dtype=np.int64)
     raw = panel_scores(data, identity, {RAW: rows["all"]}, embeddings, per_label=1, pull=0.0)[RAW]

@@ -207,11 +207,10 @@ def _open(context: Context, catalogue: Catalogue, draft: Draft, selection_id: st
 
 def _still_valid(context: Context, catalogue: Catalogue, draft: Draft) -> tuple[ReferenceSet, list[SelectionMember]]:
     """The draft without members whose example was dropped, relabelled or came into conflict since it was made."""
-    labels = {
-        example.id: example.label
-        for example in context.registry.examples(catalogue.id)
-        if example.state is ExampleState.ACTIVE
-    }
+    active = context.registry.examples(
+        catalogue.id, state=ExampleState.ACTIVE, labels=[member.label for member in draft.members]
+    )
+    labels = {example.id: example.label for example in active}
     members = [member for member in draft.members if labels.get(member.example_id) == member.label]
     if not members:
         raise NothingToServe(

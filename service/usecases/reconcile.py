@@ -14,14 +14,15 @@ from service.usecases.slots import add_provisional_to, mend_flags
 from service.usecases.splitting import align_payloads
 
 
-def reconcile(context: Context, catalogue: Catalogue) -> int:
+def reconcile(context: Context, catalogue: Catalogue, *, whole: bool = True) -> int:
     """Mend payload splits, then flags of the active selection; how many points were repaired.
 
-    While somebody publishes, flags are left to them. Selections left half written by a process that died become FAILED.
+    Splits are those of every example; without `whole` only the selection's references are looked at. While somebody
+    publishes, flags are left to them. Selections left half written by a process that died become FAILED.
     """
     if catalogue.fingerprint is None:
         return 0
-    repairs = align_payloads(context, catalogue)
+    repairs = align_payloads(context, catalogue) if whole else 0
     try:
         with publishing_lease(context, catalogue, time.sleep, patience_s=0):
             current = context.registry.catalogue_by_id(catalogue.id)

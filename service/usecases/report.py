@@ -43,7 +43,7 @@ def report_data(context: Context, tenant: str, name: str, evaluation: Mapping[st
     selection = _selection(context, catalogue, evaluation.get("selection"))
     stored = _stored(context, catalogue, selection)
     by_split, by_label = context.registry.example_counts(catalogue.id)
-    examples = context.registry.examples(catalogue.id)
+    held = context.registry.examples(catalogue.id, state=ExampleState.CONFLICT)
     return {
         "catalogue": {
             "name": catalogue.name,
@@ -52,7 +52,7 @@ def report_data(context: Context, tenant: str, name: str, evaluation: Mapping[st
             "digest": None if catalogue.fingerprint is None else catalogue.fingerprint.digest,
             "splits": {split.value: by_split.get(split, 0) for split in Split},
             "labels": by_label,
-            "conflicts": sum(example.state is ExampleState.CONFLICT for example in examples),
+            "conflicts": len(held),
         },
         "selection": None if selection is None else _described(context, catalogue, selection),
         "evaluation": dict(evaluation),

@@ -60,11 +60,15 @@ class Serving:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Resolved:
-    """Predictions, what they were made with, and their readings (n, 3) as `core.trust` has them."""
+    """Predictions, what they were made with, and their readings (n, 3) as `core.trust` has them.
+
+    `support` is how many support examples answer, with a selection 0.
+    """
 
     serving: Serving
     predictions: tuple[Prediction, ...]
     readings: Float64Array
+    support: int = 0
 
 
 class Resolver:
@@ -98,15 +102,14 @@ class Resolver:
 
     def _once(self, catalogue: Catalogue, embeddings: Float32Array, top: int) -> Resolved:
         serving = self.serving(catalogue)
-        known = len(self._context.registry.example_counts(catalogue.id)[1])
+        support, labels = self._answering(catalogue, serving, max(top, CONFIDENCE_CLASSES))
         found = self._context.store.nearest_per_label(
             partition_of(catalogue),
             serving.using,
             serving.projected(embeddings),
             serving.where,
             serving.recipe.per_label,
-            # No more than there are, or the store would look for classes until its last point.
-            labels=max(1, min(max(top, CONFIDENCE_CLASSES), known)),
+            labels=labels,
         )
         if not all(found):
             raise NothingToServe(
@@ -117,7 +120,20 @@ class Resolver:
         recipe = serving.recipe
         voted = tuple(vote(one, recipe.per_label, recipe.temperature, top) for one in found)
         table = readings_of(voted)
-        return Resolved(serving, _calibrated(voted, table, serving.policy), table)
+        return Resolved(serving, _calibrated(voted, table, serving.policy), table, support)
+
+    def _answering(self, catalogue: Catalogue, serving: Serving, wanted: int) -> tuple[int, int]:
+        """How many support examples answer, and how many labels to ask for.
+
+        No more labels than there are, or the store would look for them until its last point. A selection that has
+        chosen references of as many as are wanted, which never changes, needs no counting.
+        """
+        if serving.selection is None or serving.published is None:
+            splits, by_label = self._context.registry.example_counts(catalogue.id)
+            return splits.get(Split.SUPPORT, 0), max(1, min(wanted, len(by_label)))
+        if len(serving.published.labels) >= wanted:
+            return 0, wanted
+        return 0, max(1, min(wanted, len(self._context.registry.member_counts(serving.selection))))
 
     def _of(self, selection: Selection) -> Published:
         with self._lock:

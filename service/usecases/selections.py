@@ -57,7 +57,7 @@ def summary_of(context: Context, catalogue: Catalogue, selection: Selection) -> 
     """The selection with its references counted; `catalogue` says which one serves."""
     return SelectionSummary(
         selection=selection,
-        references=len(context.registry.members(selection.id)),
+        references=sum(context.registry.member_counts(selection.id).values()),
         active=catalogue.active_selection == selection.id,
     )
 

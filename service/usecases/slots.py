@@ -73,7 +73,7 @@ def add_provisional_to(
     members = context.registry.members(selection.id)
     present = {member.example_id for member in members}
     added: list[str] = []
-    for label, ids in provisional_candidates(context.registry.examples(selection.catalogue_id), members).items():
+    for label, ids in provisional_candidates(context, selection.catalogue_id, members).items():
         if present.issuperset(ids):
             continue
         # Only what the store holds can answer, so it is asked before members are written.
@@ -93,16 +93,19 @@ def _taken_as_provisional(context: Context, selection: Selection, label: str, id
     return {member.example_id for member in context.registry.members(selection.id)}.intersection(ids)
 
 
-def provisional_candidates(examples: Iterable[Example], members: Iterable[SelectionMember]) -> Mapping[str, list[str]]:
+def provisional_candidates(
+    context: Context, catalogue_id: str, members: Iterable[SelectionMember]
+) -> Mapping[str, list[str]]:
     """Ids of the examples that stand for each label without a chosen reference.
 
     They are its support examples; where it has none, all that have a split (an ingest job that still runs gives none).
     """
     chosen = {member.label for member in members if not member.provisional}
+    # Labels are counted by the database; rows are read of those alone that lack references.
+    lacking = [label for label in context.registry.example_counts(catalogue_id)[1] if label not in chosen]
     by_label: dict[str, list[Example]] = {}
-    for example in examples:
-        usable = example.state is ExampleState.ACTIVE and example.split is not Split.UNASSIGNED
-        if usable and example.label not in chosen:
+    for example in context.registry.examples(catalogue_id, state=ExampleState.ACTIVE, labels=lacking):
+        if example.split is not Split.UNASSIGNED:
             by_label.setdefault(example.label, []).append(example)
     found = {}
     for label in sorted(by_label):

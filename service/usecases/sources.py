@@ -3,17 +3,18 @@
 In a folder, a picture's label is the name of the directory directly under PATH that leads to it, however deep it lies.
 Files of the suffixes .jpg, .jpeg, .jfif, .png and .webp are pictures; pictures of other kinds (.gif, .heic, ...) are
 failed items that say what to convert them to; everything else (Thumbs.db, notes.txt) and hidden names are no pictures
-and are passed over. A walk never follows a link out of PATH. With a label given, all pictures under PATH have it.
+and are passed over. A walk never follows a link out of PATH. A label that is given is the label of the pictures that
+lie directly in PATH; with pictures in its folders it is refused.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from service.errors import InvalidInput
+from service.errors import InvalidInput, counted
 from service.records import Split
 from service.usecases.labels import checked_label
 
@@ -60,7 +61,8 @@ def find_sources(path: Path, label: str | None, split: Split) -> Iterator[Source
         split: what they are for; in a manifest, those of the lines without one.
 
     Raises:
-        InvalidInput: PATH is not there, is neither folder nor file, the label is none, or pictures have no label.
+        InvalidInput: PATH is not there, is neither folder nor file, the label is none, pictures have no label, or a
+            label is given for a folder of class folders.
         ManifestError: PATH ends like a manifest and is none.
     """
     checked = None if label is None else checked_label(label)
@@ -98,7 +100,10 @@ def _single(path: Path, label: str | None, split: Split) -> Source:
 def _folder(root: Path, label: str | None, split: Split) -> Iterator[Source]:
     """The folder's pictures; those that lie directly in it have no label of their own."""
     strays = labelled = 0  # failures are neither
-    for path in _pictures(root):
+    pictures = list(_pictures(root))
+    if label is not None:
+        _check_one_class(root, pictures)
+    for path in pictures:
         parts = path.relative_to(root).parts
         failure = _link_failure(root, path) or refused_kind(path)
         if label is None and len(parts) == 1:
@@ -111,6 +116,17 @@ def _folder(root: Path, label: str | None, split: Split) -> Iterator[Source]:
         raise InvalidInput(
             f"{strays} pictures lie directly in {root}: add --label LABEL, or put them into one folder per class",
             pictures=strays,
+        )
+
+
+def _check_one_class(root: Path, pictures: Sequence[Path]) -> None:
+    """One label for a folder of class folders would relabel them all."""
+    inner = [path for path in pictures if len(path.relative_to(root).parts) > 1]
+    if inner:
+        raise InvalidInput(
+            f"--label is for the pictures of one class, and {counted(len(inner), 'picture')} of {root} lie in folders "
+            f"of their own, such as {inner[0].parent}: leave --label out, or give the folder of one class",
+            pictures=len(inner),
         )
 
 

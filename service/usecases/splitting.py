@@ -40,21 +40,22 @@ def assign_open_splits(context: Context, catalogue: Catalogue) -> int:
     Raises:
         Unavailable: the store or the registry does not answer.
     """
+    registry = context.registry
+    waiting = {example.label for example in registry.examples(catalogue.id, Split.UNASSIGNED, ExampleState.ACTIVE)}
     by_label: dict[str, list[Example]] = {}
-    for example in context.registry.examples(catalogue.id):
-        if example.state is ExampleState.ACTIVE:
-            by_label.setdefault(example.label, []).append(example)
+    for example in registry.examples(catalogue.id, state=ExampleState.ACTIVE, labels=sorted(waiting)):
+        by_label.setdefault(example.label, []).append(example)
     assigned = 0
     for examples in by_label.values():
         fresh = {example.id for example in examples if example.split is Split.UNASSIGNED}
-        if not fresh:
+        if not fresh:  # dropped or relabelled meanwhile
             continue
         groups = duplicate_groups(context, catalogue, examples)
         existing = [None if example.id in fresh else example.split.value for example in examples]
         hashes = [example.content_hash for example in examples]
         names = assign_splits(hashes, np.zeros(len(examples), dtype=np.int64), groups, existing)
         chosen = {example.id: Split(name) for example, name in zip(examples, names, strict=True) if example.id in fresh}
-        context.registry.set_splits(catalogue.id, chosen)
+        registry.set_splits(catalogue.id, chosen)
         assigned += len(chosen)
     return assigned
 

@@ -16,6 +16,7 @@ from service.errors import InvalidInput
 from service.ports import Encoder
 from service.records import Catalogue, Split
 from service.usecases.context import Context, OnProgress, partition_of
+from service.usecases.files import read_file
 from service.usecases.reading import encoder_of, read_pictures
 from service.usecases.resolver import Resolver
 from service.usecases.selections import chunked
@@ -119,14 +120,15 @@ def _fresh(
     """(path, bytes) of the pictures that nobody has labelled yet."""
     read: list[tuple[str, bytes, str]] = []
     for source in sources:
-        try:
-            data = b"" if source.failure else source.path.read_bytes()
-        except OSError as error:
-            looked.refused.append(Suggestion(path=source.name, why=f"cannot be read: {error.strerror or error}"))
-            continue
         if source.failure:
             looked.refused.append(Suggestion(path=source.name, why=source.failure))
-        elif (content_hash := hashlib.sha256(data).hexdigest()) not in looked.seen:
+            continue
+        try:
+            data = read_file(source.path)
+        except InvalidInput as error:
+            looked.refused.append(Suggestion(path=source.name, why=error.message))
+            continue
+        if (content_hash := hashlib.sha256(data).hexdigest()) not in looked.seen:
             looked.seen.add(content_hash)
             read.append((source.name, data, content_hash))
     held = context.registry.examples_by_hash(catalogue.id, [content_hash for _, _, content_hash in read])

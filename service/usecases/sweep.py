@@ -5,11 +5,13 @@ from __future__ import annotations
 import logging
 import uuid
 from collections import defaultdict
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
-from service.errors import Busy, CatalogueNotFound, LeaseHeld, PublishIncomplete
+from service.errors import Busy, CatalogueNotFound, HolotypeError, LeaseHeld, PublishIncomplete
 from service.ports import EmbedChunk, FinishIngest, RunOptimise
-from service.records import ItemState, Job, JobKind, JobState
+from service.records import Catalogue, ItemState, Job, JobKind, JobState
 from service.usecases import publish
 from service.usecases.context import Context
 
@@ -18,6 +20,10 @@ logger = logging.getLogger(__name__)
 SECONDS_A_CHUNK = 0.5
 """A job with n open chunks is enqueued again at most every n * this: a chunk that merely waits for its turn looks
 like a lost one, and doubles, though harmless, should not pile up faster than workers throw them away."""
+
+WHOLE_COMPARISON_S = 3600.0
+"""Every example of a catalogue is compared with its point so often; whoever changes splits aligns them by itself, and
+what was broken off is done again by its job. The references of what serves are compared at every sweep."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,7 +115,26 @@ def _reconcile(context: Context) -> int:
         if catalogue.fingerprint is None:
             continue
         try:
-            repaired += publish.reconcile(context, catalogue)
+            with _whole_comparison(context, catalogue) as whole:
+                repaired += publish.reconcile(context, catalogue, whole=whole)
         except (Busy, PublishIncomplete, CatalogueNotFound) as error:
             logger.warning("catalogue %s was not reconciled: %s", catalogue.name, error)
     return repaired
+
+
+@contextmanager
+def _whole_comparison(context: Context, catalogue: Catalogue) -> Iterator[bool]:
+    """Is a whole comparison due? One that was broken off stays due; a new owner of a data directory starts with one."""
+    name, owner = f"compare:{catalogue.id}", f"{context.owner}:{uuid.uuid4()}"
+    try:
+        # Kept on success: it runs out by itself, and the owner's name is new each time, so it cannot be renewed.
+        context.registry.take_lease(name, owner, WHOLE_COMPARISON_S)
+    except LeaseHeld:
+        yield False
+        return
+    try:
+        yield True
+    except BaseException:
+        with suppress(HolotypeError):
+            context.registry.release_lease(name, owner)
+        raise

@@ -182,7 +182,9 @@ def test_evaluate_counts_what_it_leaves_out(holotype: Holotype, fruit: Path, pic
     assert set(evaluation["per_class"]["class-00"]) == {"precision", "recall", "f1", "images"}
 
 
-def test_a_conflict_is_decided_by_relabel_or_drop(holotype: Holotype, fruit: Path) -> None:
+def test_a_conflict_is_decided_by_relabel_or_drop(
+    holotype: Holotype, fruit: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     first, second = sorted((fruit / "class-00").iterdir())[:2]
     wrong = fruit.parent / "wrong"
     (wrong / "class-02").mkdir(parents=True)
@@ -190,17 +192,19 @@ def test_a_conflict_is_decided_by_relabel_or_drop(holotype: Holotype, fruit: Pat
     shutil.copy(second, wrong / "class-02" / "second.png")
     _, report = holotype("ingest", "fruit", wrong)
     assert report["conflict"] == 2
-    assert holotype("catalogue", "show", "fruit")[1]["conflicts"] == 2
-
-    with open_context(Settings()) as context:
-        catalogue = context.registry.catalogue("default", "fruit")
-        held = [one.id for one in context.registry.examples(catalogue.id) if one.state == "conflict"]
+    conflicts = holotype("catalogue", "show", "fruit")[1]["conflicts"]
+    assert [one["source"] for one in conflicts] == [str(first), str(second)]
+    assert [one["labels"] for one in conflicts] == [["class-00", "class-02"]] * 2
+    held = [one["id"] for one in conflicts]
+    assert main(["catalogue", "show", "fruit"]) == 0
+    shown = capsys.readouterr().out
+    assert all(one["id"] in shown and one["source"] in shown for one in conflicts)
     code, changed = holotype("relabel", "fruit", held[0], "class-02")
     assert code == 0
     assert set(changed) == {"id", "label", "split", "state", "source"}
     assert (changed["id"], changed["label"], changed["state"]) == (held[0], "class-02", "active")
     assert holotype("drop", "fruit", held[1]) == (0, {"dropped": [held[1]]})
-    assert holotype("catalogue", "show", "fruit")[1]["conflicts"] == 0
+    assert holotype("catalogue", "show", "fruit")[1]["conflicts"] == []
     assert holotype("relabel", "fruit", held[1], "pear")[0] == 3
     assert holotype("drop", "fruit", held[1])[0] == 3
 

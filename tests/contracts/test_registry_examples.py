@@ -28,6 +28,48 @@ def test_examples_come_by_id_and_split_in_every_state(registry: Registry, catalo
     assert sum(example.state is ExampleState.CONFLICT for example in support) == 1
 
 
+def test_examples_come_of_the_state_and_the_labels_asked_for(registry: Registry, catalogue: Catalogue) -> None:
+    pictures = [picture(str(number), ("owl", "rook", "jay")[number % 3]) for number in range(30)]
+    ingested(registry, catalogue, [*pictures, picture("0", "rook"), picture("4", "owl", split=Split.SUPPORT)])
+    every = registry.examples(catalogue.id)
+    held = [example for example in every if example.state is ExampleState.CONFLICT]
+    assert len(held) == 2
+    assert registry.examples(catalogue.id, state=ExampleState.CONFLICT) == held
+    assert registry.examples(catalogue.id, state=ExampleState.ACTIVE) == [one for one in every if one not in held]
+    assert registry.examples(catalogue.id, labels=["rook", "owl", "rook", "wren"]) == [
+        example for example in every if example.label in ("owl", "rook")
+    ]
+    owls = registry.examples(catalogue.id, Split.UNASSIGNED, ExampleState.ACTIVE, ["owl"])
+    assert owls == [example for example in every if example.label == "owl" and example not in held]
+    assert registry.examples(catalogue.id, labels=[]) == []
+    assert registry.examples(catalogue.id, labels=[str(number) for number in range(2500)] + ["jay"]) == [
+        example for example in every if example.label == "jay"
+    ]
+    assert registry.examples("x", state=ExampleState.CONFLICT) == []
+
+
+def test_examples_of_some_labels_are_counted(registry: Registry, catalogue: Catalogue) -> None:
+    pictures = [picture("a", "owl"), picture("b", "owl", split=Split.HOLDOUT), picture("c", "rook")]
+    ingested(registry, catalogue, [*pictures, picture("d", "rook"), picture("d", "jay")])
+    splits, labels = registry.example_counts(catalogue.id, ["owl", "wren"])
+    assert splits == {Split.UNASSIGNED: 1, Split.HOLDOUT: 1}
+    assert labels == {"owl": 2}
+    assert registry.example_counts(catalogue.id, ["rook"]) == ({Split.UNASSIGNED: 1}, {"rook": 1})
+    assert registry.example_counts(catalogue.id, []) == ({}, {})
+
+
+def test_members_are_counted_by_label(registry: Registry, catalogue: Catalogue) -> None:
+    ingested(registry, catalogue, [picture("a", "owl"), picture("b", "owl"), picture("c", "rook"), picture("d", "jay")])
+    selection = selection_of(catalogue)
+    examples = registry.examples(catalogue.id)
+    registry.open_selection(selection, members_of([(example.id, example.label) for example in examples]))
+    assert registry.member_counts(selection.id) == {"owl": 2, "rook": 1, "jay": 1}
+    (rook,) = registry.examples(catalogue.id, labels=["rook"])
+    registry.relabel_example(catalogue.id, rook.id, "crow", Split.SUPPORT)
+    assert registry.member_counts(selection.id) == {"owl": 2, "jay": 1}, "as `members` has it"
+    assert registry.member_counts("x") == {}
+
+
 def test_examples_are_found_by_content_hash(registry: Registry, catalogue: Catalogue) -> None:
     ingested(registry, catalogue, [picture("a"), picture("b")])
     asked = [picture(name).content_hash for name in ("a", "c", "a")]
@@ -94,9 +136,8 @@ def test_bytes_are_in_use_while_an_example_or_an_unfinished_job_needs_them(
     opening = registry.open_job(catalogue, JobKind.INGEST, {})
     registry.add_items(opening.id, [picture("opening")])
     hashes = {name: picture(name).content_hash for name in ("stored", "waiting", "opening", "broken", "unknown")}
-    used = {name for name, content_hash in hashes.items() if registry.hash_in_use("tenant", content_hash)}
-    assert used == {"stored", "waiting", "opening"}
-    assert registry.hashes_in_use("tenant", list(hashes.values())) == {hashes[name] for name in used}
+    needed = {hashes[name] for name in ("stored", "waiting", "opening")}
+    assert registry.hashes_in_use("tenant", list(hashes.values())) == needed
     assert registry.hashes_in_use("another", list(hashes.values())) == set()
     registry.finish_job(waiting, None, "stopped")
     registry.finish_job(opening.id, None, "stopped")

@@ -9,6 +9,7 @@ from service.records import JobState, SelectionMember, Split
 from service.usecases import publish
 from service.usecases.catalogues import create_catalogue, delete_catalogue, list_catalogues, show_catalogue
 from service.usecases.context import partition_of
+from service.usecases.decide import relabel
 from service.usecases.ingest import start_ingest
 from tests.fakes import FAKE_ENCODER, FakeEncoder, fake_context, fruit, ingested, write_pictures
 
@@ -40,7 +41,7 @@ def test_create_and_show():
         "encoder": FAKE_ENCODER,
         "examples": {"support": 0, "tuning": 0, "holdout": 0, "unassigned": 0},
         "labels": {},
-        "conflicts": 0,
+        "conflicts": [],
         "active_selection": None,
         "references": 0,
     }
@@ -63,7 +64,12 @@ def test_show_counts(tmp_path):
     assert summary.labels == {"apple": 5, "pear": 6}
     assert sum(summary.examples.values()) == 11
     assert summary.examples["unassigned"] == 0
-    assert (summary.conflicts, summary.references, summary.active_selection) == (1, 0, None)
+    assert (summary.references, summary.active_selection) == (0, None)
+    (conflict,) = summary.as_dict()["conflicts"]
+    assert conflict["labels"] == ["apple", "pear"]
+    assert conflict["source"].endswith(("apple/0.png", "pear/same.png"))
+    assert relabel(context, "acme", "fruit", conflict["id"], "pear").label == "pear"
+    assert show_catalogue(context, "acme", "fruit").conflicts == ()
 
 
 def test_show_the_active_selection(tmp_path):

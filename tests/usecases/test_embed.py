@@ -7,10 +7,13 @@ import pytest
 
 from service.errors import JobFailed, LeaseHeld, Unavailable
 from service.ports import EmbedChunk, FinishIngest
-from service.records import ExampleState, ItemState, JobState, SelectionMember
-from service.usecases.context import Limits, embedding_key, partition_of
+from service.records import ExampleState, ItemState, JobState, SelectionMember, Split
+from service.usecases.classify import classify
+from service.usecases.context import Limits, embedding_key, image_key, partition_of
 from service.usecases.embed import KILLER, embed_chunk
 from service.usecases.ingest import ingest_report, start_ingest
+from service.usecases.optimise import run_optimise, start_optimise
+from service.usecases.optimise_request import OptimiseRequest
 from tests.fakes import FAKE_ENCODER, FakeEncoder, fake_context, fruit, ingested, picture, write_pictures
 from tests.usecases.test_catalogues import active_selection
 
@@ -268,6 +271,61 @@ def test_embeddings_arrive_with_their_pictures(tmp_path):
         data = context.blobs.get(f"acme/images/{payload['content_hash'][:2]}/{payload['content_hash']}")
         expected = encoder.encode([encoder.preprocess(context.decoder.decode(data, 1).pixels)])[0]
         assert np.allclose(row, expected)
+
+
+def test_a_point_that_was_lost_comes_back_with_its_picture(tmp_path):
+    """Deleted behind the registry's back: a reference, one in conflict, and one whose cached embedding went too."""
+    context = fake_context(limits=Limits(chunk_images=5))
+    folder = write_pictures(tmp_path / "one", fruit(12) | {"pear/same.png": fruit()["apple/0.png"]})
+    ingested(context, folder)
+    catalogue = context.registry.catalogue("acme", "fruit")
+    partition = partition_of(catalogue)
+    rows = context.registry.examples(catalogue.id)
+    (held,) = [one for one in rows if one.state is ExampleState.CONFLICT]
+    support = [one for one in rows if one.split is Split.SUPPORT and one is not held]
+    other = next(one for one in rows if one.split is Split.HOLDOUT)
+    members = [SelectionMember(example_id=one.id, label=one.label, centrality=0.1) for one in support]
+    selection = active_selection(context, members)
+    before = context.store.fetch(partition, [one.id for one in rows])
+    lost = [support[0].id, other.id, held.id]
+    context.store.delete(partition, lost)
+    digest = catalogue.fingerprint.digest
+    context.blobs.delete([embedding_key("acme", digest, other.content_hash)])
+
+    report = ingested(context, folder)
+    assert (report["stored"], report["failed"]) == (0, 0)
+    after = context.store.fetch(partition, [one.id for one in rows])
+    assert after.ids == before.ids
+    assert np.array_equal(after.embeddings, before.embeddings)
+    unchanging = ("label", "split", "content_hash", "source", "width_px", "height_px", "created_at", "selection_a")
+    for one, other in zip(after.payloads, before.payloads, strict=True):
+        assert {key: one.get(key) for key in unchanging} == {key: other.get(key) for key in unchanging}
+    assert context.store.ids(partition, {"split": "conflict"}) == [held.id]
+    assert set(context.store.ids(partition, {"selection_a": selection.id})) == {one.id for one in support}
+
+    (answer,) = classify(
+        context, "acme", "fruit", [("it", context.blobs.get(image_key("acme", support[0].content_hash)))]
+    )
+    assert answer.prediction.neighbours[0].example_id == support[0].id
+    job = start_optimise(context, "acme", "fruit", OptimiseRequest(trials=1))
+    context.queue.messages.clear()
+    run_optimise(context, job.id)
+    assert context.registry.job(job.id).state is JobState.DONE
+
+
+def test_a_lost_point_that_cannot_be_made_again_fails_nothing(tmp_path, caplog):
+    context = fake_context()
+    folder = write_pictures(tmp_path, fruit(1, ["pear"]))
+    ingested(context, folder)
+    catalogue = context.registry.catalogue("acme", "fruit")
+    (example,) = context.registry.examples(catalogue.id)
+    context.store.delete(partition_of(catalogue), [example.id])
+    context.blobs.delete([embedding_key("acme", catalogue.fingerprint.digest, example.content_hash)])
+    job = start_ingest(context, "acme", "fruit", folder, encoder=FAKE_ENCODER)
+    context.blobs.delete([image_key("acme", example.content_hash)])
+    context.queue.deliver(context)
+    assert ingest_report(context, job.id)["duplicate"] == 1
+    assert "cannot be made again" in caplog.text
 
 
 def test_a_deleted_catalogue_is_nobodys_error(tmp_path):

@@ -60,7 +60,7 @@ def test_a_folder_is_judged_by_what_classify_answers(tmp_path, optimised):
     assert (result["support"], result["references"]) == (support, 6 if optimised else support)
     assert result["selection"] == (selection.id if selection else None)
     assert set(result["panel"]) == (set(MEMBERS) if optimised else set())
-    assert set(result["panel_no_pull"]) == (set(MEMBERS) - {"holotype"} if optimised else set())
+    assert set(result["panel_no_pull"]) == (set(MEMBERS) if optimised else set())
     if optimised:
         assert result["panel"]["holotype"]["accuracy"] == result["accuracy"]
         assert result["panel"]["all"]["references"] == support

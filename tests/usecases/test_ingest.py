@@ -7,7 +7,7 @@ import pytest
 from service.errors import InvalidInput, JobFailed
 from service.ports import EmbedChunk, FinishIngest
 from service.records import ItemState, JobState, Split
-from service.usecases import ingest
+from service.usecases import files
 from service.usecases.context import image_key, partition_of
 from service.usecases.ingest import ingest_report, start_ingest
 from tests.fakes import FAKE_ENCODER, fake_context, fruit, ingested, picture, write_pictures
@@ -105,7 +105,7 @@ def test_a_given_split_is_kept(tmp_path):
 
 def test_broken_files_fail_alone_with_reasons(tmp_path, monkeypatch):
     context = fake_context()
-    monkeypatch.setattr(ingest, "MAX_FILE_BYTES", 10_000)
+    monkeypatch.setattr(files, "MAX_FILE_BYTES", 10_000)
     pictures = fruit() | {
         "apple/broken.png": b"not a picture",
         "apple/empty.png": b"",
@@ -132,7 +132,7 @@ def test_too_large_a_file_is_never_opened(tmp_path, monkeypatch):
     write_pictures(tmp_path, {"apple/a.png": picture("a", 1)})
     huge = tmp_path / "apple/huge.png"
     with huge.open("wb") as file:
-        file.truncate(ingest.MAX_FILE_BYTES + 1)
+        file.truncate(files.MAX_FILE_BYTES + 1)
     opened = []
     real = type(huge).open
     monkeypatch.setattr(type(huge), "open", lambda self, *rest: opened.append(self.name) or real(self, *rest))

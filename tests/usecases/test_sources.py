@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import sys
 
 import pytest
@@ -65,9 +66,12 @@ def test_a_stray_beside_classes_fails_alone(tmp_path):
     assert "lies directly in PATH" in failures(tmp_path)[f"{tmp_path}/stray.jpg"]
 
 
-def test_a_label_covers_the_whole_folder(tmp_path):
-    write_pictures(tmp_path, {"a.jpg": b"x", "deep/er/b.jpg": b"x"})
-    assert found(tmp_path, label="pear") == [("a.jpg", "pear"), ("deep/er/b.jpg", "pear")]
+def test_a_label_for_class_folders_is_refused(tmp_path):
+    write_pictures(tmp_path, {"a.jpg": b"x", "apple/b.jpg": b"x", "pear/green/c.jpg": b"x", "plum/notes.txt": b"x"})
+    said = f"2 pictures of {tmp_path} lie in folders of their own, such as {tmp_path}/apple: leave --label out, or give"
+    with pytest.raises(InvalidInput, match=re.escape(said)):
+        list(find_sources(tmp_path, "kiwi", AUTO))
+    assert found(tmp_path / "apple", label="kiwi") == [("b.jpg", "kiwi")]
 
 
 def test_a_folder_whose_name_is_no_label(tmp_path):

@@ -2,13 +2,17 @@
 
 from dataclasses import replace
 
+import pytest
+
 from service.ports import EmbedChunk, FinishIngest, RunOptimise
-from service.records import JobKind, JobState
+from service.records import JobKind, JobState, Split
 from service.usecases import publish
 from service.usecases import sweep as module
+from service.usecases.context import partition_of
 from service.usecases.ingest import ingest_report, start_ingest
-from service.usecases.sweep import SweepReport, sweep
+from service.usecases.sweep import WHOLE_COMPARISON_S, SweepReport, sweep
 from tests.fakes import FAKE_ENCODER, fake_context, fruit, ingested, write_pictures
+from tests.usecases.serving import draft, member_ids, no_sleep, serves_whole, stocked, watched
 
 NOTHING = SweepReport(chunks=0, finishing=0, optimising=0, abandoned=0, repaired=0)
 
@@ -116,7 +120,7 @@ def test_every_catalogue_is_reconciled_and_one_that_is_busy_stops_no_other(tmp_p
     context.registry.create_catalogue("acme", "empty", FAKE_ENCODER)
     seen = []
 
-    def reconcile(context, catalogue):
+    def reconcile(context, catalogue, *, whole):
         seen.append(catalogue.name)
         if catalogue.name == "busy":
             context.registry.take_lease("publish", "another", 60)
@@ -126,3 +130,56 @@ def test_every_catalogue_is_reconciled_and_one_that_is_busy_stops_no_other(tmp_p
     monkeypatch.setattr(publish, "reconcile", reconcile)
     assert sweep(context) == replace(NOTHING, repaired=2)
     assert seen == ["busy", "drifted"]
+
+
+def test_every_example_is_compared_at_first_and_then_hourly(tmp_path):
+    context = fake_context()
+    ingested(context, write_pictures(tmp_path, fruit()))
+    catalogue = context.registry.catalogue("acme", "fruit")
+    context, store = watched(context)
+    (one, *_) = context.registry.examples(catalogue.id, Split.SUPPORT)
+
+    def drift():
+        context.store.set_payload(partition_of(catalogue), {one.id: {"split": "tuning"}})
+        store.calls.clear()
+
+    drift()
+    assert sweep(context) == replace(NOTHING, repaired=1)
+    drift()
+    context.clock.now += WHOLE_COMPARISON_S - 1
+    assert sweep(context) == NOTHING
+    assert not store.calls, "without a selection nothing has to be looked at"
+    context.clock.now += 1
+    assert sweep(context) == replace(NOTHING, repaired=1)
+    drift()
+    context.clock.now += 1
+    context.registry.expire_leases()  # as the next owner of the data directory does
+    assert sweep(context) == replace(NOTHING, repaired=1)
+
+
+def test_the_references_of_what_serves_are_compared_every_time(tmp_path):
+    context, catalogue = stocked(tmp_path)
+    selection = publish.publish(context, catalogue, draft(context), sleep=no_sleep)
+    sweep(context)
+    for lost in sorted(member_ids(context, selection.id))[:2]:
+        publish.unflag(context, catalogue, [lost])
+        assert sweep(context) == replace(NOTHING, repaired=1)
+        assert serves_whole(context)
+
+
+def test_a_comparison_that_was_broken_off_stays_due(tmp_path):
+    context = fake_context()
+    ingested(context, write_pictures(tmp_path, fruit()))
+    catalogue = context.registry.catalogue("acme", "fruit")
+    context, store = watched(context)
+    (one, *_) = context.registry.examples(catalogue.id, Split.SUPPORT)
+    context.store.set_payload(partition_of(catalogue), {one.id: {"split": "tuning"}})
+
+    def die(name, arguments):
+        raise SystemExit
+
+    store.before = die
+    with pytest.raises(SystemExit):
+        sweep(context)
+    store.before = lambda name, arguments: None
+    assert sweep(context) == replace(NOTHING, repaired=1)

@@ -9,7 +9,7 @@ from sqlalchemy import Connection, and_, delete, exists, or_, select, update
 
 from service.adapters.registry_sql.database import AnyRow, Part, reading, upsert, writing
 from service.adapters.registry_sql.schema import catalogues, chunks, jobs, leases, trials
-from service.errors import AlreadyExists, CatalogueNotFound, EncoderMismatch, LeaseHeld
+from service.errors import AlreadyExists, CatalogueNotFound, EncoderMismatch, LeaseHeld, quoted
 from service.records import Catalogue, Fingerprint
 
 RUN_OUT = 0.0
@@ -25,7 +25,7 @@ class Catalogues(Part):
         insert = upsert(connection, catalogues).on_conflict_do_nothing().returning(catalogues)
         inserted = connection.execute(insert, row).one_or_none()
         if inserted is None:
-            raise AlreadyExists(f"there is a catalogue {name!r} already", catalogue=name)
+            raise AlreadyExists(f"there is a catalogue {quoted(name)} already", catalogue=name)
         return _catalogue(inserted)
 
     @reading
@@ -33,7 +33,7 @@ class Catalogues(Part):
         found = select(catalogues).where(catalogues.c.tenant == tenant, catalogues.c.name == name)
         row = connection.execute(found).one_or_none()
         if row is None:
-            raise CatalogueNotFound(f"there is no catalogue {name!r}", catalogue=name)
+            raise CatalogueNotFound(f"there is no catalogue {quoted(name)}", catalogue=name)
         return _catalogue(row)
 
     @reading

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
-from sqlalchemy import Connection, delete, func, literal_column, select, update
+from sqlalchemy import Connection, Select, delete, func, literal_column, select, update
 
 from service.adapters.registry_sql.database import Part, reading, records, upsert, writing
 from service.adapters.registry_sql.jobs import FINISHED
@@ -29,11 +30,21 @@ class Examples(Part):
     """Implements `ports.ExampleRegistry`."""
 
     @reading
-    def examples(self, connection: Connection, catalogue_id: str, split: Split | None = None) -> list[Example]:
-        found = select(examples).where(examples.c.catalogue_id == catalogue_id)
-        if split is not None:
-            found = found.where(examples.c.split == split)
-        return records(Example, connection.execute(found.order_by(examples.c.id)))
+    def examples(
+        self,
+        connection: Connection,
+        catalogue_id: str,
+        split: Split | None = None,
+        state: ExampleState | None = None,
+        labels: Sequence[str] | None = None,
+    ) -> list[Example]:
+        found = _chosen(select(examples).where(examples.c.catalogue_id == catalogue_id), split, state)
+        if labels is None:
+            return records(Example, connection.execute(found.order_by(examples.c.id)))
+        some_of_them: list[Example] = []
+        for some in _batches(labels):
+            some_of_them += records(Example, connection.execute(found.where(examples.c.label.in_(some))))
+        return sorted(some_of_them, key=lambda example: example.id)
 
     @reading
     def example(self, connection: Connection, catalogue_id: str, example_id: str) -> Example:
@@ -53,7 +64,9 @@ class Examples(Part):
         return by_hash
 
     @reading
-    def example_counts(self, connection: Connection, catalogue_id: str) -> tuple[dict[Split, int], dict[str, int]]:
+    def example_counts(
+        self, connection: Connection, catalogue_id: str, labels: Sequence[str] | None = None
+    ) -> tuple[dict[Split, int], dict[str, int]]:
         """What no example has counts 0 when asked for."""
         counted = (
             select(examples.c.split, examples.c.label, func.count().label("count"))
@@ -61,12 +74,16 @@ class Examples(Part):
             .group_by(examples.c.split, examples.c.label)
             .order_by(examples.c.label)
         )
-        splits: Counter[Split] = Counter()
-        labels: Counter[str] = Counter()
-        for split, label, count in connection.execute(counted):
-            splits[split] += count
-            labels[label] += count
-        return splits, labels
+        # The splits are written out, all of them, so that the index serves the label that comes after them.
+        few = counted.where(examples.c.split.in_(list(Split)))
+        asked = [counted] if labels is None else [few.where(examples.c.label.in_(some)) for some in _batches(labels)]
+        by_split: Counter[Split] = Counter()
+        by_label: Counter[str] = Counter()
+        for one in asked:
+            for split, label, count in connection.execute(one):
+                by_split[split] += count
+                by_label[label] += count
+        return by_split, by_label
 
     @writing
     def set_splits(self, connection: Connection, catalogue_id: str, splits: Mapping[str, Split]) -> None:
@@ -126,15 +143,17 @@ class Examples(Part):
             connection.execute(delete(examples).where(examples.c.catalogue_id == catalogue_id, examples.c.id.in_(some)))
 
     @reading
-    def hash_in_use(self, connection: Connection, tenant: str, content_hash: str) -> bool:
-        return bool(_in_use(connection, tenant, [content_hash]))
-
-    @reading
     def hashes_in_use(self, connection: Connection, tenant: str, content_hashes: Sequence[str]) -> set[str]:
         used: set[str] = set()
         for some in _batches(content_hashes):
             used |= _in_use(connection, tenant, some)
         return used
+
+
+def _chosen(found: Select[tuple[Any, ...]], split: Split | None, state: ExampleState | None) -> Select[tuple[Any, ...]]:
+    if split is not None:
+        found = found.where(examples.c.split == split)
+    return found if state is None else found.where(examples.c.state == state)
 
 
 def _one(found: list[Example], example_id: str) -> Example:

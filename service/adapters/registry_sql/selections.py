@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, fields
 from typing import Any
 
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import Connection, Select, func, insert, select, update
 
 from service.adapters.registry_sql.catalogues import keep_catalogue, no_catalogue
 from service.adapters.registry_sql.database import Part, reading, records, upsert, writing
@@ -79,16 +79,14 @@ class Selections(Part):
 
     @reading
     def members(self, connection: Connection, selection_id: str) -> list[SelectionMember]:
-        same = (examples.c.catalogue_id == selections.c.catalogue_id) & (examples.c.id == members.c.example_id)
-        found = (
-            select(members.c.example_id, members.c.label, members.c.centrality, members.c.provisional)
-            .join(selections, selections.c.id == members.c.selection_id)
-            .join(examples, same)
-            .where(members.c.selection_id == selection_id)
-            .where(examples.c.state == ExampleState.ACTIVE, examples.c.label == members.c.label)
-            .order_by(members.c.example_id)
-        )
+        columns = select(members.c.example_id, members.c.label, members.c.centrality, members.c.provisional)
+        found = _valid(columns, selection_id).order_by(members.c.example_id)
         return records(SelectionMember, connection.execute(found))
+
+    @reading
+    def member_counts(self, connection: Connection, selection_id: str) -> dict[str, int]:
+        counted = _valid(select(members.c.label, func.count()), selection_id).group_by(members.c.label)
+        return {label: int(count) for label, count in connection.execute(counted)}
 
     @writing
     def add_members(self, connection: Connection, selection_id: str, members: Sequence[SelectionMember]) -> None:
@@ -111,6 +109,17 @@ class Selections(Part):
                 f"a trial of study {study!r} has the value {trial.value}: it must be finite", study=study
             )
         connection.execute(insert(trials), {"study": study, "parameters": trial.parameters, "value": trial.value})
+
+
+def _valid(of_members: Select[tuple[Any, ...]], selection_id: str) -> Select[tuple[Any, ...]]:
+    """Only of members whose example is ACTIVE under the member's label."""
+    same = (examples.c.catalogue_id == selections.c.catalogue_id) & (examples.c.id == members.c.example_id)
+    return (
+        of_members.join(selections, selections.c.id == members.c.selection_id)
+        .join(examples, same)
+        .where(members.c.selection_id == selection_id)
+        .where(examples.c.state == ExampleState.ACTIVE, examples.c.label == members.c.label)
+    )
 
 
 def _no_selection(selection_id: str) -> SelectionNotFound:

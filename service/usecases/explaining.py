@@ -1,0 +1,101 @@
+"""Why a selection serves, in sentences with the numbers."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from service.core.model import LabelledEmbeddings
+from service.core.pipeline import HOLOTYPE
+from service.usecases.holdings import Holdings
+from service.usecases.judging import Judgement
+from service.usecases.optimise_request import OptimiseRequest
+
+NAMED_CLASSES = 5
+
+
+def unjudged_classes(judgement: Judgement, known: LabelledEmbeddings) -> set[str]:
+    """Labels of which no picture was among those that judged."""
+    judged = set() if judgement.comparison is None else set(np.unique(judgement.comparison.truth).tolist())
+    return {label for code, label in enumerate(known.classes) if code not in judged} if judged else set()
+
+
+def explain(
+    judgement: Judgement,
+    holdings: Holdings,
+    request: OptimiseRequest,
+    references: int,
+    margin: float,
+    unjudged: set[str],
+    *,
+    searched: bool,
+) -> str:
+    """The `why` of a selection: what serves, what it was measured by, and what that does not cover.
+
+    Args:
+        judgement: of the candidate.
+        holdings: what it was made from.
+        request: what was asked for.
+        references: of the candidate that was judged.
+        margin: accuracy that it may lose.
+        unjudged: labels that no judging picture has.
+        searched: False where one picture a class left nothing to choose.
+    """
+    if judgement.measured_on == "nothing":
+        sentences = ["one picture a class: nothing to choose and nothing to measure; every picture serves (one-shot)"]
+    else:
+        measured = _measured(judgement, len(holdings.support), references)
+        sentences = [_decision(judgement, request, measured, margin, searched=searched)]
+        if request.refit:
+            sentences.append("refitted with every labelled picture as a candidate; the figures are those from before")
+    if unjudged:
+        instead = "their figures are cross-fitted" if searched else "nothing was measured about them"
+        sentences.append(f"{_named(unjudged)} had no picture to judge with: {instead}")
+    absent = {
+        label
+        for code, label in enumerate(holdings.support.classes)
+        if code not in holdings.support.codes and not request.refit
+    }
+    if absent:
+        sentences.append(f"{_named(absent)} have no support picture: pictures of other splits serve, provisionally")
+    if holdings.straddling:
+        count = holdings.straddling
+        sentences.append(f"{count} holdout pictures have near-duplicates in other splits and judged nothing")
+    return "; ".join(sentences)
+
+
+def _measured(judgement: Judgement, support: int, references: int) -> str:
+    verdict, comparison = judgement.verdict, judgement.comparison
+    low, high = (100 * bound for bound in verdict.interval)
+    of = f"{references} of {support} references"
+    by = f"on {verdict.images} pictures of the holdout"
+    if judgement.measured_on == "cross-fitting" and comparison is not None:
+        of = f"about {comparison.references[HOLOTYPE]:.0f} of {comparison.support:.0f} references"
+        by = f"on {verdict.images} pictures, the whole procedure cross-fitted"
+    sure = "" if verdict.conclusive else ", which leaves room for either"
+    return (
+        f"{of} against all behind the same head: {100 * verdict.difference:+.1f} points "
+        f"(95 % interval {low:+.1f} to {high:+.1f}{sure}) {by}"
+    )
+
+
+def _decision(judgement: Judgement, request: OptimiseRequest, measured: str, margin: float, *, searched: bool) -> str:
+    if not searched:
+        return f"one picture a class, nothing to choose: every picture serves (one-shot): {measured}"
+    if request.strategy == "all":
+        return f"all references serve, as was asked: {measured}"
+    if judgement.verdict.passes:
+        return f"the chosen references serve: {measured}"
+    if request.budget is not None:
+        return f"the chosen references serve because a budget of {request.budget} a class was asked for: {measured}"
+    return f"all references serve: the choice could lose more than {_points(margin)}: {measured}"
+
+
+def _points(share: float) -> str:
+    number = f"{100 * share:g}"
+    return f"{number} point" if number == "1" else f"{number} points"
+
+
+def _named(labels: set[str]) -> str:
+    shown = sorted(labels)[:NAMED_CLASSES]
+    more = len(labels) - len(shown)
+    return ", ".join(repr(label) for label in shown) + (f" and {more} more classes" if more > 0 else "")

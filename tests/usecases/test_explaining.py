@@ -1,0 +1,116 @@
+"""The `why` of a selection: every sentence where it is true, with its numbers, and nowhere else."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from service.core.gate import Verdict
+from service.core.pipeline import HOLOTYPE, Comparison
+from service.usecases.explaining import explain, unjudged_classes
+from service.usecases.holdings import Holdings
+from service.usecases.judging import Judgement
+from service.usecases.optimise_request import OptimiseRequest
+from tests.core.clusters import clusters
+from tests.usecases.optimising import only
+
+PLAIN = OptimiseRequest(refit=False)
+BETTER = Verdict(0.0123, (-0.004, 0.026), 250, conclusive=True, passes=True)
+WORSE = Verdict(-0.05, (-0.09, -0.012), 250, conclusive=True, passes=False)
+UNSURE = Verdict(0.0, (-0.03, 0.03), 90, conclusive=False, passes=True)
+
+
+def comparison_of(codes) -> Comparison:
+    nothing = {HOLOTYPE: np.zeros((len(codes), 3), np.float32)}
+    return Comparison(np.array(codes, dtype=np.int64), nothing, nothing, {HOLOTYPE: 11.6}, 48.2)
+
+
+def told(verdict=BETTER, *, on="holdout", request=PLAIN, unjudged=(), searched=True, lacking=(), straddling=0) -> str:
+    support = only(clusters([4, 4, 4]), sorted({0, 1, 2} - set(lacking)))
+    nobody = support.take(np.zeros(0, np.int64))
+    holdings = Holdings(support, nobody, nobody, "splits", straddling)
+    judgement = Judgement(None if on == "nothing" else comparison_of([0, 1, 2]), verdict, on)
+    return explain(judgement, holdings, request, 5, 0.015, set(unjudged), searched=searched)
+
+
+def test_a_choice_that_passed_serves() -> None:
+    assert told() == (
+        "the chosen references serve: 5 of 12 references against all behind the same head: +1.2 points "
+        "(95 % interval -0.4 to +2.6) on 250 pictures of the holdout"
+    )
+
+
+def test_a_refusal_names_the_margin() -> None:
+    why = told(WORSE)
+    assert why.startswith("all references serve: the choice could lose more than 1.5 points: 5 of 12 references")
+    assert "-5.0 points (95 % interval -9.0 to -1.2) on 250" in why
+
+
+def test_a_budget_is_named_only_where_it_overrides_the_gate() -> None:
+    budget = OptimiseRequest(refit=False, budget=2)
+    assert told(WORSE, request=budget).startswith(
+        "the chosen references serve because a budget of 2 a class was asked for: 5 of 12"
+    )
+    assert "budget" not in told(BETTER, request=budget)
+
+
+def test_an_interval_that_tells_nothing_is_called_that() -> None:
+    assert "(95 % interval -3.0 to +3.0, which leaves room for either)" in told(UNSURE)
+    assert "leaves room" not in told()
+
+
+def test_cross_fitting_tells_mean_sizes_and_all_pictures() -> None:
+    why = told(UNSURE, on="cross-fitting")
+    assert "about 12 of 48 references" in why
+    assert "on 90 pictures, the whole procedure cross-fitted" in why
+    assert "holdout" not in why
+
+
+@pytest.mark.parametrize("verdict", [BETTER, WORSE])
+def test_one_shot_had_no_choice(verdict) -> None:
+    why = told(verdict, searched=False)
+    assert why.startswith("one picture a class, nothing to choose: every picture serves (one-shot): 5 of 12")
+
+
+def test_where_nothing_was_measured_no_number_is_told() -> None:
+    nothing = Verdict(0.0, (-1.0, 1.0), 0, conclusive=False, passes=False)
+    plain = "one picture a class: nothing to choose and nothing to measure; every picture serves (one-shot)"
+    assert told(nothing, on="nothing", request=OptimiseRequest(), searched=False) == plain
+    why = told(nothing, on="nothing", searched=False, straddling=3, lacking=[1])
+    assert why.startswith(plain + "; 'c01' have no support picture")
+    assert "3 holdout pictures have near-duplicates" in why
+
+
+def test_a_refit_says_that_its_figures_are_older() -> None:
+    sentence = "refitted with every labelled picture as a candidate; the figures are those from before"
+    assert sentence in told(request=OptimiseRequest())
+    assert sentence not in told()
+
+
+def test_unjudged_classes_are_named_five_at_most() -> None:
+    assert "'b' had no picture to judge with: their figures are cross-fitted" in told(unjudged="b")
+    assert "'b' had no picture to judge with: nothing was measured about them" in told(unjudged="b", searched=False)
+    assert "'a', 'b', 'c', 'd', 'e' had no picture" in told(unjudged="edcba")
+    assert "'a', 'b', 'c', 'd', 'e' and 2 more classes had no picture" in told(unjudged="gfedcba")
+    assert "no picture" not in told()
+
+
+def test_classes_without_support_are_named_unless_a_refit_gave_them_references() -> None:
+    sentence = "'c00', 'c02' have no support picture: pictures of other splits serve, provisionally"
+    assert sentence in told(lacking=[0, 2])
+    assert "no support" not in told(lacking=[0, 2], request=OptimiseRequest())
+    assert "no support" not in told()
+
+
+def test_pictures_that_straddle_are_counted() -> None:
+    assert told(straddling=4).endswith("4 holdout pictures have near-duplicates in other splits and judged nothing")
+    assert "near-duplicates" not in told()
+
+
+@pytest.mark.parametrize(("judged", "missing"), [([0, 2, 2], {"c01"}), ([0, 1, 2], set()), ([1], {"c00", "c02"})])
+def test_a_class_is_unjudged_where_no_judging_picture_is_of_it(judged, missing) -> None:
+    assert unjudged_classes(Judgement(comparison_of(judged), BETTER, "holdout"), clusters([2, 2, 2])) == missing
+
+
+def test_where_nobody_was_judged_no_class_is_singled_out() -> None:
+    assert unjudged_classes(Judgement(None, BETTER, "nothing"), clusters([1, 1])) == set()
