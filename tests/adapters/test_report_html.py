@@ -192,6 +192,16 @@ def test_write_says_why_it_cannot(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["folder.html"]
 
 
+@pytest.mark.parametrize("path", ["missing/report.html", ".", "n" * 250, "old.html/report.html"])
+def test_that_it_cannot_be_written_is_found_before(tmp_path: Path, path: str) -> None:
+    (tmp_path / "old.html").write_text("old")
+    with pytest.raises(InvalidInput, match="the report cannot be written to"):
+        HtmlReportWriter().check(tmp_path / path)
+    HtmlReportWriter().check(tmp_path / "new.html")
+    HtmlReportWriter().check(tmp_path / "old.html")
+    assert [(one.name, one.read_text()) for one in tmp_path.iterdir()] == [("old.html", "old")]
+
+
 def test_numbers_for_people() -> None:
     assert (percent(0.12345), percent(None), percent(1, 0)) == ("12.3 %", "\N{EN DASH}", "100 %")
     assert (number(1234.0), number(40.5), number(None)) == ("1,234", "40.5", "\N{EN DASH}")
