@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -52,18 +53,20 @@ class HtmlReportWriter:
         )
         self._environment.filters.update(percent=percent, interval=interval, number=number, moment=moment, short=short)
 
+    def check(self, path: Path) -> None:
+        """Raises InvalidInput when `path` cannot be written; tried with an empty file beside it, which goes again."""
+        if path.is_dir():
+            raise InvalidInput(f"the report cannot be written to {path}: it is a folder; name a file", path=str(path))
+        with _beside(path) as unfinished:
+            unfinished.touch()
+
     def write(self, data: Mapping[str, Any], path: Path) -> None:
         """Write the page, whole or not at all. Raises InvalidInput when `path` cannot be written."""
+        self.check(path)
         page = self.render(data)
-        unfinished = path.with_name(f".{path.name}.{uuid4().hex[:8]}")
-        try:
+        with _beside(path) as unfinished:
             unfinished.write_text(page, encoding="utf-8")
             unfinished.replace(path)
-        except OSError as error:
-            unfinished.unlink(missing_ok=True)
-            raise InvalidInput(
-                f"the report cannot be written to {path}: {error.strerror or error}", path=str(path)
-            ) from error
 
     def render(self, data: Mapping[str, Any]) -> str:
         """The page as text."""
@@ -77,6 +80,21 @@ class HtmlReportWriter:
             confused=_confused(data["confusion"]),
             plots=_plots(data) | trust_plots(data),
         )
+
+
+@contextmanager
+def _beside(path: Path) -> Iterator[Path]:
+    """A file name in the same folder, gone afterwards; what the file system refuses becomes InvalidInput."""
+    unfinished = path.with_name(f".{path.name}.{uuid4().hex[:8]}")
+    try:
+        yield unfinished
+    except OSError as error:
+        raise InvalidInput(
+            f"the report cannot be written to {path}: {error.strerror or error}", path=str(path)
+        ) from error
+    finally:
+        with suppress(OSError):
+            unfinished.unlink()
 
 
 def percent(value: float | None, digits: int = 1) -> str:

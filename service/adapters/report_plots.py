@@ -67,7 +67,7 @@ def histogram_plot(histogram: Mapping[str, Any]) -> Markup:
             axes.stairs(histogram[name], edges, color=colour, linewidth=1.6, label=_HISTOGRAM_NAMES[name])
         axes.set_xlabel("similarity of two pictures of different classes (cosine)")
         axes.set_ylabel("density")
-        axes.legend(loc="upper left")
+        _legend(figure)
         return drawn(figure, "histogram", "Histogram of similarities between classes, before and after selection")
 
 
@@ -136,7 +136,7 @@ def curve_plot(curve: Sequence[Mapping[str, Any]]) -> Markup:
         axes.set_xlabel("references in all (logarithmic)")
         axes.set_ylabel("accuracy, %")
         axes.grid(visible=True, color=RULE, alpha=0.4, linewidth=0.6)
-        axes.legend(loc="lower right")
+        _legend(figure)
         return drawn(figure, "curve", "Accuracy against the number of references")
 
 
@@ -173,6 +173,11 @@ def new_figure(width: float, height: float) -> tuple[Figure, Axes]:
     """An empty figure of so many inches, and its axes."""
     figure = Figure(figsize=(width, height), layout="constrained")
     return figure, figure.add_subplot()
+
+
+def _legend(figure: Figure) -> None:
+    """Above the axes, where there is no data to cover."""
+    figure.legend(loc="outside upper left", ncols=3)
 
 
 def plot_style(name: str) -> AbstractContextManager[None]:

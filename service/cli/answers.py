@@ -70,6 +70,9 @@ def read_files(pictures: Sequence[Path]) -> tuple[dict[Path, dict[str, Any]], li
     refused: dict[Path, dict[str, Any]] = {}
     read: list[tuple[str, bytes]] = []
     for path in pictures:
+        if path.is_dir():
+            refused[path] = {"path": str(path), "error": f"is a folder: name pictures, e.g. {path}/*.jpg"}
+            continue
         try:
             read.append((str(path), read_file(path)))
         except InvalidInput as error:
@@ -121,6 +124,9 @@ def evaluate(
     from service.bootstrap import report_writer
     from service.usecases.evaluate import evaluate_folder, report_data, stored_evaluation
 
+    writer = report_writer()
+    if html is not None:
+        writer.check(html)
     with session.open() as context:
         if folder is None:
             evaluation = stored_evaluation(context, session.tenant, name, max_error)
@@ -128,7 +134,7 @@ def evaluate(
             with stages() as on_progress:
                 evaluation = evaluate_folder(context, session.tenant, name, folder, on_progress, max_error=max_error)
         if html is not None:
-            report_writer().write(report_data(context, session.tenant, name, evaluation), html)
+            writer.write(report_data(context, session.tenant, name, evaluation), html)
             session.output.note(f"report: {html}")
     session.output.result(evaluation, *_evaluation_tables(evaluation))
 

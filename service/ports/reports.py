@@ -10,6 +10,10 @@ from typing import Any, Protocol
 class ReportWriter(Protocol):
     """Turns the data of an evaluation into something that a person reads."""
 
+    def check(self, path: Path) -> None:
+        """Raises InvalidInput when `path` cannot be written: to be asked before the work that the report is about."""
+        ...
+
     def write(self, data: Mapping[str, Any], path: Path) -> None:
         """Write one self-contained file, whole or not at all. Raises InvalidInput when `path` cannot be written."""
         ...

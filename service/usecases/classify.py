@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from service.core.model import Prediction
@@ -16,6 +16,11 @@ from service.usecases.rejecting import LABELS_TO_TELL, policy_of, rejecting
 from service.usecases.resolver import Resolved, Resolver, classify_embeddings
 
 __all__ = ["Classified", "Resolver", "classify", "classify_embeddings"]
+
+CONTENDERS = 2
+"""How many of the best labels have their notes told: a runner-up that stands on little makes the winner unsure too."""
+
+ONE_CLASS = "only one class is known: every picture gets it"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,9 +93,9 @@ def classify(
     read = read_pictures(context, encoder_of(context, catalogue), [data for _, data in pictures])
     if not len(read.embeddings):
         return [Classified(path=source, error=str(why)) for (source, _), why in zip(pictures, read.rows, strict=True)]
-    resolved = resolver.resolve(catalogue, read.embeddings, top)
+    resolved = resolver.resolve(catalogue, read.embeddings, max(top, CONTENDERS))
     answers = rejecting(resolved, name, max_error)
-    notes = _Notes(context, catalogue, resolved)
+    notes = _Notes(context, catalogue, resolved, top)
     return [
         Classified(path=source, error=row) if isinstance(row, str) else notes.answer(source, *answers[row])
         for (source, _), row in zip(pictures, read.rows, strict=True)
@@ -100,20 +105,24 @@ def classify(
 class _Notes:
     """What has to be said beside answers, counted once for all of them."""
 
-    def __init__(self, context: Context, catalogue: Catalogue, resolved: Resolved) -> None:
-        named = {one.label for one in resolved.predictions if one.label is not None}
+    def __init__(self, context: Context, catalogue: Catalogue, resolved: Resolved, top: int) -> None:
+        named = {label for one in resolved.predictions for label in _contenders(one)}
         self._by_label = context.registry.example_counts(catalogue.id, sorted(named))[1]
+        self._top = top
         self._serving = resolved.serving
         self._all = _unoptimised(resolved.support) if resolved.serving.selection is None else ()
 
     def answer(self, source: str, prediction: Prediction, rejected: Rejected | None) -> Classified:
-        """The prediction with its notes."""
-        notes = self._all if prediction.label is None else (*self._all, *self._of(prediction.label))
+        """The prediction, cut to the labels that were asked for, with its notes."""
+        labels = _contenders(prediction)
+        notes = [*self._all, *([ONE_CLASS] if len(labels) == 1 else [])]
+        for label in labels:
+            notes.extend(self._of(label))
         return Classified(
             path=source,
-            prediction=prediction,
+            prediction=_cut(prediction, self._top),
             selection=self._serving.selection,
-            notes=notes,
+            notes=tuple(notes),
             rejected=rejected,
         )
 
@@ -126,5 +135,20 @@ class _Notes:
         return tuple(notes)
 
 
+def _contenders(prediction: Prediction) -> list[str]:
+    """The labels that an answer was decided between, the best first; none for a rejected picture."""
+    return [] if prediction.label is None else [scored.label for scored in prediction.top[:CONTENDERS]]
+
+
+def _cut(prediction: Prediction, top: int) -> Prediction:
+    """The prediction with its `top` best labels and their neighbours only."""
+    if len(prediction.top) <= top:
+        return prediction
+    named = {scored.label for scored in prediction.top[:top]}
+    neighbours = tuple(one for one in prediction.neighbours if one.label in named)
+    return replace(prediction, top=prediction.top[:top], neighbours=neighbours)
+
+
 def _unoptimised(support: int) -> tuple[str, ...]:
-    return (f"no optimisation yet: all {support} support examples answer",)
+    examples = "its one support example answers" if support == 1 else f"all {support} support examples answer"
+    return (f"no optimisation yet: {examples}",)

@@ -13,7 +13,7 @@ import numpy as np
 
 from service.core.evaluation import REJECTED, Evaluation, bootstrap_interval, evaluate
 from service.core.model import Float32Array, Prediction
-from service.errors import Busy, InvalidInput, SelectionNotFound
+from service.errors import Busy, InvalidInput, SelectionNotFound, counted
 from service.ports import Encoder
 from service.records import Catalogue, Selection, Split
 from service.usecases.context import Context, OnProgress, partition_of
@@ -106,6 +106,11 @@ def evaluate_folder(
     if not folder.is_dir():
         raise InvalidInput(f"{folder} is not a folder: give one that holds a folder of pictures for each label")
     sources = list(find_sources(folder, None, Split.UNASSIGNED))
+    if not sources:
+        raise InvalidInput(
+            f"there are no pictures in {folder}: give a folder that holds a folder of pictures for each label",
+            path=str(folder),
+        )
     resolver = resolver or Resolver(context)
     if max_error is not None:
         policy_of(resolver.serving(catalogue), name, max_error)
@@ -113,7 +118,7 @@ def evaluate_folder(
     judged = _judge(context, catalogue, encoder, sources, on_progress, resolver, max_error)
     if not judged.truth:
         raise InvalidInput(
-            f"none of the {len(sources)} pictures in {folder} can be judged: {_told(judged.skipped)}",
+            f"of {counted(len(sources), 'picture')} in {folder} none can be judged: {_told(judged.skipped)}",
             skipped={key: judged.skipped[key] for key in SKIPPED},
         )
     figures = _figures(context, catalogue, encoder, judged, folder)

@@ -81,7 +81,7 @@ def _measured(judgement: Judgement, support: int, references: int) -> str:
 def _decision(judgement: Judgement, request: OptimiseRequest, measured: str, margin: float, *, searched: bool) -> str:
     if not searched:
         return f"one picture a class, nothing to choose: every picture serves (one-shot): {measured}"
-    if request.strategy == "all":
+    if request.strategy == "all" and request.budget is None:
         return f"all references serve, as was asked: {measured}"
     if judgement.verdict.passes:
         return f"the chosen references serve: {measured}"

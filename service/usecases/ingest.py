@@ -59,7 +59,7 @@ def start_ingest(
     sources = list(find_sources(path, label, SPLITS[split]))
     if not sources:
         raise InvalidInput(
-            f"no picture under {path}: looked for .jpg, .jpeg, .jfif, .png and .webp files in a folder per class",
+            f"no picture under {path}: looked for JPEG, PNG and WebP files (.jpg, .png, .webp) in a folder per class",
             path=str(path),
         )
     catalogue = _catalogue(context, tenant, name, encoder)

@@ -61,6 +61,9 @@ def row_source(manifest: Path, number: int, row: Mapping[str, Any] | str, label:
 
 
 def _path_field(row: Mapping[str, Any]) -> str:
+    given = row.get("path")
+    if given is not None and not isinstance(given, str):
+        raise InvalidInput(f"path is not text: {json.dumps(given)[:50]}")
     name = _field(row, "path")
     if not name:
         raise InvalidInput("the line names no path")

@@ -3,8 +3,8 @@
 Steps of a publication, all under the catalogue's lease: (1) take the lease; (2) choose the idle slot, let it rest,
 store head and references, write the selection's row and members, state WRITING; (3) write flags and projections by
 ids; (4) flags and members must agree exactly, every label with a reference; (5) one transaction moves the pointer.
-Queries read the pointer before and after they search. (6) The slot left behind is not written again before queries in
-flight are over. (7) Members in the registry are the truth, flags are an index: `reconcile` mends them.
+Queries read the pointer before and after they search. (6) The slot left behind rests before it is written again:
+queries may be in flight. (7) Members in the registry are the truth, flags are an index: `reconcile` mends them.
 """
 
 from __future__ import annotations

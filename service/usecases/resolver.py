@@ -1,7 +1,7 @@
 """Resolving embeddings to labels through whatever serves: the active selection, or all support examples without one.
 
 The pointer is read before and after the search; where it moved in between, the query is asked once more. Either answer
-is whole: a slot is not written again while queries may still be in it.
+is whole: a slot rests before it is written again, for far longer than a query takes.
 """
 
 from __future__ import annotations

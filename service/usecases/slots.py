@@ -18,8 +18,9 @@ from service.usecases.references import References
 from service.usecases.selections import chunked, flagged
 
 SLOT_REST_S = 5.0
-"""A slot is left alone for so long after its selection retired: queries that read the pointer just before may still be
-searching it. They are given the longest that a query takes (the vector client gives up after 5 s)."""
+"""A slot is left alone for so long after its selection retired: queries that read the pointer just before are still
+searching it, and take some hundredths of a second. One that hangs for longer (the vector client waits up to 30 s for a
+server, and tries again) finds the pointer moved when it is over, and is asked once more."""
 
 VERIFY_ROUNDS = 3
 """Comparisons before giving up: examples may be dropped or come into conflict between writing and comparing."""

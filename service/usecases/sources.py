@@ -1,15 +1,18 @@
 """Where labelled pictures come from: a folder per class, a manifest, a single file.
 
 In a folder, a picture's label is the name of the directory directly under PATH that leads to it, however deep it lies.
-Files of the suffixes .jpg, .jpeg, .jfif, .png and .webp are pictures; pictures of other kinds (.gif, .heic, ...) are
-failed items that say what to convert them to; everything else (Thumbs.db, notes.txt) and hidden names are no pictures
-and are passed over. A walk never follows a link out of PATH. A label that is given is the label of the pictures that
-lie directly in PATH; with pictures in its folders it is refused.
+Files of the suffixes .jpg, .jpeg, .jfif, .png and .webp are pictures, and files of any name that begin as JPEG, PNG or
+WebP do; pictures of other kinds (.gif, .heic, ...) are failed items that say what to convert them to; everything else
+(Thumbs.db, notes.txt) and hidden names are no pictures and are passed over. A walk never
+follows a link out of PATH. A label that is given is the label of the pictures that lie directly in PATH; with pictures
+in its folders it is refused.
 """
 
 from __future__ import annotations
 
 import os
+import re
+import stat
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +26,10 @@ OTHER_PICTURE_SUFFIXES = frozenset(
     {".avif", ".bmp", ".cr2", ".dng", ".gif", ".heic", ".heif", ".ico", ".jp2", ".jxl", ".nef", ".ppm", ".psd", ".svg"}
     | {".tif", ".tiff", ".xcf"}
 )
+_MAGIC = re.compile(rb"\xff\xd8\xff|\x89PNG\r\n\x1a\n|RIFF....WEBP", re.DOTALL)
+"""How a JPEG, a PNG and a WebP begin."""
+
+_MAGIC_BYTES = 12
 MANIFEST_SUFFIXES = frozenset({".csv", ".jsonl", ".ndjson"})
 _STRAY = "it lies directly in PATH and has no label: move it into a folder named after its class"
 
@@ -82,15 +89,32 @@ def find_sources(path: Path, label: str | None, split: Split) -> Iterator[Source
         yield _single(path, checked, split)
 
 
+def find_pictures(root: Path) -> Iterator[Source]:
+    """All pictures under a folder, however deep, none with a label: for those that nobody has labelled yet."""
+    for path in _pictures(root):
+        yield Source(path, "", Split.UNASSIGNED, _link_failure(root, path) or refused_kind(path))
+
+
 def refused_kind(path: Path) -> str | None:
-    """Why a file of this suffix cannot be used, None when it may be."""
-    if path.suffix.lower() not in OTHER_PICTURE_SUFFIXES:
+    """Why a file of this suffix cannot be used, None when it may be: JPEG, PNG and WebP under any suffix."""
+    if path.suffix.lower() not in OTHER_PICTURE_SUFFIXES or begins_as_picture(path):
         return None
     return f"{path.suffix} files are not read: convert it to JPEG, PNG or WebP"
 
 
+def begins_as_picture(path: Path) -> bool:
+    """Is it a regular file, not a link, whose first bytes are those of a JPEG, PNG or WebP?"""
+    try:
+        if not stat.S_ISREG(path.lstat().st_mode):  # opening a pipe would wait for its writer
+            return False
+        with path.open("rb") as file:
+            return _MAGIC.match(file.read(_MAGIC_BYTES)) is not None
+    except (OSError, ValueError):  # ValueError: a path that no file system can hold
+        return False
+
+
 def _single(path: Path, label: str | None, split: Split) -> Source:
-    if path.suffix.lower() not in PICTURE_SUFFIXES | OTHER_PICTURE_SUFFIXES:
+    if not _is_picture(path):
         raise InvalidInput(f"{path} is neither a picture (.jpg, .jpeg, .png, .webp) nor a manifest (.csv, .jsonl)")
     if label is None:
         raise InvalidInput(f"{path} is one picture and needs its label: add --label LABEL")
@@ -150,7 +174,7 @@ def _link_failure(root: Path, path: Path) -> str | None:
 
 
 def _pictures(root: Path) -> Iterator[Path]:
-    """Visible files that are pictures by suffix, and links to folders, sorted by name, depth first."""
+    """Visible files that are pictures by name or content, and links to folders, sorted by name, depth first."""
 
     def unreadable(error: OSError) -> None:
         raise InvalidInput(f"{error.filename} cannot be listed ({error.strerror}): check its permissions")
@@ -158,10 +182,10 @@ def _pictures(root: Path) -> Iterator[Path]:
     for folder, names, files in os.walk(root, onerror=unreadable):
         names[:] = sorted(name for name in names if not name.startswith("."))
         linked = [name for name in names if Path(folder, name).is_symlink()]
-        wanted = [name for name in files if not name.startswith(".") and _is_picture_name(name)]
+        wanted = [name for name in files if not name.startswith(".") and _is_picture(Path(folder, name))]
         for name in sorted(linked + wanted):
             yield Path(folder, name)
 
 
-def _is_picture_name(name: str) -> bool:
-    return Path(name).suffix.lower() in PICTURE_SUFFIXES | OTHER_PICTURE_SUFFIXES
+def _is_picture(path: Path) -> bool:
+    return path.suffix.lower() in PICTURE_SUFFIXES | OTHER_PICTURE_SUFFIXES or begins_as_picture(path)

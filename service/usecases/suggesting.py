@@ -14,13 +14,13 @@ from service.core.labelling import label_next
 from service.core.model import Float32Array, Prediction
 from service.errors import InvalidInput
 from service.ports import Encoder
-from service.records import Catalogue, Split
+from service.records import Catalogue
 from service.usecases.context import Context, OnProgress, partition_of
 from service.usecases.files import read_file
 from service.usecases.reading import encoder_of, read_pictures
 from service.usecases.resolver import Resolver
 from service.usecases.selections import chunked
-from service.usecases.sources import Source, find_sources
+from service.usecases.sources import Source, find_pictures
 
 STAGE = "looking"
 LIKELY = 3
@@ -84,7 +84,7 @@ def suggest_next(
         raise InvalidInput(f"{folder} is not a folder: give one that holds unlabelled pictures")
     if count < 1:
         raise InvalidInput(f"count is {count}; at least one picture must be asked for", count=count)
-    sources = list(find_sources(folder, "unlabelled", Split.UNASSIGNED))
+    sources = list(find_pictures(folder))
     looked = _look(context, catalogue, encoder_of(context, catalogue), sources, on_progress)
     return [*_ranked(looked, count), *looked.refused]
 

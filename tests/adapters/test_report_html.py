@@ -7,7 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from matplotlib.figure import Figure
 
+from service.adapters import report_plots
 from service.adapters.report_html import HtmlReportWriter, interval, moment, number, percent, short
 from service.errors import InvalidInput
 from tests.adapters.report_cases import bare_report, full_report
@@ -160,6 +162,57 @@ def test_figures_of_a_folder_say_what_was_left_out() -> None:
     assert "points against all" not in text
 
 
+def test_what_serves_and_what_was_measured_are_told_apart() -> None:
+    data = full_report(3)
+    data["evaluation"] |= {"references": 40, "measured_references": 36.5}
+    text = rendered(data)[1].text
+    assert "references that serve now 40 members of the selection, of 300 labelled pictures" in text
+    assert "references when measured 36.5 what the figures were measured with" in text
+    assert "references when measured" in text[text.index("Against simpler choices") :]
+    folder = bare_report()
+    assert "references when measured" not in rendered(folder)[1].text
+
+
+def test_the_title_says_what_the_page_is_about() -> None:
+    page, parsed = full_page(3)
+    assert "<title>How well groceries is told apart: Holotype report</title>" in page
+    assert "How well groceries is told apart" in parsed.text[parsed.text.index("report") :]
+
+
+def test_the_curve_says_why_its_level_is_another() -> None:
+    page, _ = full_page(3)
+    caption = " ".join(page[page.index("<figcaption") : page.index("</figcaption>")].split())
+    assert "Cross-fitted on the catalogue's own" in caption
+    assert "labels as they were handed over" in caption
+    assert "the level of this curve differs" in caption
+
+
+@pytest.mark.parametrize("plot", ["curve", "histogram"])
+def test_a_legend_covers_no_data(plot: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    figures: list[Figure] = []
+    drawn = report_plots.drawn
+    monkeypatch.setattr(report_plots, "drawn", lambda figure, *rest: figures.append(figure) or drawn(figure, *rest))
+    data = full_report(3)
+    report_plots.curve_plot(data["curve"]) if plot == "curve" else report_plots.histogram_plot(
+        data["cross_class_histogram"]
+    )
+    (figure,) = figures
+    (axes,) = figure.axes
+    (legend,) = [*figure.legends, *([axes.get_legend()] if axes.get_legend() else [])]
+    assert len(legend.get_texts()) > 1
+    assert not legend.get_window_extent().overlaps(axes.get_window_extent())
+    assert figure.bbox.containsx(legend.get_window_extent().x1)
+
+
+def test_no_name_makes_a_narrow_page_scroll_sideways() -> None:
+    page, _ = full_page(12)
+    body = page[page.index("body {") :].split("}")[0]
+    assert "overflow-wrap: anywhere" in body
+    tables = [page[: found.start()].rsplit("<", 1)[1] for found in re.finditer("<table", page)]
+    assert len(tables) == 3
+    assert all(before.startswith('div class="wide') for before in tables)
+
+
 def test_names_cannot_become_markup_or_formulas() -> None:
     data = full_report(3, label='<script>alert("x")</script> $a$ 日本')
     data["catalogue"]["name"] = "<img src=x onerror=alert(1)>"
@@ -190,6 +243,16 @@ def test_write_says_why_it_cannot(tmp_path: Path) -> None:
     with pytest.raises(InvalidInput, match="cannot be written"):
         HtmlReportWriter().write(bare_report(), tmp_path / "folder.html")
     assert [path.name for path in tmp_path.iterdir()] == ["folder.html"]
+
+
+@pytest.mark.parametrize("path", ["missing/report.html", ".", "n" * 250, "old.html/report.html"])
+def test_that_it_cannot_be_written_is_found_before(tmp_path: Path, path: str) -> None:
+    (tmp_path / "old.html").write_text("old")
+    with pytest.raises(InvalidInput, match="the report cannot be written to"):
+        HtmlReportWriter().check(tmp_path / path)
+    HtmlReportWriter().check(tmp_path / "new.html")
+    HtmlReportWriter().check(tmp_path / "old.html")
+    assert [(one.name, one.read_text()) for one in tmp_path.iterdir()] == [("old.html", "old")]
 
 
 def test_numbers_for_people() -> None:

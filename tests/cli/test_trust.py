@@ -102,4 +102,4 @@ def test_verify_takes_a_second_picture_or_a_label(holotype: Holotype, fruit: Pat
         assert "one of both" in value["error"]["message"]
     code, value = holotype("verify", "fruit", one, new / "nothing.png")
     assert code == 2
-    assert "cannot be read" in value["error"]["message"]
+    assert "there is no such file" in value["error"]["message"]

@@ -129,7 +129,38 @@ def test_one_picture_a_class_is_one_shot(tmp_path):
     assert answer.notes == (
         "no optimisation yet: all 2 support examples answer",
         "one-shot: apple stands on one picture",
+        "one-shot: pear stands on one picture",
     )
+    (alone,) = classify(context, "acme", "fruit", [("a", fruit(1)["apple/0.png"])], top=1)
+    assert alone.notes == answer.notes, "what is told does not hang on how many labels are named"
+    assert [scored.label for scored in alone.prediction.top] == ["apple"]
+    assert {neighbour.label for neighbour in alone.prediction.neighbours} == {"apple"}
+
+
+def test_a_runner_up_that_no_optimisation_chose_is_told_too(tmp_path):
+    context, _ = stocked(tmp_path / "first", labels=("apple",))
+    published(context, pull=0.0)
+    late = {f"quince/{number}.png": picture(f"quince{number}", seed=3000 + number) for number in range(2)}
+    ingested(context, write_pictures(tmp_path / "late", late), split="support")
+    known = [(str(path), path.read_bytes()) for path in sorted((tmp_path / "first" / "apple").iterdir())]
+    answers = classify(context, "acme", "fruit", [*known, *late.items()])
+    assert {answer.prediction.label for answer in answers} == {"apple", "quince"}
+    note = "provisional: no optimisation has chosen references of quince yet, all its examples answer"
+    assert {answer.notes for answer in answers} == {(note,)}
+
+
+@pytest.mark.parametrize("top", [1, 5])
+def test_one_class_only_is_told(tmp_path, top):
+    context = fake_context()
+    ingested(context, write_pictures(tmp_path, fruit(3, ["apple"])), split="support")
+    (answer,) = classify(context, "acme", "fruit", asked(1), top=top)
+    assert answer.notes == (
+        "no optimisation yet: all 3 support examples answer",
+        "only one class is known: every picture gets it",
+    )
+    published(context, each=1)
+    (answer,) = classify(context, "acme", "fruit", asked(1), top=top)
+    assert answer.notes == ("only one class is known: every picture gets it",)
 
 
 def test_where_nothing_can_answer_that_is_said(tmp_path):

@@ -109,8 +109,11 @@ def test_places_are_those_of_the_vote():
 def test_a_folder_without_anything_to_judge_is_refused(tmp_path):
     context, _ = stocked(tmp_path / "first")
     folder = write_pictures(tmp_path / "new", {"durian/0.png": picture("durian", seed=1)})
-    with pytest.raises(InvalidInput, match=r"none of the 1 pictures .* 1 have a label that"):
+    with pytest.raises(InvalidInput, match=r"of 1 picture in .* none can be judged: 1 have a label that"):
         evaluate_folder(context, "acme", "fruit", folder, quiet)
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(InvalidInput, match=r"there are no pictures in .*empty"):
+        evaluate_folder(context, "acme", "fruit", tmp_path / "empty", quiet)
     with pytest.raises(InvalidInput, match="is not a folder"):
         evaluate_folder(context, "acme", "fruit", tmp_path / "missing", quiet)
 

@@ -54,6 +54,14 @@ def test_a_budget_is_named_only_where_it_overrides_the_gate() -> None:
     assert "budget" not in told(BETTER, request=budget)
 
 
+@pytest.mark.parametrize("verdict", [BETTER, WORSE, UNSURE])
+def test_all_references_that_were_asked_for_are_no_choice(verdict) -> None:
+    asked = OptimiseRequest(refit=False, strategy="all")
+    assert told(verdict, request=asked).startswith("all references serve, as was asked: 5 of 12")
+    bound = OptimiseRequest(refit=False, strategy="all", budget=2)
+    assert "all references serve" not in told(verdict, request=bound), "a budget leaves some out"
+
+
 def test_an_interval_that_tells_nothing_is_called_that() -> None:
     assert "(95 % interval -3.0 to +3.0, which leaves room for either)" in told(UNSURE)
     assert "leaves room" not in told()

@@ -286,6 +286,20 @@ def test_all_without_a_budget_is_all():
     assert selection.figures["difference"] == 0
 
 
+def test_all_references_that_were_asked_for_serve_whatever_the_gate_says():
+    parameters = {"head": "lda", "cleaning": "disputed"}
+    context, catalogue = planted(*clear_cut(each=(12, 4, 3)), search=FixedSearch(parameters), limits=never())
+    selection = optimised(context, strategy="all", refit=False)
+    _, candidate, comparison, _ = candidate_of(context, catalogue, parameters)
+    assert len(candidate.references) < 48, "the case should have a picture to doubt"
+    assert members_of(context, selection) == set(candidate.data.ids)
+    assert recipe_of(selection) == candidate.recipe
+    assert (selection.measured_on, len(context.search.calls)) == ("holdout", 1)
+    assert selection.figures["accuracy"] == comparison.evaluations(candidate.data.classes)[HOLOTYPE].accuracy
+    assert selection.figures["gate_passed"] is False
+    assert selection.why.startswith("all references serve, as was asked")
+
+
 def test_thresholds_are_searched_one_by_one_from_the_sweep_on():
     parameters = {"head": "lda", "strategy": "thresholds", "pull": 0.2, "quantile": 0.25}
     shares = {"share_0": 0.5, "share_1": 0.1, "share_2": 0.3, "share_3": 0.2}

@@ -166,7 +166,7 @@ def test_what_was_published_and_replaced_meanwhile_stays_replaced(monkeypatch):
     second = optimised(context)
     run_optimise(context, job.id)
     assert serving(context).id == second.id
-    assert len(selections(context)) == 2
+    assert len(selections(context)) == len(context.search.calls) == 2
     done = context.registry.job(job.id)
     assert (done.result["selection"], done.result["activated"]) == (first.id, False)
     assert done.result["state"] == "retired"

@@ -45,6 +45,22 @@ def test_hidden_and_foreign_files_are_passed_over(tmp_path):
     assert [one.path.name for one in find_sources(tmp_path, None, AUTO)] == ["a.jpg"]
 
 
+JPEG, PNG, WEBP = b"\xff\xd8\xff\xe0\0\x10JFIF", b"\x89PNG\r\n\x1a\n\0\0", b"RIFF\n\0\n\0WEBPVP8 "
+
+
+def test_pictures_are_known_by_their_first_bytes_whatever_their_names(tmp_path):
+    pictures = {"pear/wrong.txt": JPEG, "pear/none": PNG, "pear/old.gif": WEBP, "pear/v1.2": JPEG}
+    others = {"pear/a.txt": b"text", "pear/empty": b"", "pear/sound.wav": b"RIFF\n\0\n\0WAVEfmt ", "pear/.none": PNG}
+    folder = write_pictures(tmp_path / "in", pictures | others)
+    os.mkfifo(folder / "pear/pipe")
+    (folder / "pear/link").symlink_to(write_pictures(tmp_path / "out", {"b": PNG}) / "b")
+    assert [one.name for one in find_sources(folder, None, AUTO)] == [f"{folder}/{name}" for name in sorted(pictures)]
+    assert failures(folder) == {}
+    assert found(folder / "pear/none", label="pear") == [("none", "pear")]
+    listed = manifest(folder, "path,label\npear/old.gif,pear\npear/a.gif,pear\n")
+    assert found(listed) == [("pear/old.gif", "pear")]
+
+
 def test_other_kinds_of_pictures_fail_with_advice(tmp_path):
     write_pictures(tmp_path, {"pear/a.jpg": b"x", "pear/b.GIF": b"x", "pear/c.heic": b"x"})
     assert failures(tmp_path) == {
@@ -196,7 +212,10 @@ def test_a_bad_csv_line_fails_alone_and_is_named(tmp_path, line, reason):
     [
         ("{", "it is not JSON"),
         ("[1]", "it is not a JSON object"),
-        ('{"path": ["a"], "label": "pear"}', "a text is needed"),
+        ('{"path": ["a"], "label": "pear"}', 'path is not text: ["a"]'),
+        ('{"path": 5, "label": "kiwi"}', "path is not text: 5"),
+        ('{"path": true, "label": "kiwi"}', "path is not text: true"),
+        ('{"path": "a.jpg", "label": ["kiwi"]}', "a text is needed"),
         ('{"path": "a\\u0000.jpg", "label": "pear"}', "NUL"),
         ('{"label": "pear"}', "names no path"),
         ("[" * 100_000, "it is not"),

@@ -84,16 +84,19 @@ def test_stored_pictures_and_copies_are_left_out_and_broken_ones_told(context, u
 
 
 def test_a_file_that_may_not_be_read_is_told(context, unlabelled, monkeypatch):
-    read = Path.read_bytes
+    opened = Path.open
 
-    def refuse(path):
+    def refuse(path, *mode):
         if path.name == "new0.png":
             raise PermissionError(13, "Permission denied")
-        return read(path)
+        return opened(path, *mode)
 
-    monkeypatch.setattr(Path, "read_bytes", refuse)
+    monkeypatch.setattr(Path, "open", refuse)
     last = suggested(context, unlabelled)[-1]
-    assert last.as_dict() == {"path": str(unlabelled / "new0.png"), "error": "cannot be read: Permission denied"}
+    assert last.as_dict() == {
+        "path": str(unlabelled / "new0.png"),
+        "error": "it cannot be read (Permission denied): check its permissions",
+    }
 
 
 def test_copies_in_all_but_bytes_come_last(context, tmp_path):

@@ -1,0 +1,47 @@
+"""pyproject.toml against the code: what is imported at runtime is declared, not only brought along by others."""
+
+import ast
+import re
+import sys
+import tomllib
+from importlib.metadata import packages_distributions
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+OWN = {"service", "workers"}
+PARTS = {"pydantic_core": "pydantic"}  # of one version with its whole
+
+
+def imported(*folders):
+    """Top-level modules that the code imports, anywhere in it; by name the first file that does."""
+    found = {}
+    for path in sorted(path for folder in folders for path in (ROOT / folder).rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            if isinstance(node, ast.ImportFrom) and not node.level:
+                names = [node.module]
+            for name in names:
+                found.setdefault(name.split(".")[0], path.relative_to(ROOT))
+    return {name: path for name, path in found.items() if name not in OWN | set(sys.stdlib_module_names)}
+
+
+def normal(distribution):
+    return re.sub(r"[-_.]+", "-", distribution).lower()
+
+
+def test_whatever_the_service_imports_is_declared_for_runtime():
+    declared = {normal(re.match(r"[\w.-]+", one)[0]) for one in PYPROJECT["project"]["dependencies"]}
+    distributions = packages_distributions()
+    missing = {
+        name: str(path)
+        for name, path in imported("service", "workers").items()
+        if not declared & {PARTS.get(name), *(normal(one) for one in distributions.get(name, [name]))}
+    }
+    assert not missing
+
+
+def test_mypy_passes_over_no_module_that_nobody_imports():
+    (override,) = PYPROJECT["tool"]["mypy"]["overrides"]
+    used = imported("service", "workers")
+    assert [name for name in override["module"] if name.removesuffix(".*") not in used] == []
