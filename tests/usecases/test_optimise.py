@@ -286,9 +286,11 @@ def test_all_without_a_budget_is_all():
     assert selection.figures["difference"] == 0
 
 
-def test_all_references_that_were_asked_for_serve_whatever_the_gate_says():
+@pytest.mark.parametrize("margin", [0.01, -1.0])
+def test_all_references_that_were_asked_for_serve_whatever_the_gate_says(margin):
+    limits = replace(fake_context().limits, gate_margin=margin)
     parameters = {"head": "lda", "cleaning": "disputed"}
-    context, catalogue = planted(*clear_cut(each=(12, 4, 3)), search=FixedSearch(parameters), limits=never())
+    context, catalogue = planted(*clear_cut(each=(12, 4, 3)), search=FixedSearch(parameters), limits=limits)
     selection = optimised(context, strategy="all", refit=False)
     _, candidate, comparison, _ = candidate_of(context, catalogue, parameters)
     assert len(candidate.references) < 48, "the case should have a picture to doubt"
