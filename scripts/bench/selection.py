@@ -227,12 +227,14 @@ def main() -> None:
         prog="bench_selection", description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
     parser.add_argument("--quick", action="store_true", help="two seeds, ten shots, few trials")
+    parser.add_argument("--shots", type=int, nargs="+", metavar="M", help="support pictures a class; default 10 20")
     parser.add_argument("--seed", type=int, default=0, help="first seed")
     parser.add_argument("--json", type=Path, help="write the figures to this file")
     parser.add_argument("--readme", action="store_true", help="write the tables into the README")
     arguments = parser.parse_args()
     console = Console(stderr=True)
     seeds, shots, trials = (2, (10,), 12) if arguments.quick else (5, (10, 20), 40)
+    shots = tuple(arguments.shots or shots)
     figures: dict[str, float] = {}
     sets = data_sets(console)
     threadpool_limits(1, user_api="blas")  # as the worker does: many small products
