@@ -111,7 +111,9 @@ def search_recipe(
 ) -> Recipe:
     """The recipe that cross-fitting likes best, its temperature fitted. `fitter` needs two folds at least."""
     space = parameter_space(request)
-    starts = [{name: value for name, value in start.items() if name in space} for start in warm_starts(active)]
+    # A start of another strategy, cut to this space, could be a part of one that is there: it would be tried twice.
+    asked = [start for start in warm_starts(active) if start["strategy"] in request.strategies]
+    starts = [{name: value for name, value in start.items() if name in space} for start in asked]
     best = search.maximise(
         space,
         lambda parameters: _value(fitter, recipe_of(parameters, request), request),

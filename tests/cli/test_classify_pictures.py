@@ -58,6 +58,6 @@ def test_what_ingest_would_not_read_is_not_read(
     assert [one["error"] for one in answers] == [
         "it has 64.0 MB; at most 64 MB are read: save it smaller",
         "the file is empty (0 bytes): copy it again from where it came from",
-        "it is not a regular file",
+        f"is a folder: name pictures, e.g. {tmp_path}/*.jpg",
     ]
     assert huge not in opened
