@@ -20,8 +20,8 @@ class Verdict:
         difference: accuracy of the selection minus accuracy of all references, -1..1.
         interval: its 95 % bootstrap interval.
         images: pictures compared.
-        conclusive: the interval lies above minus the margin and is at most four points wide, or it lies below: however
-            wide, the selection is worse then, and no other pictures need be asked.
+        conclusive: the interval lies above minus the margin and is at most four points wide; or it lies below (however
+            wide, the selection is worse then); or it is narrower than the margin: more pictures would say the same.
         passes: the interval lies above minus the margin (the difference does, where it has to decide).
     """
 
@@ -42,8 +42,7 @@ def judge(
         everything: answers of all references behind the same head.
         margin: accuracy that the selection may lose, 0..1.
         seed: of the bootstrap.
-        difference_decides: for the last resort, which has to decide: where its interval, too, is wider than four
-            points, the difference alone does.
+        difference_decides: for the last resort, which has to decide whatever its interval is.
     """
     if not len(selection):
         return Verdict(0.0, (-1.0, 1.0), 0, conclusive=False, passes=False)
@@ -53,6 +52,6 @@ def judge(
         difference=difference,
         interval=(low, high),
         images=len(selection),
-        conclusive=high <= -margin or (low > -margin and high - low <= MAX_INTERVAL_WIDTH),
-        passes=(difference if difference_decides and high - low > MAX_INTERVAL_WIDTH else low) > -margin,
+        conclusive=high <= -margin or high - low <= (MAX_INTERVAL_WIDTH if low > -margin else margin),
+        passes=(difference if difference_decides else low) > -margin,
     )

@@ -63,11 +63,20 @@ def test_a_wide_interval_below_the_margin_is_enough_to_refuse() -> None:
 
 
 def test_a_narrow_interval_on_both_sides_of_the_margin_tells_nothing_either() -> None:
+    verdict = judge(*paired(1500, 25, 40, 40), margin=0.01, seed=0)
+    low, high = verdict.interval
+    assert low < -0.01 < high
+    assert 0.01 < high - low < MAX_INTERVAL_WIDTH
+    assert not verdict.conclusive
+
+
+def test_an_interval_narrower_than_the_margin_needs_no_more_pictures() -> None:
     verdict = judge(*paired(4800, 40, 90, 70), margin=0.01, seed=0)
     low, high = verdict.interval
     assert low < -0.01 < high
-    assert high - low < MAX_INTERVAL_WIDTH
-    assert not verdict.conclusive
+    assert high - low < 0.01
+    assert verdict.conclusive
+    assert not verdict.passes
 
 
 @pytest.mark.parametrize("images", [1, 3, 20, 60])
