@@ -18,10 +18,12 @@ import pytest
 ROOT = Path(__file__).parents[1]
 # On Linux the kernel ends the child when the test run is killed (prctl's PR_SET_PDEATHSIG, which outlives exec);
 # elsewhere teardown has to do. Not `preexec_fn`: it runs Python between fork and exec, and tests have threads.
+# A run in the background ignores Ctrl-C, and so would its children: what they do on it is tested, so they hear it.
 DIE_WITH_PARENT = """
 import ctypes, os, signal, sys
 if sys.platform == "linux":
     ctypes.CDLL(None).prctl(1, signal.SIGKILL)
+signal.signal(signal.SIGINT, signal.SIG_DFL)
 os.execvp(sys.argv[1], sys.argv[1:])
 """
 

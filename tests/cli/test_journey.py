@@ -17,7 +17,7 @@ from service.settings import Settings
 from service.usecases.optimise_request import OptimiseRequest
 from tests.cli.conftest import Holotype
 from tests.conftest import PictureFolder
-from tests.processes import wait_until
+from tests.processes import start, wait_until
 
 PROGRAM = Path(sys.executable).with_name("holotype")
 SELECTION = {"selection", "activated", "why", "references", "head", "strategy", "figures", "measured_on"}
@@ -269,9 +269,8 @@ def test_ctrl_c_ends_with_a_sentence_and_the_job_goes_on(
     folder = picture_folder("fruit", classes=2, each=50)
     variables = {"HOLOTYPE_ENCODER": "pixel", "HOLOTYPE_CHUNK_IMAGES": "1", "HOLOTYPE_DATA_DIR": str(data_dir)}
     with (tmp_path / "stderr").open("w+", encoding="utf-8") as stderr:
-        running = subprocess.Popen(
-            program("ingest", "fruit", folder, "--json", **variables), stdout=subprocess.PIPE, stderr=stderr, text=True
-        )
+        command = program("ingest", "fruit", folder, "--json", **variables)
+        running = start(command, stdout=subprocess.PIPE, stderr=stderr)
         wait_until(lambda: "embedding:" in (tmp_path / "stderr").read_text(encoding="utf-8"), "embedding begins")
         running.send_signal(signal.SIGINT)
         out, _ = running.communicate(timeout=60)
