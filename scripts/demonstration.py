@@ -2,7 +2,7 @@
 
 scripts/demo                     scikit-learn's handwritten digits, written out as PNG files
 scripts/demo --images FOLDER     your own pictures, one folder a class
-scripts/demo --quick             at most 400 pictures and fewer trials
+scripts/demo --quick             at most 300 pictures and fewer trials
 
 A fifth of every class is set aside first and never shown to the catalogue: it judges. The rest is handed over twice:
 with its labels as they are, and with 20 % of them wrong. Everything stays in the folder .demo, so a second run embeds
@@ -47,7 +47,7 @@ ROOT = Path(__file__).resolve().parents[1]
 HOLDOUT_SHARE = 0.2
 WRONG_SHARE = 0.2
 SEED = 0
-QUICK_PICTURES, QUICK_TRIALS = 400, 12
+QUICK_PICTURES, QUICK_TRIALS = 300, 12
 MEMBERS = {
     "raw": "all, raw embeddings",
     "all": "all references",
