@@ -5,6 +5,7 @@ HolotypeError
 │   ├── ImageRejected         one picture cannot be used; `reason` is a sentence for a person
 │   └── ManifestError         a manifest line cannot be read; names the line
 ├── NotFound                  the tenant has no such thing
+│   ├── TenantNotFound
 │   ├── CatalogueNotFound
 │   ├── SelectionNotFound
 │   └── ExampleNotFound
@@ -14,6 +15,10 @@ HolotypeError
 ├── Busy                      somebody else holds what is needed
 │   ├── DataDirectoryInUse    another process owns the data directory
 │   └── LeaseHeld             the catalogue or job is being worked on
+├── AccessDenied              who asks may not
+│   ├── NotAuthenticated      there is no valid key
+│   └── NotPermitted          the key lacks the scope
+├── QuotaExceeded             the tenant has used up what it may use; details: quota, limit, retry_after_s
 ├── JobFailed                 a job ended without its result
 ├── PublishIncomplete         flags in the store disagree with the selection; the old selection still serves
 └── Unavailable               an outside system does not answer; trying again may help
@@ -64,6 +69,10 @@ class NotFound(HolotypeError):
     """The tenant has no such thing."""
 
 
+class TenantNotFound(NotFound):
+    """There is no tenant of that name."""
+
+
 class CatalogueNotFound(NotFound):
     """The tenant has no catalogue of that name."""
 
@@ -98,6 +107,26 @@ class DataDirectoryInUse(Busy):
 
 class LeaseHeld(Busy):
     """The catalogue or the job is being worked on by somebody else."""
+
+
+class AccessDenied(HolotypeError):
+    """Who asks may not."""
+
+
+class NotAuthenticated(AccessDenied):
+    """There is no valid key."""
+
+
+class NotPermitted(AccessDenied):
+    """The key lacks the scope."""
+
+
+class QuotaExceeded(HolotypeError):
+    """The tenant has used up what it may use. `retry_after_s` is None where waiting alone does not help."""
+
+    def __init__(self, message: str, *, retry_after_s: float | None = None, **details: object) -> None:
+        super().__init__(message, retry_after_s=retry_after_s, **details)
+        self.retry_after_s = retry_after_s
 
 
 class JobFailed(HolotypeError):

@@ -27,26 +27,34 @@ class JobKind(StrEnum):
 
     INGEST = "ingest"
     OPTIMISE = "optimise"
+    CLASSIFY = "classify"
 
 
 class JobState(StrEnum):
-    """OPENING: its items are still being written; nothing of it was accepted yet."""
+    """OPENING: its items are still being written; nothing of it was accepted yet. PAUSED: waits for a person.
+
+    DONE, FAILED and CANCELLED are final.
+    """
 
     OPENING = "opening"
     QUEUED = "queued"
     RUNNING = "running"
+    PAUSED = "paused"
     DONE = "done"
     FAILED = "failed"
+    CANCELLED = "cancelled"
 
 
 class ItemState(StrEnum):
-    """PENDING is the only state that is not final."""
+    """PENDING is the only state that is not final. ANSWERED is what a picture of a classify job becomes."""
 
     PENDING = "pending"
     STORED = "stored"
     DUPLICATE = "duplicate"
     CONFLICT = "conflict"
     FAILED = "failed"
+    ANSWERED = "answered"
+    CANCELLED = "cancelled"
 
 
 class ExampleState(StrEnum):
@@ -128,6 +136,8 @@ class Job:
     result: Mapping[str, Any] | None
     error: str | None
     created_at: float
+    started_at: float | None = None
+    finished_at: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -142,11 +152,12 @@ class NewItem:
     label: str
     split: Split
     failure: str | None = None
+    metadata: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Item:
-    """A picture of an ingest job, with what became of it. `id` is unique over all jobs."""
+    """A picture of a job, with what became of it. `id` is unique over all jobs; `result` is a classify job's answer."""
 
     id: int
     job_id: str
@@ -157,6 +168,8 @@ class Item:
     state: ItemState
     reason: str | None
     example_id: str | None
+    metadata: Mapping[str, str] = field(default_factory=dict)
+    result: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -206,7 +219,7 @@ class Example:
     """One labelled, embedded image.
 
     `conflict_labels` are the labels it was handed over under (in conflict), `settled_labels` those that a person
-    decided against.
+    decided against. `metadata` is the user's own: short texts by name, to filter a search by.
     """
 
     id: str
@@ -222,6 +235,7 @@ class Example:
     created_at: float
     conflict_labels: tuple[str, ...] = ()
     settled_labels: tuple[str, ...] = ()
+    metadata: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -268,3 +282,91 @@ class Trial:
 
     parameters: Mapping[str, Any]
     value: float
+
+
+class Scope(StrEnum):
+    """What a key may do: READ asks, WRITE changes, ADMIN rules over tenants and keys. None contains another."""
+
+    READ = "read"
+    WRITE = "write"
+    ADMIN = "admin"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Quotas:
+    """What a tenant may use; None means as much as there is.
+
+    Attributes:
+        catalogues: catalogues at once.
+        examples: stored examples over all catalogues.
+        requests_per_minute: HTTP requests a minute over all its keys.
+        inflight_items: pictures handed over but not settled yet, over all jobs.
+    """
+
+    catalogues: int | None = None
+    examples: int | None = None
+    requests_per_minute: int | None = None
+    inflight_items: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tenant:
+    """A customer: owns keys, quotas and catalogues; sees nothing of any other."""
+
+    name: str
+    created_at: float
+    quotas: Quotas
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ApiKey:
+    """A credential of a tenant. Only the sha256 of its secret is kept (hex).
+
+    Works while `revoked_at` is None and `expires_at` is None or in the future.
+    """
+
+    id: str
+    tenant: str
+    name: str
+    secret_sha256: str
+    scopes: tuple[Scope, ...]
+    created_at: float
+    expires_at: float | None
+    revoked_at: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Webhook:
+    """Where a tenant wants to be told of finished jobs. `secret` signs what is sent."""
+
+    id: str
+    tenant: str
+    url: str
+    secret: str
+    events: tuple[str, ...]
+    created_at: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Delivery:
+    """One message to one webhook: tried until it is delivered or given up.
+
+    Attributes:
+        id: of the message; a receiver knows by it what it has seen already.
+        attempt: how often it was tried.
+        next_at: when it is due (again); None once it is delivered or given up.
+        delivered_at: when the receiver took it.
+        error: what the last try came to, None for none or a success.
+    """
+
+    id: str
+    webhook_id: str
+    tenant: str
+    job_id: str
+    event: str
+    payload: Mapping[str, Any]
+    attempt: int
+    next_at: float | None
+    delivered_at: float | None
+    error: str | None
+    created_at: float

@@ -12,6 +12,7 @@ from service.ports.queue import QUEUES, EmbedChunk, FinishIngest, JobQueue, Mess
 from service.ports.registry import CatalogueRegistry, ExampleRegistry, JobRegistry, Registry, SelectionRegistry
 from service.ports.reports import ReportWriter
 from service.ports.search import ChoiceParameter, FloatParameter, IntParameter, Parameter, ParameterSearch
+from service.ports.tenants import TenantRegistry
 from service.ports.vectors import Partition, Point, StoredPoints, VectorName, VectorStore
 
 __all__ = [
@@ -42,6 +43,7 @@ __all__ = [
     "SelectionRegistry",
     "StoredPoints",
     "Sweep",
+    "TenantRegistry",
     "VectorName",
     "VectorStore",
 ]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
+from service.ports.tenants import TenantRegistry
 from service.records import (
     Catalogue,
     Chunk,
@@ -241,7 +242,7 @@ class SelectionRegistry(Protocol):
     def add_trial(self, study: str, trial: Trial) -> None: ...
 
 
-class Registry(CatalogueRegistry, JobRegistry, ExampleRegistry, SelectionRegistry, Protocol):
+class Registry(CatalogueRegistry, JobRegistry, ExampleRegistry, SelectionRegistry, TenantRegistry, Protocol):
     """The records: the truth about everything but pixels and embeddings."""
 
     def close(self) -> None: ...

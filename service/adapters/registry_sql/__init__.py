@@ -12,11 +12,12 @@ from service.adapters.registry_sql.examples import Examples
 from service.adapters.registry_sql.jobs import Jobs
 from service.adapters.registry_sql.migrate import bring_up_to_date
 from service.adapters.registry_sql.selections import Selections
+from service.adapters.registry_sql.tenants import Tenants
 
 __all__ = ["SqlRegistry"]
 
 
-class SqlRegistry(Catalogues, Jobs, Chunks, Examples, Selections):
+class SqlRegistry(Catalogues, Jobs, Chunks, Examples, Selections, Tenants):
     """Implements `ports.Registry`. Each method is one transaction; threads and processes may call at once.
 
     Leases are compared with `clock` (seconds since the epoch): clocks of several machines must agree to within a

@@ -83,6 +83,19 @@ class Labels(TypeDecorator[tuple[str, ...]]):
         return tuple(json.loads(value)) if value else ()
 
 
+class Metadata(TypeDecorator[Mapping[str, str]]):
+    """Short texts by name; NULL for none, which is what nearly every row holds."""
+
+    impl = Text
+    cache_ok = True
+
+    def process_bind_param(self, value: Mapping[str, str] | None, dialect: Dialect) -> str | None:  # noqa: ARG002
+        return json.dumps(dict(value), sort_keys=True, separators=(",", ":")) if value else None
+
+    def process_result_value(self, value: str | None, dialect: Dialect) -> Mapping[str, str]:  # noqa: ARG002
+        return json.loads(value) if value else {}
+
+
 def word(kind: type[StrEnum]) -> Enum:
     """The value of a StrEnum as text; no enumeration type in the database, so that a new word needs no migration."""
     return Enum(kind, native_enum=False, length=16, values_callable=lambda words: [item.value for item in words])

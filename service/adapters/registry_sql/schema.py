@@ -22,10 +22,10 @@ from sqlalchemy import (
     text,
 )
 
-from service.adapters.registry_sql.column_types import Json, Labels, Name, Shown, word
+from service.adapters.registry_sql.column_types import Json, Labels, Metadata, Name, Shown, word
 from service.records import ExampleState, ItemState, JobKind, JobState, SelectionState, Split
 
-REVISION = "0002"
+REVISION = "0003"
 """The schema this code works with: the newest file in `migrations/versions` (a test compares)."""
 
 VERSION_TABLE = "holotype_version"
@@ -52,6 +52,10 @@ def _of_catalogue(*, primary_key: bool = False) -> Column[str]:
 def _of_job(*, primary_key: bool = False) -> Column[str]:
     key = ForeignKey("holotype_jobs.id", ondelete="CASCADE")
     return Column("job_id", Name, key, nullable=False, primary_key=primary_key)
+
+
+def _of_tenant() -> Column[str]:
+    return Column("tenant", Name, ForeignKey("holotype_tenants.name", ondelete="CASCADE"), nullable=False)
 
 
 catalogues = Table(
@@ -85,6 +89,9 @@ jobs = Table(
     Column("result", Json),
     Column("error", Shown),
     Column("created_at", Double, nullable=False),
+    Column("started_at", Double),
+    Column("finished_at", Double),
+    Index("ix_holotype_jobs_tenant", "tenant", "serial"),
     Index("ix_holotype_jobs_catalogue", "catalogue_id"),
     Index("ix_holotype_jobs_state", "state"),
     sqlite_autoincrement=True,
@@ -103,6 +110,8 @@ items = Table(
     Column("reason", Shown),
     Column("example_id", Name),
     Column("chunk", Integer),
+    Column("metadata", Metadata),
+    Column("result", Json),
     Index("ix_holotype_items_state", "job_id", "state"),
     Index("ix_holotype_items_chunk", "job_id", "chunk"),
     Index(
@@ -148,6 +157,7 @@ examples = Table(
     Column("created_at", Double, nullable=False),
     Column("conflict_labels", Labels),
     Column("settled_labels", Labels),
+    Column("metadata", Metadata),
     Index("ix_holotype_examples_hash", "catalogue_id", "content_hash"),
     Index("ix_holotype_examples_split", "catalogue_id", "state", "split", "label"),
 )
@@ -205,6 +215,78 @@ leases = Table(
     Column("name", Name, primary_key=True),
     Column("owner", Name, nullable=False),
     Column("expires_at", Double, nullable=False),
+)
+
+tenants = Table(
+    "holotype_tenants",
+    metadata,
+    Column("name", Name, primary_key=True),
+    Column("created_at", Double, nullable=False),
+    Column("quotas", Json, nullable=False),
+    Column("served_at", Double, nullable=False),
+)
+
+api_keys = Table(
+    "holotype_api_keys",
+    metadata,
+    Column("id", Name, primary_key=True),
+    _of_tenant(),
+    Column("name", Shown, nullable=False),
+    Column("secret_sha256", Name, nullable=False),
+    Column("scopes", Labels, nullable=False),
+    Column("created_at", Double, nullable=False),
+    Column("expires_at", Double),
+    Column("revoked_at", Double),
+    Index("ix_holotype_api_keys_tenant", "tenant"),
+)
+
+idempotency = Table(
+    "holotype_idempotency",
+    metadata,
+    Column("tenant", Name, primary_key=True),
+    Column("key", Name, primary_key=True),
+    Column("request_sha256", Name, nullable=False),
+    Column("answer", Json),
+    Column("created_at", Double, nullable=False),
+    Index("ix_holotype_idempotency_created", "created_at"),
+)
+
+webhooks = Table(
+    "holotype_webhooks",
+    metadata,
+    Column("id", Name, primary_key=True),
+    _of_tenant(),
+    Column("url", Name, nullable=False),
+    Column("secret", Name, nullable=False),
+    Column("events", Labels, nullable=False),
+    Column("created_at", Double, nullable=False),
+    Index("ix_holotype_webhooks_tenant", "tenant"),
+)
+
+deliveries = Table(
+    "holotype_deliveries",
+    metadata,
+    _serial("serial"),
+    Column("id", Name, nullable=False, unique=True),
+    Column("webhook_id", Name, ForeignKey("holotype_webhooks.id", ondelete="CASCADE"), nullable=False),
+    Column("tenant", Name, nullable=False),
+    Column("job_id", Name, nullable=False),
+    Column("event", Name, nullable=False),
+    Column("payload", Json, nullable=False),
+    Column("attempt", Integer, nullable=False),
+    Column("next_at", Double),
+    Column("delivered_at", Double),
+    Column("error", Shown),
+    Column("created_at", Double, nullable=False),
+    Index("ix_holotype_deliveries_webhook", "webhook_id", "serial"),
+    Index(
+        "ix_holotype_deliveries_due",
+        "next_at",
+        sqlite_where=text("next_at IS NOT NULL"),
+        postgresql_where=text("next_at IS NOT NULL"),
+    ),
+    UniqueConstraint("webhook_id", "job_id", "event"),
+    sqlite_autoincrement=True,
 )
 
 trials = Table(

@@ -1,0 +1,96 @@
+"""Who asks: the key of each request, what it may do, and the context that a route works with.
+
+Every route under /v1 is made on a router of `scoped_router` and takes a `Reader`, `Writer` or `Admin`; a test
+looks at every route for it (`app.open_routes`), so one that nobody thought about does not stay open.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated, cast
+
+from fastapi import APIRouter, Depends, Request, Security
+from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer, SecurityScopes
+
+from service.api.problems import responses
+from service.errors import NotAuthenticated, NotPermitted
+from service.records import Scope
+from service.settings import Settings
+from service.usecases.context import Context
+from service.usecases.keys import authenticate
+
+COOKIE = "holotype_key"
+"""Set by the web page's login: HttpOnly, SameSite=Strict."""
+
+SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
+bearer = HTTPBearer(auto_error=False, scheme_name="key", description="A key, `holo_...`, as a bearer token.")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Principal:
+    """Who asks. `tenant` comes from the credential alone."""
+
+    tenant: str
+    key_id: str
+    scopes: frozenset[Scope]
+
+
+def context_of(request: Request) -> Context:
+    """The wired ports of this application."""
+    return cast("Context", request.app.state.context)
+
+
+def settings_of(request: Request) -> Settings:
+    """The settings of this application."""
+    return cast("Settings", request.app.state.settings)
+
+
+ContextOf = Annotated[Context, Depends(context_of)]
+SettingsOf = Annotated[Settings, Depends(settings_of)]
+
+
+def principal(
+    request: Request,
+    context: ContextOf,
+    needed: SecurityScopes,
+    sent: Annotated[HTTPAuthorizationCredentials | None, Security(bearer)],
+) -> Principal:
+    """Who asks, by bearer token or the page's cookie.
+
+    Raises:
+        NotAuthenticated: no key, or none that works.
+        NotPermitted: the key lacks a scope, or another site's page sent the cookie.
+    """
+    credential = sent.credentials if sent is not None else _from_cookie(request)
+    if not credential:
+        raise NotAuthenticated("no key was sent: send one as `Authorization: Bearer holo_...`")
+    key = authenticate(context, credential)
+    found = Principal(tenant=key.tenant, key_id=key.id, scopes=frozenset(key.scopes))
+    request.state.tenant, request.state.key_id = found.tenant, found.key_id
+    missing = [scope for scope in needed.scopes if Scope(scope) not in found.scopes]
+    if missing:
+        raise NotPermitted(
+            f"this needs a key with scope {', '.join(missing)}; yours has {', '.join(sorted(found.scopes))}",
+            needed=missing,
+        )
+    return found
+
+
+def _from_cookie(request: Request) -> str | None:
+    """The page's cookie; a browser says where a request comes from, and only the page itself may change things."""
+    credential = request.cookies.get(COOKIE)
+    if credential and request.method not in SAFE_METHODS:
+        site = request.headers.get("sec-fetch-site", "same-origin")
+        if site not in {"same-origin", "none"}:
+            raise NotPermitted("the request comes from another site's page")
+    return credential
+
+
+Reader = Annotated[Principal, Security(principal, scopes=[Scope.READ.value])]
+Writer = Annotated[Principal, Security(principal, scopes=[Scope.WRITE.value])]
+Admin = Annotated[Principal, Security(principal, scopes=[Scope.ADMIN.value])]
+
+
+def scoped_router(tag: str) -> APIRouter:
+    """A router under /v1. Its routes take `Reader`, `Writer` or `Admin` as a parameter; a test holds each to it."""
+    return APIRouter(prefix="/v1", tags=[tag], responses=responses(401, 403, 404, 422, 429, 503))

@@ -1,0 +1,62 @@
+"""The application: routes, problems, security headers and request ids, put together."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from fastapi import FastAPI
+from fastapi.dependencies.models import Dependant
+from fastapi.routing import APIRoute
+
+from service import __version__
+from service.api import problems
+from service.api.access import principal
+from service.api.openapi import describe
+from service.api.requests import RequestIds, SecurityHeaders
+from service.api.routes import ROUTERS
+from service.settings import Settings
+from service.usecases.context import Context
+
+MAX_BODY_BYTES = 64 * 1024 * 1024
+"""Of a request whose route sets no limit of its own."""
+
+
+def create_app(context: Context, settings: Settings) -> FastAPI:
+    """The HTTP application over the wired ports, which stay the caller's to close."""
+    app = FastAPI(
+        title="Holotype",
+        version=__version__,
+        docs_url=None,
+        redoc_url=None,
+        max_body_size=MAX_BODY_BYTES,
+        generate_unique_id_function=lambda route: route.name,
+        separate_input_output_schemas=False,
+    )
+    app.state.context = context
+    app.state.settings = settings
+    problems.install(app)
+    app.add_middleware(SecurityHeaders)
+    app.add_middleware(RequestIds)
+    for router in ROUTERS:
+        app.include_router(router)
+    describe(app)
+    return app
+
+
+def open_routes(app: FastAPI) -> list[str]:
+    """Paths under /v1 that somebody without a key could call: there must be none."""
+    return [
+        route.path
+        for route in app.routes
+        if isinstance(route, APIRoute) and route.path.startswith("/v1") and not _asks_who(route.dependant)
+    ]
+
+
+def _asks_who(dependant: Dependant) -> bool:
+    return any(one.call is principal for one in _all_of(dependant))
+
+
+def _all_of(dependant: Dependant) -> Iterator[Dependant]:
+    yield dependant
+    for one in dependant.dependencies:
+        yield from _all_of(one)

@@ -1,0 +1,198 @@
+"""Every error as a problem (RFC 9457) of one shape: also what the framework refuses, and what nobody foresaw."""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from pydantic import BaseModel, ConfigDict, Field
+from starlette.exceptions import HTTPException
+
+from service.errors import (
+    AlreadyExists,
+    Busy,
+    DataDirectoryInUse,
+    EncoderMismatch,
+    HolotypeError,
+    InvalidInput,
+    JobFailed,
+    NotAuthenticated,
+    NotFound,
+    NothingToServe,
+    NotPermitted,
+    PublishIncomplete,
+    QuotaExceeded,
+    Unavailable,
+)
+
+logger = logging.getLogger(__name__)
+
+MEDIA_TYPE = "application/problem+json"
+RETRY_AFTER_S = 5
+
+_STATUS: tuple[tuple[type[HolotypeError], int, str], ...] = (
+    (NotAuthenticated, 401, "No valid key"),
+    (NotPermitted, 403, "Not permitted"),
+    (NotFound, 404, "Not found"),
+    (AlreadyExists, 409, "Already exists"),
+    (NothingToServe, 409, "Nothing to serve"),
+    (EncoderMismatch, 409, "Encoder mismatch"),
+    (DataDirectoryInUse, 503, "Unavailable"),
+    (Busy, 409, "Busy"),
+    (JobFailed, 409, "Job failed"),
+    (QuotaExceeded, 429, "Quota exceeded"),
+    (InvalidInput, 422, "Invalid input"),
+    (PublishIncomplete, 503, "Unavailable"),
+    (Unavailable, 503, "Unavailable"),
+)
+
+
+class Problem(BaseModel):
+    """A problem (RFC 9457). `code` is stable; further members hold the numbers and names behind `detail`."""
+
+    model_config = ConfigDict(extra="allow")
+
+    type: str = Field(description="URI of the kind of problem.", examples=["urn:holotype:problem:CatalogueNotFound"])
+    title: str = Field(examples=["Not found"])
+    status: int = Field(examples=[404])
+    detail: str = Field(
+        description="What is wrong and what to do, for a person.", examples=["there is no catalogue 'fruit'"]
+    )
+    code: str = Field(description="Name of the kind, for programs.", examples=["CatalogueNotFound"])
+    request_id: str | None = Field(default=None, description="Names this request in the log.")
+
+
+def responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """What a route documents for these statuses: a problem each."""
+    content = {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}
+    return {status: {"description": TITLES[status], "content": content} for status in statuses}
+
+
+TITLES = {
+    400: "Malformed request",
+    401: "No valid key",
+    403: "Not permitted",
+    404: "Not found",
+    405: "Method not allowed",
+    409: "Conflict with what is there",
+    413: "Too large",
+    415: "Unsupported media type",
+    422: "Invalid input",
+    429: "Quota exceeded",
+    500: "Internal error",
+    503: "Unavailable",
+}
+
+
+def install(app: FastAPI) -> None:
+    """Answer every error of the application with a problem."""
+    app.add_exception_handler(HolotypeError, _told)
+    app.add_exception_handler(RequestValidationError, _unreadable)
+    app.add_exception_handler(HTTPException, _refused)
+    app.add_exception_handler(Exception, _unexpected)
+
+
+def problem(
+    request: Request,
+    status: int,
+    detail: str,
+    *,
+    code: str,
+    title: str | None = None,
+    members: Mapping[str, object] | None = None,
+    headers: Mapping[str, str] | None = None,
+) -> JSONResponse:
+    """A problem as the answer to a request."""
+    body: dict[str, object] = {
+        **plain_members(members or {}),
+        "type": f"urn:holotype:problem:{code}",
+        "title": title or TITLES.get(status, "Error"),
+        "status": status,
+        "detail": detail,
+        "code": code,
+        "request_id": getattr(request.state, "request_id", None),
+    }
+    return JSONResponse(body, status, dict(headers or {}), MEDIA_TYPE)
+
+
+def status_of(error: HolotypeError) -> tuple[int, str]:
+    """HTTP status and title of an error raised on purpose."""
+    return next(((status, title) for kind, status, title in _STATUS if isinstance(error, kind)), (500, TITLES[500]))
+
+
+def plain_members(values: Mapping[str, object]) -> dict[str, object]:
+    """Details as JSON takes them: what is neither number, text, list nor mapping becomes text."""
+    return {name: _plain(value) for name, value in values.items()}
+
+
+def _plain(value: object) -> object:
+    if value is None or isinstance(value, (bool, int)):
+        return value
+    if isinstance(value, str):
+        return value.encode("utf-8", "backslashreplace").decode()
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, Mapping):
+        return plain_members({str(name): item for name, item in value.items()})
+    if isinstance(value, (list, tuple, set, frozenset)):
+        return [_plain(item) for item in value]
+    return str(value)
+
+
+async def _told(request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, HolotypeError)  # noqa: S101 -- what the handler is registered for
+    status, title = status_of(error)
+    detail = error.message.encode("utf-8", "backslashreplace").decode()
+    if status >= 500:
+        logger.warning("%s: %s", type(error).__name__, detail)
+    return problem(
+        request,
+        status,
+        detail,
+        code=type(error).__name__,
+        title=title,
+        members=error.details,
+        headers=_headers(status, error),
+    )
+
+
+def _headers(status: int, error: HolotypeError) -> dict[str, str]:
+    if status == 401:
+        return {"WWW-Authenticate": 'Bearer realm="holotype"'}
+    if isinstance(error, QuotaExceeded) and error.retry_after_s is not None:
+        return {"Retry-After": str(max(1, math.ceil(error.retry_after_s)))}
+    if status == 503 or isinstance(error, Busy):
+        return {"Retry-After": str(RETRY_AFTER_S)}
+    return {}
+
+
+async def _unreadable(request: Request, error: Exception) -> JSONResponse:
+    """A body, parameter or header that is not what the route takes: each with its place and what is wrong."""
+    assert isinstance(error, RequestValidationError)  # noqa: S101 -- what the handler is registered for
+    wrong = [{"at": ".".join(map(str, line["loc"])), "message": line["msg"]} for line in error.errors()]
+    told = "; ".join(f"{one['at']}: {one['message']}" for one in wrong[:5])
+    return problem(request, 422, told, code="InvalidRequest", members={"errors": wrong})
+
+
+async def _refused(request: Request, error: Exception) -> JSONResponse:
+    """What the framework itself refuses: no such path, another method, a body that is no JSON, too large."""
+    assert isinstance(error, HTTPException)  # noqa: S101 -- what the handler is registered for
+    detail = str(error.detail)
+    if error.status_code == 404:
+        detail = f"there is nothing at {request.url.path}: /docs lists what there is"
+    if error.status_code == 405:
+        detail = f"{request.method} is not possible at {request.url.path}"
+    code = "".join(word.title() for word in TITLES.get(error.status_code, "Error").split())
+    return problem(request, error.status_code, detail, code=code, headers=error.headers)
+
+
+async def _unexpected(request: Request, error: Exception) -> JSONResponse:
+    """A defect. What happened is in the log, under the request's id; the answer gives nothing away."""
+    logger.error("unexpected %s", type(error).__name__, exc_info=error)
+    detail = "something went wrong here that should not; the log tells it under this request_id"
+    return problem(request, 500, detail, code="InternalError")

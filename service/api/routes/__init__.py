@@ -1,0 +1,13 @@
+"""The routes, one module a group; `service.api.app` puts them together."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter
+
+from service.api.routes import catalogues, health
+
+ROUTERS: tuple[APIRouter, ...] = (
+    health.router,
+    catalogues.router,
+)
+"""In the order in which they are looked at and described."""

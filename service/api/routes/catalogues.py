@@ -1,0 +1,79 @@
+"""Catalogues: create, list, show, delete."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import Path, Response
+from pydantic import BaseModel, ConfigDict, Field
+
+from service.api.access import ContextOf, Reader, SettingsOf, Writer, scoped_router
+from service.api.problems import responses
+from service.usecases import catalogues
+
+router = scoped_router("catalogues")
+
+CatalogueName = Annotated[
+    str, Path(alias="catalogue", description="The catalogue's name.", examples=["fruit"], max_length=100)
+]
+"""The path parameter of every route of a catalogue."""
+
+
+class NewCatalogue(BaseModel):
+    """What a catalogue is made of."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    name: str = Field(max_length=100, examples=["fruit"], description="Letters, digits, '-', '_' and '.'.")
+    encoder: str | None = Field(
+        default=None,
+        max_length=500,
+        examples=["packaged:vit-s14"],
+        description="Hub id or packaged encoder; absent: the service's default. It stays.",
+    )
+
+
+class Conflict(BaseModel):
+    """An example that waits for a decision: one picture under several labels."""
+
+    id: str
+    source: str
+    labels: list[str]
+
+
+class Catalogue(BaseModel):
+    """A catalogue and what it holds."""
+
+    name: str = Field(examples=["fruit"])
+    encoder: str = Field(examples=["packaged:vit-s14"])
+    examples: dict[str, int] = Field(description="Active examples by split.", examples=[{"support": 30, "tuning": 10}])
+    labels: dict[str, int] = Field(description="Active examples by label.", examples=[{"apple": 20, "pear": 20}])
+    conflicts: list[Conflict]
+    active_selection: str | None = Field(description="The selection that serves; null before the first optimisation.")
+    references: int = Field(description="References of that selection.", examples=[12])
+
+
+def _shown(summary: catalogues.CatalogueSummary) -> Catalogue:
+    return Catalogue.model_validate(summary.as_dict())
+
+
+@router.post("/catalogues", status_code=201, responses=responses(409))
+def create_catalogue(
+    body: NewCatalogue, response: Response, who: Writer, context: ContextOf, settings: SettingsOf
+) -> Catalogue:
+    """Make an empty catalogue on one encoder."""
+    catalogues.create_catalogue(context, who.tenant, body.name, body.encoder or settings.encoder)
+    response.headers["Location"] = f"/v1/catalogues/{body.name}"
+    return _shown(catalogues.show_catalogue(context, who.tenant, body.name))
+
+
+@router.get("/catalogues/{catalogue}")
+def show_catalogue(name: CatalogueName, who: Reader, context: ContextOf) -> Catalogue:
+    """One catalogue."""
+    return _shown(catalogues.show_catalogue(context, who.tenant, name))
+
+
+@router.delete("/catalogues/{catalogue}", status_code=204, responses=responses(409))
+def delete_catalogue(name: CatalogueName, who: Writer, context: ContextOf) -> None:
+    """Delete a catalogue with its pictures, jobs and selections, for good."""
+    catalogues.delete_catalogue(context, who.tenant, name)
