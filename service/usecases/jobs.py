@@ -1,15 +1,41 @@
-"""Waiting for a job, and ending one that cannot go on."""
+"""A tenant's jobs: finding one, telling of it, waiting for it, and ending one that cannot go on."""
 
 from __future__ import annotations
 
 import time
+from typing import Any
 
-from service.errors import JobFailed, Unavailable
+from service.errors import CatalogueNotFound, JobFailed, NotFound, Unavailable, quoted
 from service.records import Job, JobState
 from service.usecases.context import Context, OnProgress
+from service.usecases.job_view import job_view
 
 OUTAGE_S = 30.0
 """How long the registry may be silent before waiting is given up; the job itself goes on."""
+
+
+def tenant_job(context: Context, tenant: str, job_id: str) -> Job:
+    """The tenant's job. Raises NotFound, in the same words for another tenant's."""
+    try:
+        job = context.registry.job(job_id)
+    except NotFound:
+        raise _no_job(job_id) from None
+    if job.tenant != tenant:
+        raise _no_job(job_id)
+    return job
+
+
+def shown_job(context: Context, job: Job) -> dict[str, Any]:
+    """The job as JSON (`job_view`). Raises NotFound when it was deleted meanwhile, with its catalogue."""
+    try:
+        catalogue = context.registry.catalogue_by_id(job.catalogue_id)
+    except CatalogueNotFound:
+        raise _no_job(job.id) from None
+    return job_view(job, catalogue.name, context.registry.item_counts(job.id), context.clock())
+
+
+def _no_job(job_id: str) -> NotFound:
+    return NotFound(f"there is no job {quoted(job_id)}", job=job_id)
 
 
 def wait_for_job(context: Context, job_id: str, on_progress: OnProgress, poll_s: float = 0.1) -> Job:
@@ -18,7 +44,7 @@ def wait_for_job(context: Context, job_id: str, on_progress: OnProgress, poll_s:
     `on_progress` is called with (stage, done, total) whenever one of them changed.
 
     Raises:
-        JobFailed: with the job's error.
+        JobFailed: with the job's error, or because somebody cancelled it.
         NotFound: no such job.
         Unavailable: the registry was silent for `OUTAGE_S`.
     """
@@ -33,6 +59,9 @@ def wait_for_job(context: Context, job_id: str, on_progress: OnProgress, poll_s:
             return job
         if job.state is JobState.FAILED:
             raise JobFailed(f"the {job.kind} job failed: {job.error}", job=job.id, error=job.error)
+        if job.state is JobState.CANCELLED:
+            done = f"{job.done} of {job.total}"
+            raise JobFailed(f"the {job.kind} job was cancelled; done were {done}", job=job.id, error=job.error)
         time.sleep(poll_s)
 
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from fastapi import APIRouter
 
-from service.api.routes import catalogues, health
+from service.api.routes import catalogues, health, jobs
 
 ROUTERS: tuple[APIRouter, ...] = (
     health.router,
     catalogues.router,
+    jobs.router,
 )
 """In the order in which they are looked at and described."""
