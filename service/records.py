@@ -122,7 +122,10 @@ class Catalogue:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
-    """A unit of work that a user sees. `stage`, `done`, `total` feed a progress bar; `result` is set at the end."""
+    """A unit of work that a user sees. `stage`, `done`, `total` feed a progress bar; `result` is set at the end.
+
+    `heard_at` is when pictures were last added to it (seconds since 1970), None before the first.
+    """
 
     id: str
     tenant: str
@@ -138,13 +141,15 @@ class Job:
     created_at: float
     started_at: float | None = None
     finished_at: float | None = None
+    heard_at: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewItem:
-    """One picture handed to an ingest job; its bytes are in the blob store already.
+    """One picture handed to an ingest or classify job; its bytes are in the blob store already.
 
     `failure` is set when the picture was refused before it was queued (unreadable file): the item is born FAILED.
+    `content_hash` is empty for such a one, and for one that the worker has to fetch from its source, a URL, first.
     """
 
     source: str
@@ -184,6 +189,14 @@ class EmbeddedItem:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class AnsweredItem:
+    """An item of a classify job that was answered. `result` is the answer, JSON-serialisable."""
+
+    item_id: int
+    result: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class FailedItem:
     """An item that cannot be used, and why."""
 
@@ -193,7 +206,7 @@ class FailedItem:
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
-    """A claimed piece of an ingest job. `attempt` counts from 1."""
+    """A claimed piece of an ingest or classify job. `attempt` counts from 1."""
 
     job_id: str
     number: int
@@ -307,6 +320,15 @@ class Quotas:
     examples: int | None = None
     requests_per_minute: int | None = None
     inflight_items: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Usage:
+    """What a tenant uses (or asks for) of what `Quotas` limit; names as there."""
+
+    catalogues: int = 0
+    examples: int = 0
+    inflight_items: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

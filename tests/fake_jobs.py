@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import threading
 import uuid
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
-from functools import wraps
 from typing import Any
 
 from service.errors import (
@@ -32,18 +30,13 @@ from service.records import (
     Selection,
     SelectionMember,
     Trial,
+    Usage,
 )
+from service.usecases.quotas import pictures_asked
+from tests.fake_tenants import FakeTenants, locked
 
 FINISHED = (JobState.DONE, JobState.FAILED)
-
-
-def locked(method):
-    @wraps(method)
-    def wrapper(self, *args, **kwargs):
-        with self._lock:
-            return method(self, *args, **kwargs)
-
-    return wrapper
+OF_ITEMS = (JobKind.INGEST, JobKind.CLASSIFY)
 
 
 @dataclass
@@ -62,10 +55,9 @@ class JobRow:
     chunks: dict[int, ChunkRow] = field(default_factory=dict)
 
 
-class FakeCatalogues:
+class FakeCatalogues(FakeTenants):
     def __init__(self, clock: Callable[[], float]) -> None:
-        self.clock = clock
-        self._lock = threading.RLock()
+        super().__init__(clock)
         self.rows: dict[str, Catalogue] = {}
         self.leases: dict[str, tuple[str, float]] = {}
         self.job_rows: dict[str, JobRow] = {}
@@ -83,6 +75,7 @@ class FakeCatalogues:
     def create_catalogue(self, tenant: str, name: str, encoder: str) -> Catalogue:
         if any((one.tenant, one.name) == (tenant, name) for one in self.rows.values()):
             raise AlreadyExists(f"there is a catalogue {name!r} already")
+        self.keep_within_quotas(tenant, Usage(catalogues=1))
         made = Catalogue(
             id=str(uuid.uuid4()),
             tenant=tenant,
@@ -172,11 +165,18 @@ class FakeJobs(FakeCatalogues):
         return job
 
     @locked
-    def add_items(self, job_id: str, items: Sequence[NewItem]) -> None:
+    def add_items(self, job_id: str, items: Sequence[NewItem], *, once: bool = False) -> int:
         row = self._row(job_id)
         if row.job.state is not JobState.OPENING:
             raise InvalidInput(f"job {job_id} is {row.job.state}")
+        known = {(item.source, item.content_hash, item.label) for item in row.items}
+        row.job = replace(row.job, heard_at=self.clock())
+        added = 0
         for new in items:
+            if once and (new.source, new.content_hash, new.label) in known:
+                continue
+            known.add((new.source, new.content_hash, new.label))
+            added += 1
             values = {key: value for key, value in asdict(new).items() if key != "failure"}
             state = ItemState.PENDING if new.failure is None else ItemState.FAILED
             row.items.append(
@@ -189,6 +189,7 @@ class FakeJobs(FakeCatalogues):
                     example_id=None,
                 )
             )
+        return added
 
     @locked
     def seal_job(self, job_id: str, chunk_size: int) -> int:
@@ -203,7 +204,7 @@ class FakeJobs(FakeCatalogues):
     @locked
     def job(self, job_id: str) -> Job:
         row = self._row(job_id)
-        if row.job.kind is not JobKind.INGEST:
+        if row.job.kind not in OF_ITEMS:
             return row.job
         pending = sum(item.state is ItemState.PENDING for item in row.items)
         return replace(row.job, done=len(row.items) - pending, total=len(row.items))
@@ -217,7 +218,7 @@ class FakeJobs(FakeCatalogues):
     def set_progress(self, job_id: str, stage: str, done: int, total: int) -> None:
         row = self._row(job_id)
         if row.job.state not in FINISHED:
-            opening = row.job.state is JobState.OPENING and row.job.kind is JobKind.INGEST
+            opening = row.job.state is JobState.OPENING and row.job.kind in OF_ITEMS
             state = JobState.OPENING if opening else JobState.RUNNING
             row.job = replace(row.job, stage=stage, done=done, total=total, state=state)
 

@@ -9,6 +9,7 @@ from dataclasses import replace
 
 from service.errors import AlreadyExists, ExampleNotFound, LeaseHeld, SelectionNotFound
 from service.records import (
+    AnsweredItem,
     Chunk,
     EmbeddedItem,
     Example,
@@ -25,6 +26,7 @@ from service.records import (
     Split,
     Trial,
 )
+from tests.fake_browsing import FakeBrowsing
 from tests.fake_jobs import FINISHED, ChunkRow, FakeJobs, JobRow, locked
 
 
@@ -48,8 +50,24 @@ class FakeChunks(FakeJobs):
             row.owner, row.lease_until, row.attempt = None, 0.0, row.attempt - 1
 
     @locked
+    def record_fetched(self, chunk: Chunk, owner: str, fetched: Mapping[int, str], lease_seconds: float) -> None:
+        row = self.job_rows.get(chunk.job_id)
+        held = row.chunks.get(chunk.number) if row is not None else None
+        if row is None or held is None or held.owner != owner:
+            raise LeaseHeld(f"chunk {chunk.number} of job {chunk.job_id} went to somebody else")
+        if not held.settled:
+            held.lease_until = self.clock() + lease_seconds
+            for item in self._pending(row, held):
+                self._change(row, item.id, content_hash=fetched.get(item.id, item.content_hash))
+
+    @locked
     def settle_chunk(
-        self, chunk: Chunk, owner: str, embedded: Sequence[EmbeddedItem], failed: Sequence[FailedItem]
+        self,
+        chunk: Chunk,
+        owner: str,
+        embedded: Sequence[EmbeddedItem],
+        failed: Sequence[FailedItem],
+        answered: Sequence[AnsweredItem] = (),
     ) -> Settlement:
         row = self.job_rows.get(chunk.job_id)
         held = row.chunks.get(chunk.number) if row is not None else None
@@ -59,6 +77,9 @@ class FakeChunks(FakeJobs):
         for lost in failed:
             if lost.item_id in pending:
                 self._change(row, lost.item_id, state=ItemState.FAILED, reason=lost.reason)
+        for one in answered:
+            if one.item_id in pending:
+                self._change(row, one.item_id, state=ItemState.ANSWERED, result=one.result)
         for done in embedded:
             if done.item_id in pending:
                 state = self._settle_item(row.job.catalogue_id, pending[done.item_id], done)
@@ -106,7 +127,7 @@ class FakeChunks(FakeJobs):
         known = self.example_rows.get(key)
         if known is None:
             values = {name: getattr(done, name) for name in ("width_px", "height_px", "perceptual_hash")}
-            values |= {name: getattr(item, name) for name in ("label", "split", "content_hash", "source")}
+            values |= {name: getattr(item, name) for name in ("label", "split", "content_hash", "source", "metadata")}
             self.example_rows[key] = Example(
                 id=done.example_id,
                 catalogue_id=catalogue_id,
@@ -212,7 +233,7 @@ class FakeExamples(FakeChunks):
         return sorted(found, key=lambda one: -one.created_at)
 
 
-class FakeRegistry(FakeExamples):
+class FakeRegistry(FakeBrowsing, FakeExamples):
     @locked
     def open_selection(self, selection: Selection, members: Sequence[SelectionMember]) -> None:
         self.catalogue_by_id(selection.catalogue_id)

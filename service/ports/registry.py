@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
+from service.ports.archives import ArchiveRegistry
+from service.ports.browsing import BrowsingRegistry
 from service.ports.tenants import TenantRegistry
 from service.records import (
+    AnsweredItem,
     Catalogue,
     Chunk,
     EmbeddedItem,
@@ -34,7 +37,7 @@ class CatalogueRegistry(Protocol):
     """Catalogues, and the leases by which work on them is kept apart."""
 
     def create_catalogue(self, tenant: str, name: str, encoder: str) -> Catalogue:
-        """Raises AlreadyExists."""
+        """Raises AlreadyExists, QuotaExceeded (counted in the same transaction)."""
         ...
 
     def catalogue(self, tenant: str, name: str) -> Catalogue:
@@ -79,14 +82,20 @@ class JobRegistry(Protocol):
         """A new job in state OPENING."""
         ...
 
-    def add_items(self, job_id: str, items: Sequence[NewItem]) -> None: ...
+    def add_items(self, job_id: str, items: Sequence[NewItem], *, once: bool = False) -> int:
+        """How many were added. With `once`, none whose source, content hash and label an item of the job has already.
+
+        Raises InvalidInput when the job is sealed already, NotFound when there is none, QuotaExceeded (counted in the
+        same transaction) when not all of them fit; then none is added.
+        """
+        ...
 
     def seal_job(self, job_id: str, chunk_size: int) -> int:
         """Cut the pending items into chunks, state QUEUED; returns the number of chunks (0 .. that - 1)."""
         ...
 
     def job(self, job_id: str) -> Job:
-        """Raises NotFound. For ingest jobs `done` and `total` count items, for others see set_progress."""
+        """Raises NotFound. For ingest and classify jobs `done` and `total` count items, for others see set_progress."""
         ...
 
     def jobs(self, states: Sequence[JobState], catalogue_id: str | None = None) -> list[Job]:
@@ -118,14 +127,27 @@ class JobRegistry(Protocol):
         """
         ...
 
+    def record_fetched(self, chunk: Chunk, owner: str, fetched: Mapping[int, str], lease_seconds: float) -> None:
+        """Content hashes, by item id, of PENDING items whose bytes were fetched; the chunk's lease begins anew.
+
+        Raises LeaseHeld when the lease went to somebody else.
+        """
+        ...
+
     def settle_chunk(
-        self, chunk: Chunk, owner: str, embedded: Sequence[EmbeddedItem], failed: Sequence[FailedItem]
+        self,
+        chunk: Chunk,
+        owner: str,
+        embedded: Sequence[EmbeddedItem],
+        failed: Sequence[FailedItem],
+        answered: Sequence[AnsweredItem] = (),
     ) -> Settlement:
         """One transaction: examples, item states, the chunk.
 
         An embedded item becomes STORED with a new example row; or DUPLICATE when the example is there under the same
         label (or one of its settled labels); or CONFLICT when it is there under another one: its example becomes
         CONFLICT with both labels in `conflict_labels`. An item whose example is in conflict already ends CONFLICT too.
+        An answered item becomes ANSWERED with its result, and is no example.
         Items no longer PENDING are left alone. Raises LeaseHeld when the lease went to somebody else.
         """
         ...
@@ -242,7 +264,16 @@ class SelectionRegistry(Protocol):
     def add_trial(self, study: str, trial: Trial) -> None: ...
 
 
-class Registry(CatalogueRegistry, JobRegistry, ExampleRegistry, SelectionRegistry, TenantRegistry, Protocol):
+class Registry(
+    CatalogueRegistry,
+    JobRegistry,
+    ExampleRegistry,
+    BrowsingRegistry,
+    SelectionRegistry,
+    TenantRegistry,
+    ArchiveRegistry,
+    Protocol,
+):
     """The records: the truth about everything but pixels and embeddings."""
 
     def close(self) -> None: ...

@@ -6,7 +6,7 @@ there is one write lock, and `with_for_update` means nothing.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, bindparam, delete, exists, func, select, update
@@ -17,7 +17,17 @@ from service.adapters.registry_sql.jobs import ITEM_COLUMNS, new_chunks
 from service.adapters.registry_sql.schema import chunks, examples, items, jobs
 from service.adapters.registry_sql.settling import settle_embedded
 from service.errors import CatalogueNotFound, LeaseHeld
-from service.records import Chunk, EmbeddedItem, ExampleState, FailedItem, Item, ItemState, JobState, Settlement
+from service.records import (
+    AnsweredItem,
+    Chunk,
+    EmbeddedItem,
+    ExampleState,
+    FailedItem,
+    Item,
+    ItemState,
+    JobState,
+    Settlement,
+)
 
 WORKED_ON = (JobState.QUEUED, JobState.RUNNING)
 
@@ -61,6 +71,21 @@ class Chunks(Part):
         connection.execute(given_back.values(owner=None, lease_until=RUN_OUT, attempt=chunks.c.attempt - 1))
 
     @writing
+    def record_fetched(
+        self, connection: Connection, chunk: Chunk, owner: str, fetched: Mapping[int, str], lease_seconds: float
+    ) -> None:
+        """Of a chunk that is settled already nothing is changed."""
+        if _held(connection, chunk, owner).settled:
+            return
+        held = update(chunks).where(_is(chunk.job_id, chunk.number))
+        connection.execute(held.values(lease_until=self.clock() + lease_seconds))
+        change = update(items).where(items.c.id == bindparam("id_"), items.c.job_id == chunk.job_id)
+        change = change.where(items.c.chunk == chunk.number, items.c.state == ItemState.PENDING)
+        if fetched:
+            rows = [{"id_": id_, "hash_": content_hash} for id_, content_hash in fetched.items()]
+            connection.execute(change.values(content_hash=bindparam("hash_")), rows)
+
+    @writing
     def settle_chunk(
         self,
         connection: Connection,
@@ -68,8 +93,9 @@ class Chunks(Part):
         owner: str,
         embedded: Sequence[EmbeddedItem],
         failed: Sequence[FailedItem],
+        answered: Sequence[AnsweredItem] = (),
     ) -> Settlement:
-        """Items that are neither embedded nor failed stay PENDING; then the chunk is not settled but free again.
+        """Items that are none of the three stay PENDING; then the chunk is not settled but free again.
 
         Called twice by the same owner it changes nothing and answers the same.
         """
@@ -77,8 +103,11 @@ class Chunks(Part):
         done = 0
         if not _held(connection, chunk, owner).settled:
             pending = {item.id: item for item in _pending(connection, chunk.job_id, chunk.number)}
-            outcomes = [{"id_": item.item_id, "state": ItemState.FAILED, "reason": item.reason} for item in failed]
-            outcomes = [outcome | {"example_id": None} for outcome in outcomes if outcome["id_"] in pending]
+            outcomes: list[dict[str, Any]] = [
+                {"id_": item.item_id, "state": ItemState.FAILED, "reason": item.reason} for item in failed
+            ]
+            outcomes += [{"id_": item.item_id, "state": ItemState.ANSWERED, "result": item.result} for item in answered]
+            outcomes = [outcome for outcome in outcomes if outcome["id_"] in pending]
             outcomes += settle_embedded(connection, catalogue_id, pending, embedded, self.clock())
             done = len({row["id_"] for row in outcomes})
             _record(connection, chunk, outcomes, left=len(pending) - done)
@@ -177,8 +206,9 @@ def _taken(chunk: Chunk, owner: str | None) -> LeaseHeld:
 def _record(connection: Connection, chunk: Chunk, outcomes: Sequence[dict[str, Any]], left: int) -> None:
     if outcomes:
         change = update(items).where(items.c.id == bindparam("id_"))
-        values: dict[str, Any] = {name: bindparam(name) for name in ("state", "reason", "example_id")}
-        connection.execute(change.values(values), outcomes)
+        names = ("state", "reason", "example_id", "result")
+        values: dict[str, Any] = {name: bindparam(name) for name in names}
+        connection.execute(change.values(values), [dict.fromkeys(names) | outcome for outcome in outcomes])
     done = update(chunks).where(_is(chunk.job_id, chunk.number))
     connection.execute(done.values(settled=left == 0, lease_until=RUN_OUT))
 

@@ -9,13 +9,18 @@ from typing import Any
 
 from sqlalchemy import Connection, func, insert, select, update
 
+from service.adapters.registry_sql.adding import insert_items, new_ones
 from service.adapters.registry_sql.catalogues import keep_catalogue
 from service.adapters.registry_sql.database import AnyRow, Part, reading, records, writing
 from service.adapters.registry_sql.schema import chunks, examples, items, jobs
+from service.adapters.registry_sql.usage import keep_within_quotas
 from service.errors import InvalidInput, NotFound
 from service.records import Catalogue, ExampleState, Item, ItemState, Job, JobKind, JobState, NewItem
+from service.usecases.quotas import pictures_asked
 
 FINISHED = (JobState.DONE, JobState.FAILED)
+OF_ITEMS = (JobKind.INGEST, JobKind.CLASSIFY)
+"""Kinds whose progress is counted in items."""
 
 JOB_COLUMNS = [column for column in jobs.c if column.name != "serial"]
 ITEM_COLUMNS = [column for column in items.c if column.name != "chunk"]
@@ -41,12 +46,16 @@ class Jobs(Part):
         return _job(connection.execute(select(*JOB_COLUMNS).where(jobs.c.id == row["id"])).one())
 
     @writing
-    def add_items(self, connection: Connection, job_id: str, items: Sequence[NewItem]) -> None:
-        """Raises InvalidInput when the job is sealed already, NotFound when there is none."""
+    def add_items(self, connection: Connection, job_id: str, items: Sequence[NewItem], *, once: bool = False) -> int:
+        """The job is locked: of two requests that bring the same pictures at once, the second sees the first's."""
         state = _locked_state(connection, job_id)
         if state is not JobState.OPENING:
             raise InvalidInput(f"job {job_id} is {state}: items can only be added before it is sealed", job=job_id)
-        _insert_items(connection, job_id, items)
+        fresh = new_ones(connection, job_id, items) if once else items
+        _keep_within_quotas(connection, job_id, sum(item.failure is None for item in fresh))
+        insert_items(connection, job_id, fresh)
+        connection.execute(update(jobs).where(jobs.c.id == job_id).values(heard_at=self.clock()))
+        return len(fresh)
 
     @writing
     def seal_job(self, connection: Connection, job_id: str, chunk_size: int) -> int:
@@ -82,7 +91,7 @@ class Jobs(Part):
         change = update(jobs).where(jobs.c.id == job_id)
         connection.execute(change.values(stage=stage, done=done, total=total))
         connection.execute(
-            change.where((jobs.c.state != JobState.OPENING) | (jobs.c.kind != JobKind.INGEST)).values(
+            change.where((jobs.c.state != JobState.OPENING) | jobs.c.kind.not_in(OF_ITEMS)).values(
                 state=JobState.RUNNING
             )
         )
@@ -132,7 +141,7 @@ def _job(row: AnyRow) -> Job:
     """Items are counted as they are settled: a progress bar asks ten times a second."""
     values = row._asdict()
     item_done, item_total = values.pop("item_done"), values.pop("item_total")
-    if row.kind is JobKind.INGEST:
+    if row.kind in OF_ITEMS:
         values |= {"done": item_done, "total": item_total}
     return Job(**values)
 
@@ -146,25 +155,9 @@ def _locked_state(connection: Connection, job_id: str) -> JobState:
     return JobState(state)
 
 
-def _insert_items(connection: Connection, job_id: str, new: Sequence[NewItem]) -> None:
-    if not new:
-        return
-    rows = [
-        {
-            "job_id": job_id,
-            "source": item.source,
-            "content_hash": item.content_hash,
-            "label": item.label,
-            "split": item.split,
-            "state": ItemState.PENDING if item.failure is None else ItemState.FAILED,
-            "reason": item.failure,
-        }
-        for item in new
-    ]
-    connection.execute(insert(items), rows)
-    done = sum(item.failure is not None for item in new)
-    counted = {"item_total": jobs.c.item_total + len(rows), "item_done": jobs.c.item_done + done}
-    connection.execute(update(jobs).where(jobs.c.id == job_id).values(counted))
+def _keep_within_quotas(connection: Connection, job_id: str, pictures: int) -> None:
+    of_job = connection.execute(select(jobs.c.tenant, jobs.c.kind).where(jobs.c.id == job_id)).one()
+    keep_within_quotas(connection, of_job.tenant, pictures_asked(pictures, of_job.kind))
 
 
 def _cut(connection: Connection, job_id: str, chunk_size: int) -> int:

@@ -91,6 +91,7 @@ jobs = Table(
     Column("created_at", Double, nullable=False),
     Column("started_at", Double),
     Column("finished_at", Double),
+    Column("heard_at", Double),
     Index("ix_holotype_jobs_tenant", "tenant", "serial"),
     Index("ix_holotype_jobs_catalogue", "catalogue_id"),
     Index("ix_holotype_jobs_state", "state"),
@@ -160,6 +161,15 @@ examples = Table(
     Column("metadata", Metadata),
     Index("ix_holotype_examples_hash", "catalogue_id", "content_hash"),
     Index("ix_holotype_examples_split", "catalogue_id", "state", "split", "label"),
+    Index("ix_holotype_examples_label", "catalogue_id", "label", "id"),
+    Index("ix_holotype_examples_split_id", "catalogue_id", "split", "id"),
+    Index(
+        "ix_holotype_examples_conflict",
+        "catalogue_id",
+        "id",
+        sqlite_where=text("state = 'conflict'"),
+        postgresql_where=text("state = 'conflict'"),
+    ),
 )
 
 kept_findings = Table(

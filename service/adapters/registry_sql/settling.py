@@ -77,6 +77,7 @@ def _example(catalogue_id: str, row: Item, item: EmbeddedItem, now: float) -> di
         "height_px": item.height_px,
         "perceptual_hash": item.perceptual_hash,
         "created_at": now,
+        "metadata": row.metadata,
     }
 
 

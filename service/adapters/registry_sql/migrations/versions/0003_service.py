@@ -19,9 +19,10 @@ depends_on = None
 TEXT = sa.Text().with_variant(sa.Text(collation="C"), "postgresql")
 SERIAL = sa.BigInteger().with_variant(sa.Integer, "sqlite")
 DUE = sa.text("next_at IS NOT NULL")
+HELD = sa.text("state = 'conflict'")
 
 NEW_COLUMNS: dict[str, dict[str, sa.types.TypeEngine[Any]]] = {
-    "holotype_jobs": {"started_at": sa.Double(), "finished_at": sa.Double()},
+    "holotype_jobs": {"started_at": sa.Double(), "finished_at": sa.Double(), "heard_at": sa.Double()},
     "holotype_items": {"metadata": sa.Text(), "result": sa.Text()},
     "holotype_examples": {"metadata": sa.Text()},
 }
@@ -35,6 +36,7 @@ def upgrade() -> None:
         for name, kind in columns.items():
             op.add_column(table, sa.Column(name, kind))
     op.create_index("ix_holotype_jobs_tenant", "holotype_jobs", ["tenant", "serial"])
+    _pages_of_examples()
     op.execute(
         sa.text(
             "INSERT INTO holotype_tenants (name, created_at, quotas, served_at) "
@@ -47,6 +49,8 @@ def upgrade() -> None:
 def downgrade() -> None:
     """Forget tenants, keys and webhooks."""
     op.drop_index("ix_holotype_jobs_tenant", "holotype_jobs")
+    for name in ("label", "split_id", "conflict"):
+        op.drop_index(f"ix_holotype_examples_{name}", "holotype_examples")
     for table, columns in NEW_COLUMNS.items():
         for name in columns:
             op.drop_column(table, name)
@@ -57,6 +61,18 @@ def downgrade() -> None:
 def _of_tenant(table: str) -> tuple[sa.Column[str], sa.ForeignKeyConstraint]:
     key = sa.ForeignKeyConstraint(["tenant"], ["holotype_tenants.name"], name=f"fk_{table}_tenant", ondelete="CASCADE")
     return sa.Column("tenant", TEXT, nullable=False), key
+
+
+def _pages_of_examples() -> None:
+    op.create_index("ix_holotype_examples_label", "holotype_examples", ["catalogue_id", "label", "id"])
+    op.create_index("ix_holotype_examples_split_id", "holotype_examples", ["catalogue_id", "split", "id"])
+    op.create_index(
+        "ix_holotype_examples_conflict",
+        "holotype_examples",
+        ["catalogue_id", "id"],
+        sqlite_where=HELD,
+        postgresql_where=HELD,
+    )
 
 
 def _tenants() -> None:
