@@ -56,6 +56,26 @@ class Settings(BaseSettings):
         le=1,
         description="Accuracy that a selection may lose against all references and still be activated.",
     )
+    host: str = Field(default="127.0.0.1", description="Address that `holotype serve` listens on; 0.0.0.0: on all.")
+    port: int = Field(default=8000, ge=0, le=65535, description="Port that `holotype serve` listens on; 0: a free one.")
+    forwarded_allow_ips: str | None = Field(
+        default=None,
+        description="Proxies whose X-Forwarded-For and -Proto are believed, comma-separated; absent: nobody's.",
+    )
+    url: str | None = Field(default=None, description="A Holotype server: commands ask it instead of doing the work.")
+    key: SecretStr | None = Field(default=None, description="Key that commands send to HOLOTYPE_URL.")
+    quota_catalogues: int | None = Field(
+        default=None, ge=0, description="Catalogues that a new tenant may have; absent: as many as it likes."
+    )
+    quota_examples: int | None = Field(
+        default=None, ge=0, description="Examples that a new tenant may store; absent: as many as it likes."
+    )
+    quota_requests_per_minute: int | None = Field(
+        default=None, ge=0, description="HTTP requests a minute of a new tenant; absent: as many as it likes."
+    )
+    quota_inflight_items: int | None = Field(
+        default=None, ge=0, description="Pictures of a new tenant that may wait for a worker; absent: any number."
+    )
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(default="WARNING", description="Level of the log.")
 
     @field_validator("device")
