@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from service.errors import InvalidInput
 from service.ports import BlobStore, Registry, ReportWriter, VectorStore
+from service.records import Quotas
 from service.settings import Settings
 from service.usecases.context import Context, Limits
 
@@ -155,4 +156,10 @@ def _limits(settings: Settings) -> Limits:
         chunk_lease_s=settings.chunk_lease_s,
         job_lease_s=settings.job_lease_s,
         gate_margin=settings.gate_margin,
+        new_tenant=Quotas(
+            catalogues=settings.quota_catalogues,
+            examples=settings.quota_examples,
+            requests_per_minute=settings.quota_requests_per_minute,
+            inflight_items=settings.quota_inflight_items,
+        ),
     )

@@ -18,6 +18,7 @@ HolotypeError
 ├── AccessDenied              who asks may not
 │   ├── NotAuthenticated      there is no valid key
 │   └── NotPermitted          the key lacks the scope
+├── LastAdminKey              without that key nobody could rule over tenants and keys any more
 ├── QuotaExceeded             the tenant has used up what it may use; details: quota, limit, retry_after_s
 ├── JobFailed                 a job ended without its result
 ├── PublishIncomplete         flags in the store disagree with the selection; the old selection still serves
@@ -119,6 +120,10 @@ class NotAuthenticated(AccessDenied):
 
 class NotPermitted(AccessDenied):
     """The key lacks the scope."""
+
+
+class LastAdminKey(HolotypeError):
+    """Without that key nobody could rule over tenants and keys any more."""
 
 
 class QuotaExceeded(HolotypeError):

@@ -170,6 +170,9 @@ class FakeJobs(FakeCatalogues):
         if row.job.state is not JobState.OPENING:
             raise InvalidInput(f"job {job_id} is {row.job.state}")
         known = {(item.source, item.content_hash, item.label) for item in row.items}
+        fresh = [new for new in items if not once or (new.source, new.content_hash, new.label) not in known]
+        pictures = sum(new.failure is None for new in fresh)
+        self.keep_within_quotas(row.job.tenant, pictures_asked(pictures, row.job.kind))
         row.job = replace(row.job, heard_at=self.clock())
         added = 0
         for new in items:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
-from service.records import ApiKey, Quotas, Tenant
+from service.records import ApiKey, Quotas, Tenant, Usage
 
 
 class TenantRegistry(Protocol):
@@ -22,16 +23,23 @@ class TenantRegistry(Protocol):
         """Raises TenantNotFound."""
         ...
 
-    def tenants(self) -> list[Tenant]:
-        """By name."""
+    def tenants(self, after: str | None = None, limit: int | None = None) -> list[Tenant]:
+        """By name; those behind the name `after`, at most `limit`, where given."""
         ...
 
-    def set_quotas(self, name: str, quotas: Quotas) -> Tenant:
-        """Raises TenantNotFound."""
+    def change_quotas(self, name: str, changes: Mapping[str, int | None]) -> Tenant:
+        """Those named change, the others stay, in one transaction. Raises TenantNotFound."""
+        ...
+
+    def usage(self, tenant: str) -> Usage:
+        """What the tenant uses now; nothing for a tenant that is not there."""
         ...
 
     def delete_tenant(self, name: str) -> None:
-        """The row with its keys and webhooks; its catalogues must be gone before. Raises TenantNotFound."""
+        """The row with its keys, webhooks and remembered requests. Raises TenantNotFound; Busy while it has catalogues.
+
+        Raises LastAdminKey as `revoke_keys` does, of a time that is now.
+        """
         ...
 
     def add_key(self, key: ApiKey) -> None:
@@ -42,8 +50,8 @@ class TenantRegistry(Protocol):
         """Raises NotFound."""
         ...
 
-    def keys(self, tenant: str) -> list[ApiKey]:
-        """Oldest first, revoked and expired ones too."""
+    def keys(self, tenant: str, after: tuple[float, str] | None = None, limit: int | None = None) -> list[ApiKey]:
+        """Oldest first, revoked and expired ones too; those behind (created_at, id), at most `limit`, where given."""
         ...
 
     def any_admin_key(self) -> bool:
@@ -54,6 +62,10 @@ class TenantRegistry(Protocol):
         """The key ends then, unless it ends sooner already."""
         ...
 
-    def revoke_key(self, key_id: str) -> None:
-        """The key ends now."""
+    def revoke_keys(self, key_ids: Sequence[str], admin_until: float) -> None:
+        """The keys end now, all or none. Ended ones stay as they are.
+
+        Raises LastAdminKey where one of them has scope ADMIN and works, and no other such key works until
+        `admin_until` (or as long as the longest of them). Of two that revoke each other's at once, one is refused.
+        """
         ...

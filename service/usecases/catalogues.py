@@ -68,10 +68,12 @@ def create_catalogue(context: Context, tenant: str, name: str, encoder: str) -> 
     Raises:
         InvalidInput: the name or the encoder cannot be used.
         AlreadyExists: the tenant has a catalogue of that name.
+        QuotaExceeded: the tenant may have no more of them.
     """
     checked_name(tenant, "tenant")
     checked_name(name)
     context.encoders.check(encoder)
+    context.registry.ensure_tenant(tenant)
     return context.registry.create_catalogue(tenant, name, encoder)
 
 

@@ -17,7 +17,7 @@ from service.ports import (
     Registry,
     VectorStore,
 )
-from service.records import Catalogue
+from service.records import Catalogue, Quotas
 
 OnProgress = Callable[[str, int, int], None]
 """Called with the stage's name, what is done and the total."""
@@ -32,6 +32,7 @@ class Limits:
     chunk_lease_s: float = 180.0
     job_lease_s: float = 120.0
     gate_margin: float = 0.01
+    new_tenant: Quotas = Quotas()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

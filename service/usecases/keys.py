@@ -8,7 +8,7 @@ import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from service.errors import InvalidInput, NotAuthenticated, NotFound
+from service.errors import InvalidInput, NotAuthenticated, NotFound, quoted
 from service.records import ApiKey, Scope
 from service.usecases.context import Context
 from service.usecases.labels import checked_name
@@ -18,7 +18,11 @@ KEY_ID_BYTES = 8
 SECRET_BYTES = 32
 ROTATION_GRACE_S = 24 * 3600.0
 """How long a key goes on working after its successor was made."""
+MAX_GRACE_S = 30 * 24 * 3600.0
+ADMIN_FOR_S = 7 * 24 * 3600.0
+"""A key with scope ADMIN is let go of only where another one works so long: time enough to notice, and to make more."""
 MAX_KEY_NAME = 100
+FIRST_KEY_NAME = "first admin key"
 UNKNOWN_SHA256 = hashlib.sha256(b"").hexdigest()
 """What the secret of an unknown key is compared with: that takes as long as with one that is known."""
 
@@ -63,30 +67,57 @@ def create_key(
     return NewKey(key=key, credential=f"{PREFIX}_{key.id}_{secret}")
 
 
-def list_keys(context: Context, tenant: str) -> list[ApiKey]:
-    """The tenant's keys, oldest first. Raises TenantNotFound."""
+def create_first_admin_key(context: Context, tenant: str) -> NewKey | None:
+    """A key of every scope for whoever sets the service up; None when an admin key works already.
+
+    The tenant is made when it is not there. Raises InvalidInput for its name.
+    """
+    checked_name(tenant, "tenant")
+    if context.registry.any_admin_key():
+        return None
+    context.registry.ensure_tenant(tenant)
+    return create_key(context, tenant, FIRST_KEY_NAME, tuple(Scope))
+
+
+def list_keys(
+    context: Context, tenant: str, after: tuple[float, str] | None = None, limit: int | None = None
+) -> list[ApiKey]:
+    """The tenant's keys, oldest first; those behind (created_at, id), at most `limit`, where given.
+
+    Raises TenantNotFound.
+    """
     context.registry.tenant(tenant)
-    return context.registry.keys(tenant)
+    return context.registry.keys(tenant, after, limit)
 
 
 def rotate_key(context: Context, tenant: str, key_id: str, grace_s: float = ROTATION_GRACE_S) -> NewKey:
-    """A successor with the same name and scopes; the key itself works for `grace_s` seconds more.
+    """A successor with the same name, scopes and length of life; the key itself works for `grace_s` seconds more.
 
-    Raises NotFound, InvalidInput when the key does not work any more.
+    Raises:
+        NotFound: the tenant has no such key.
+        InvalidInput: it does not work any more, or `grace_s` is not 0 to `MAX_GRACE_S`.
     """
+    if not 0 <= grace_s <= MAX_GRACE_S:
+        raise InvalidInput(f"grace_s is {grace_s}; 0 to {MAX_GRACE_S:.0f} seconds are possible", grace_s=grace_s)
     former = _key_of(context, tenant, key_id)
     now = context.clock()
     if not works(former, now):
         raise InvalidInput(f"key {key_id} does not work any more: create a new one", key=key_id)
-    fresh = create_key(context, tenant, former.name, former.scopes)
+    lives_s = None if former.expires_at is None else former.expires_at - former.created_at
+    fresh = create_key(context, tenant, former.name, former.scopes, None if lives_s is None else now + lives_s)
     context.registry.expire_key(key_id, now + grace_s)
     return fresh
 
 
 def revoke_key(context: Context, tenant: str, key_id: str) -> ApiKey:
-    """End a key now; one that has ended stays as it is. Raises NotFound."""
+    """End a key now; one that has ended stays as it is.
+
+    Raises:
+        NotFound: the tenant has no such key.
+        LastAdminKey: nobody could rule over tenants and keys without it, now or within `ADMIN_FOR_S`.
+    """
     _key_of(context, tenant, key_id)
-    context.registry.revoke_key(key_id)
+    context.registry.revoke_keys([key_id], context.clock() + ADMIN_FOR_S)
     return context.registry.key(key_id)
 
 
@@ -113,7 +144,7 @@ def works(key: ApiKey, now: float) -> bool:
 def _key_of(context: Context, tenant: str, key_id: str) -> ApiKey:
     key = context.registry.key(key_id)
     if key.tenant != tenant:
-        raise NotFound(f"there is no key {key_id!r}", key=key_id)
+        raise NotFound(f"there is no key {quoted(key_id)}", key=key_id)
     return key
 
 

@@ -5,11 +5,14 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
+from service.adapters.registry_sql.browsing import Browsing
 from service.adapters.registry_sql.catalogues import Catalogues
 from service.adapters.registry_sql.chunks import Chunks
 from service.adapters.registry_sql.database import Database
 from service.adapters.registry_sql.examples import Examples
+from service.adapters.registry_sql.imports import Imports
 from service.adapters.registry_sql.jobs import Jobs
+from service.adapters.registry_sql.keys import Keys
 from service.adapters.registry_sql.migrate import bring_up_to_date
 from service.adapters.registry_sql.selections import Selections
 from service.adapters.registry_sql.tenants import Tenants
@@ -17,7 +20,7 @@ from service.adapters.registry_sql.tenants import Tenants
 __all__ = ["SqlRegistry"]
 
 
-class SqlRegistry(Catalogues, Jobs, Chunks, Examples, Selections, Tenants):
+class SqlRegistry(Catalogues, Jobs, Chunks, Examples, Browsing, Selections, Tenants, Keys, Imports):
     """Implements `ports.Registry`. Each method is one transaction; threads and processes may call at once.
 
     Leases are compared with `clock` (seconds since the epoch): clocks of several machines must agree to within a

@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import uuid
 
-from sqlalchemy import Connection, and_, delete, exists, or_, select, update
+from sqlalchemy import ColumnElement, Connection, and_, delete, exists, or_, select, update
 
 from service.adapters.registry_sql.database import AnyRow, Part, reading, upsert, writing
 from service.adapters.registry_sql.schema import catalogues, chunks, jobs, leases, trials
+from service.adapters.registry_sql.usage import keep_within_quotas
 from service.errors import AlreadyExists, CatalogueNotFound, EncoderMismatch, LeaseHeld, quoted
-from service.records import Catalogue, Fingerprint
+from service.ports.archives import IMPORTING
+from service.records import Catalogue, Fingerprint, Usage
 
 RUN_OUT = 0.0
 """A time that is past on every clock."""
@@ -22,36 +24,40 @@ class Catalogues(Part):
     @writing
     def create_catalogue(self, connection: Connection, tenant: str, name: str, encoder: str) -> Catalogue:
         row = {"id": str(uuid.uuid4()), "tenant": tenant, "name": name, "encoder": encoder, "created_at": self.clock()}
+        known = select(catalogues.c.id).where(catalogues.c.tenant == tenant, catalogues.c.name == name)
+        if connection.execute(known).one_or_none() is None:
+            keep_within_quotas(connection, tenant, Usage(catalogues=1))
         insert = upsert(connection, catalogues).on_conflict_do_nothing().returning(catalogues)
         inserted = connection.execute(insert, row).one_or_none()
         if inserted is None:
             raise AlreadyExists(f"there is a catalogue {quoted(name)} already", catalogue=name)
-        return _catalogue(inserted)
+        return catalogue_of(inserted)
 
     @reading
     def catalogue(self, connection: Connection, tenant: str, name: str) -> Catalogue:
-        found = select(catalogues).where(catalogues.c.tenant == tenant, catalogues.c.name == name)
+        named = (catalogues.c.tenant == tenant, catalogues.c.name == name)
+        found = select(catalogues).where(*named, is_whole())
         row = connection.execute(found).one_or_none()
         if row is None:
             raise CatalogueNotFound(f"there is no catalogue {quoted(name)}", catalogue=name)
-        return _catalogue(row)
+        return catalogue_of(row)
 
     @reading
     def catalogue_by_id(self, connection: Connection, catalogue_id: str) -> Catalogue:
         row = connection.execute(select(catalogues).where(catalogues.c.id == catalogue_id)).one_or_none()
         if row is None:
             raise no_catalogue(catalogue_id)
-        return _catalogue(row)
+        return catalogue_of(row)
 
     @reading
     def catalogues(self, connection: Connection, tenant: str) -> list[Catalogue]:
-        found = select(catalogues).where(catalogues.c.tenant == tenant).order_by(catalogues.c.name)
-        return [_catalogue(row) for row in connection.execute(found)]
+        found = select(catalogues).where(catalogues.c.tenant == tenant, is_whole()).order_by(catalogues.c.name)
+        return [catalogue_of(row) for row in connection.execute(found)]
 
     @reading
     def all_catalogues(self, connection: Connection) -> list[Catalogue]:
-        found = select(catalogues).order_by(catalogues.c.tenant, catalogues.c.name)
-        return [_catalogue(row) for row in connection.execute(found)]
+        found = select(catalogues).where(is_whole()).order_by(catalogues.c.tenant, catalogues.c.name)
+        return [catalogue_of(row) for row in connection.execute(found)]
 
     @writing
     def pin_fingerprint(self, connection: Connection, catalogue_id: str, fingerprint: Fingerprint) -> None:
@@ -100,6 +106,11 @@ class Catalogues(Part):
         connection.execute(open_ones.values(lease_until=RUN_OUT))
 
 
+def is_whole() -> ColumnElement[bool]:
+    """Not a catalogue that is being imported: those have no name yet that a person could give."""
+    return ~catalogues.c.name.startswith(IMPORTING, autoescape=True)
+
+
 def no_catalogue(catalogue_id: str) -> CatalogueNotFound:
     """The error for an id that is not there (any more)."""
     return CatalogueNotFound(f"the catalogue {catalogue_id} is not there any more", catalogue=catalogue_id)
@@ -115,7 +126,8 @@ def keep_catalogue(connection: Connection, catalogue_id: str) -> None:
         raise no_catalogue(catalogue_id)
 
 
-def _catalogue(row: AnyRow) -> Catalogue:
+def catalogue_of(row: AnyRow) -> Catalogue:
+    """The catalogue of a row."""
     values = row._asdict()
     pinned = values.pop("fingerprint")
     return Catalogue(**values, fingerprint=None if pinned is None else Fingerprint(**pinned))

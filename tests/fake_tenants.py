@@ -1,0 +1,139 @@
+"""Tenants, their keys and quotas of the registry in dictionaries; the rest is in `fake_jobs` and `fake_registry`."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from functools import wraps
+from typing import Any
+
+from service.errors import AlreadyExists, Busy, LastAdminKey, NotFound, TenantNotFound
+from service.records import ApiKey, ItemState, JobState, Quotas, Scope, Tenant, Usage
+from service.usecases.quotas import limits_anything, refuse_beyond
+
+FINAL = (JobState.DONE, JobState.FAILED, JobState.CANCELLED)
+FOREVER = float("inf")
+
+
+def locked(method):
+    @wraps(method)
+    def wrapper(self, *args, **kwargs):
+        with self._lock:
+            return method(self, *args, **kwargs)
+
+    return wrapper
+
+
+class FakeTenants:
+    rows: dict[str, Any]
+    job_rows: dict[str, Any]
+    example_rows: dict[tuple[str, str], Any]
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self.clock = clock
+        self._lock = threading.RLock()
+        self.tenant_rows: dict[str, Tenant] = {}
+        self.key_rows: dict[str, ApiKey] = {}
+
+    @locked
+    def ensure_tenant(self, name: str) -> Tenant:
+        return self.tenant_rows.setdefault(name, Tenant(name=name, created_at=self.clock(), quotas=Quotas()))
+
+    @locked
+    def create_tenant(self, name: str, quotas: Quotas) -> Tenant:
+        if name in self.tenant_rows:
+            raise AlreadyExists(f"there is a tenant {name!r} already")
+        self.tenant_rows[name] = Tenant(name=name, created_at=self.clock(), quotas=quotas)
+        return self.tenant_rows[name]
+
+    @locked
+    def tenant(self, name: str) -> Tenant:
+        if name not in self.tenant_rows:
+            raise TenantNotFound(f"there is no tenant {name!r}")
+        return self.tenant_rows[name]
+
+    @locked
+    def tenants(self, after: str | None = None, limit: int | None = None) -> list[Tenant]:
+        found = sorted(self.tenant_rows.values(), key=lambda one: one.name)
+        return [one for one in found if after is None or one.name > after][:limit]
+
+    @locked
+    def change_quotas(self, name: str, changes: Mapping[str, int | None]) -> Tenant:
+        former = self.tenant(name)
+        self.tenant_rows[name] = replace(former, quotas=replace(former.quotas, **changes))
+        return self.tenant_rows[name]
+
+    @locked
+    def usage(self, tenant: str) -> Usage:
+        own = {one.id for one in self.rows.values() if one.tenant == tenant}
+        open_jobs = [row for row in self.job_rows.values() if row.job.tenant == tenant and row.job.state not in FINAL]
+        return Usage(
+            catalogues=len(own),
+            examples=sum(one.catalogue_id in own for one in self.example_rows.values()),
+            inflight_items=sum(item.state is ItemState.PENDING for row in open_jobs for item in row.items),
+        )
+
+    def keep_within_quotas(self, tenant: str, asked: Usage) -> None:
+        found = self.tenant_rows.get(tenant)
+        if found is not None and limits_anything(found.quotas, asked):
+            refuse_beyond(found, self.usage(tenant), asked)
+
+    @locked
+    def delete_tenant(self, name: str) -> None:
+        self.tenant(name)
+        if self.usage(name).catalogues:
+            raise Busy(f"tenant {name!r} has catalogues")
+        own = [key.id for key in self.keys(name)]
+        self.revoke_keys(own, self.clock())
+        for key_id in own:
+            del self.key_rows[key_id]
+        del self.tenant_rows[name]
+
+    @locked
+    def add_key(self, key: ApiKey) -> None:
+        self.tenant(key.tenant)
+        self.key_rows[key.id] = key
+
+    @locked
+    def key(self, key_id: str) -> ApiKey:
+        if key_id not in self.key_rows:
+            raise NotFound(f"there is no key {key_id!r}")
+        return self.key_rows[key_id]
+
+    @locked
+    def keys(self, tenant: str, after: tuple[float, str] | None = None, limit: int | None = None) -> list[ApiKey]:
+        found = sorted((one for one in self.key_rows.values() if one.tenant == tenant), key=_place)
+        return [one for one in found if after is None or _place(one) > after][:limit]
+
+    @locked
+    def any_admin_key(self) -> bool:
+        return any(self._rules(one) for one in self.key_rows.values())
+
+    @locked
+    def expire_key(self, key_id: str, at: float) -> None:
+        key = self.key(key_id)
+        self.key_rows[key_id] = replace(key, expires_at=min(at, _end(key)))
+
+    @locked
+    def revoke_keys(self, key_ids: Sequence[str], admin_until: float) -> None:
+        ruling = {key.id: _end(key) for key in self.key_rows.values() if self._rules(key)}
+        lost = [end for id_, end in ruling.items() if id_ in key_ids]
+        spare = [end for id_, end in ruling.items() if id_ not in key_ids]
+        if lost and max(spare, default=0.0) < min(max(lost), admin_until):
+            raise LastAdminKey("no other admin key works so long")
+        for key_id in key_ids:
+            key = self.key_rows.get(key_id)
+            if key is not None and key.revoked_at is None:
+                self.key_rows[key_id] = replace(key, revoked_at=self.clock())
+
+    def _rules(self, key: ApiKey) -> bool:
+        return Scope.ADMIN in key.scopes and key.revoked_at is None and _end(key) > self.clock()
+
+
+def _end(key: ApiKey) -> float:
+    return FOREVER if key.expires_at is None else key.expires_at
+
+
+def _place(key: ApiKey) -> tuple[float, str]:
+    return (key.created_at, key.id)
