@@ -7,17 +7,28 @@ left out: a `Partition` for the vector store, a key prefix for blobs, a catalogu
 from __future__ import annotations
 
 from service.ports.blobs import BlobStore
+from service.ports.browsing import BrowsingRegistry, LabelCounts
 from service.ports.images import DecodedImage, Encoder, EncoderProvider, ImageDecoder, PixelArray
 from service.ports.queue import QUEUES, EmbedChunk, FinishIngest, JobQueue, Message, RunOptimise, Sweep
 from service.ports.registry import CatalogueRegistry, ExampleRegistry, JobRegistry, Registry, SelectionRegistry
 from service.ports.reports import ReportWriter
 from service.ports.search import ChoiceParameter, FloatParameter, IntParameter, Parameter, ParameterSearch
 from service.ports.tenants import TenantRegistry
-from service.ports.vectors import Partition, Point, StoredPoints, VectorName, VectorStore
+from service.ports.vectors import (
+    METADATA_PREFIX,
+    Partition,
+    Point,
+    StoredPoints,
+    VectorName,
+    VectorStore,
+    checked_metadata_key,
+)
 
 __all__ = [
+    "METADATA_PREFIX",
     "QUEUES",
     "BlobStore",
+    "BrowsingRegistry",
     "CatalogueRegistry",
     "ChoiceParameter",
     "DecodedImage",
@@ -31,6 +42,7 @@ __all__ = [
     "IntParameter",
     "JobQueue",
     "JobRegistry",
+    "LabelCounts",
     "Message",
     "Parameter",
     "ParameterSearch",
@@ -46,4 +58,5 @@ __all__ = [
     "TenantRegistry",
     "VectorName",
     "VectorStore",
+    "checked_metadata_key",
 ]

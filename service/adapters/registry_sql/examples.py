@@ -42,7 +42,7 @@ class Examples(Part):
         if labels is None:
             return records(Example, connection.execute(found.order_by(examples.c.id)))
         some_of_them: list[Example] = []
-        for some in _batches(labels):
+        for some in batches(labels):
             some_of_them += records(Example, connection.execute(found.where(examples.c.label.in_(some))))
         return sorted(some_of_them, key=lambda example: example.id)
 
@@ -58,7 +58,7 @@ class Examples(Part):
         """Of several crops of one picture, the one with the lowest id."""
         found = select(examples).where(examples.c.catalogue_id == catalogue_id).order_by(examples.c.id)
         by_hash: dict[str, Example] = {}
-        for some in _batches(content_hashes):
+        for some in batches(content_hashes):
             for example in records(Example, connection.execute(found.where(examples.c.content_hash.in_(some)))):
                 by_hash.setdefault(example.content_hash, example)
         return by_hash
@@ -76,7 +76,7 @@ class Examples(Part):
         )
         # The splits are written out, all of them, so that the index serves the label that comes after them.
         few = counted.where(examples.c.split.in_(list(Split)))
-        asked = [counted] if labels is None else [few.where(examples.c.label.in_(some)) for some in _batches(labels)]
+        asked = [counted] if labels is None else [few.where(examples.c.label.in_(some)) for some in batches(labels)]
         by_split: Counter[Split] = Counter()
         by_label: Counter[str] = Counter()
         for one in asked:
@@ -93,7 +93,7 @@ class Examples(Part):
             by_split[split].append(example_id)
         change = update(examples).where(examples.c.catalogue_id == catalogue_id)
         for split, ids in by_split.items():
-            for some in _batches(ids):
+            for some in batches(ids):
                 connection.execute(change.where(examples.c.id.in_(some)).values(split=split))
 
     @writing
@@ -115,7 +115,7 @@ class Examples(Part):
     def keep_findings(self, connection: Connection, catalogue_id: str, kept: Mapping[str, Sequence[str]]) -> None:
         """The examples' rows are locked, so that none of them is dropped meanwhile."""
         there = select(examples.c.id).where(examples.c.catalogue_id == catalogue_id).order_by(examples.c.id)
-        for some in _batches(list(kept)):
+        for some in batches(list(kept)):
             locked = there.where(examples.c.id.in_(some)).with_for_update(read=True, key_share=True)
             rows = [
                 {"catalogue_id": catalogue_id, "example_id": example_id, "finding": finding}
@@ -137,7 +137,7 @@ class Examples(Part):
     def delete_examples(self, connection: Connection, catalogue_id: str, example_ids: Sequence[str]) -> None:
         """Ids that are not there are passed over."""
         of_catalogue = select(selections.c.id).where(selections.c.catalogue_id == catalogue_id)
-        for some in _batches(example_ids):
+        for some in batches(example_ids):
             chosen = (members.c.example_id.in_(some), members.c.selection_id.in_(of_catalogue))
             connection.execute(delete(members).where(*chosen))
             connection.execute(delete(examples).where(examples.c.catalogue_id == catalogue_id, examples.c.id.in_(some)))
@@ -145,7 +145,7 @@ class Examples(Part):
     @reading
     def hashes_in_use(self, connection: Connection, tenant: str, content_hashes: Sequence[str]) -> set[str]:
         used: set[str] = set()
-        for some in _batches(content_hashes):
+        for some in batches(content_hashes):
             used |= _in_use(connection, tenant, some)
         return used
 
@@ -162,7 +162,7 @@ def _one(found: list[Example], example_id: str) -> Example:
     return found[0]
 
 
-def _batches(names: Sequence[str]) -> Iterator[list[str]]:
+def batches(names: Sequence[str]) -> Iterator[list[str]]:
     """Each name once, in order, so that two transactions over the same rows lock them in the same order."""
     ordered = sorted(set(names))
     for start in range(0, len(ordered), NAMES_A_STATEMENT):

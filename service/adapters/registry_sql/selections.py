@@ -49,7 +49,7 @@ class Selections(Part):
         connection.execute(former.values(state=SelectionState.RETIRED, retired_at=self.clock()))
         active = {"state": SelectionState.ACTIVE, "slot": slot, "retired_at": None}
         if not connection.execute(of_catalogue.where(selections.c.id == selection_id).values(active)).rowcount:
-            raise _no_selection(selection_id)
+            raise no_selection(selection_id)
         connection.execute(update(catalogues).where(this).values(active_selection=selection_id))
 
     @writing
@@ -59,7 +59,7 @@ class Selections(Part):
         if state is SelectionState.RETIRED:
             values["retired_at"] = self.clock()
         if not connection.execute(update(selections).where(selections.c.id == selection_id).values(values)).rowcount:
-            raise _no_selection(selection_id)
+            raise no_selection(selection_id)
 
     @reading
     def selection(self, connection: Connection, catalogue_id: str, selection_id: str) -> Selection:
@@ -68,7 +68,7 @@ class Selections(Part):
         )
         row = records(Selection, connection.execute(found))
         if not row:
-            raise _no_selection(selection_id)
+            raise no_selection(selection_id)
         return row[0]
 
     @reading
@@ -80,12 +80,12 @@ class Selections(Part):
     @reading
     def members(self, connection: Connection, selection_id: str) -> list[SelectionMember]:
         columns = select(members.c.example_id, members.c.label, members.c.centrality, members.c.provisional)
-        found = _valid(columns, selection_id).order_by(members.c.example_id)
+        found = valid_members(columns, selection_id).order_by(members.c.example_id)
         return records(SelectionMember, connection.execute(found))
 
     @reading
     def member_counts(self, connection: Connection, selection_id: str) -> dict[str, int]:
-        counted = _valid(select(members.c.label, func.count()), selection_id).group_by(members.c.label)
+        counted = valid_members(select(members.c.label, func.count()), selection_id).group_by(members.c.label)
         return {label: int(count) for label, count in connection.execute(counted)}
 
     @writing
@@ -93,7 +93,7 @@ class Selections(Part):
         """Raises SelectionNotFound."""
         found = select(selections.c.id).where(selections.c.id == selection_id)
         if connection.execute(found.with_for_update(read=True, key_share=True)).one_or_none() is None:
-            raise _no_selection(selection_id)
+            raise no_selection(selection_id)
         _add_members(connection, selection_id, members)
 
     @reading
@@ -111,18 +111,21 @@ class Selections(Part):
         connection.execute(insert(trials), {"study": study, "parameters": trial.parameters, "value": trial.value})
 
 
-def _valid(of_members: Select[tuple[Any, ...]], selection_id: str) -> Select[tuple[Any, ...]]:
-    """Only of members whose example is ACTIVE under the member's label."""
+def valid_members(
+    of_members: Select[tuple[Any, ...]], selection_id: str, catalogue_id: str | None = None
+) -> Select[tuple[Any, ...]]:
+    """Only of members whose example is ACTIVE under the member's label; none where the selection is another's."""
     same = (examples.c.catalogue_id == selections.c.catalogue_id) & (examples.c.id == members.c.example_id)
-    return (
-        of_members.join(selections, selections.c.id == members.c.selection_id)
-        .join(examples, same)
+    found = (
+        of_members.select_from(members.join(selections, selections.c.id == members.c.selection_id).join(examples, same))
         .where(members.c.selection_id == selection_id)
         .where(examples.c.state == ExampleState.ACTIVE, examples.c.label == members.c.label)
     )
+    return found if catalogue_id is None else found.where(selections.c.catalogue_id == catalogue_id)
 
 
-def _no_selection(selection_id: str) -> SelectionNotFound:
+def no_selection(selection_id: str) -> SelectionNotFound:
+    """The error for an id that the catalogue has no selection of."""
     return SelectionNotFound(f"the catalogue has no selection {selection_id!r}", selection=selection_id)
 
 
