@@ -16,14 +16,17 @@ import numpy as np
 from service.core.model import Float32Array, Neighbour
 from service.core.vectors import checked_embeddings
 from service.errors import EncoderMismatch, InvalidInput, NotFound
-from service.ports import Partition, Point, StoredPoints, VectorName
+from service.ports import METADATA_PREFIX, Partition, Point, StoredPoints, VectorName, checked_metadata_key
 from service.records import SLOTS, Slot
 
 VECTORS: tuple[VectorName, ...] = ("embedding", "projection_a", "projection_b")
 OWNER_KEYS = ("tenant", "catalogue")
 FLAG_KEYS = ("selection_a", "selection_b")
 TEXT_KEYS = ("label", "split", "content_hash")
-INDEXED_KEYS = (*OWNER_KEYS, *TEXT_KEYS, *FLAG_KEYS)
+TERMS_KEY = "metadata_terms"
+"""Payload key, the store's own, with a text "key=value" for each entry of `metadata`. One index over these texts finds
+any key's value; without one, a filter reads every payload (Edge, 20 000 points: 29 ms a query against 0.14 ms)."""
+INDEXED_KEYS = (*OWNER_KEYS, *TEXT_KEYS, *FLAG_KEYS, TERMS_KEY)
 NEIGHBOUR_KEYS = ("label", "source")
 """The only payload keys that a search reads back."""
 
@@ -86,14 +89,29 @@ def checked_rows(values: Float32Array, dimension: int, using: VectorName = "proj
     return np.pad(rows, ((0, 0), (0, dimension - width)))
 
 
-def checked_where(where: Mapping[str, str]) -> dict[str, str]:
-    """The conditions. Raises InvalidInput for a key not indexed, a key that the partition sets, or a value not text."""
+def checked_where(where: Mapping[str, str]) -> list[tuple[str, str]]:
+    """The conditions as (indexed payload key, value that it must have or hold), `metadata.<key>` as a term.
+
+    Raises InvalidInput for a key not indexed, a key that the partition sets, or a value not text.
+    """
     for key, value in where.items():
-        if key not in (*TEXT_KEYS, *FLAG_KEYS):
-            raise InvalidInput(f"cannot search by {key!r}; choose among {', '.join((*TEXT_KEYS, *FLAG_KEYS))}")
+        if key not in (*TEXT_KEYS, *FLAG_KEYS) and not key.startswith(METADATA_PREFIX):
+            known = ", ".join((*TEXT_KEYS, *FLAG_KEYS, f"{METADATA_PREFIX}<key>"))
+            raise InvalidInput(f"cannot search by {key!r}; choose among {known}")
         if not isinstance(value, str):
             raise InvalidInput(f"{key} is searched by text, not by {value!r}")
-    return dict(where)
+    return [_condition(key, value) for key, value in where.items()]
+
+
+def _condition(key: str, value: str) -> tuple[str, str]:
+    if not key.startswith(METADATA_PREFIX):
+        return key, value
+    return TERMS_KEY, _term(checked_metadata_key(key.removeprefix(METADATA_PREFIX)), value)
+
+
+def _term(key: str, value: str) -> str:
+    """No key holds "=", so a term can be read in one way only."""
+    return f"{key}={value}"
 
 
 def stored_payload(partition: Partition, point: Point) -> dict[str, Any]:
@@ -105,8 +123,11 @@ def stored_payload(partition: Partition, point: Point) -> dict[str, Any]:
 
 
 def checked_payload(example_id: str, payload: Mapping[str, Any]) -> dict[str, Any]:
-    """A plain JSON copy. Raises InvalidInput for owner and flag keys, what JSON lacks, and indexed values not text."""
-    reserved = sorted(payload.keys() & {*OWNER_KEYS, *FLAG_KEYS})
+    """A plain JSON copy, with the terms of its metadata where it has some.
+
+    Raises InvalidInput for keys that are the store's own, what JSON lacks, and indexed values that are not text.
+    """
+    reserved = sorted(payload.keys() & {*OWNER_KEYS, *FLAG_KEYS, TERMS_KEY})
     if reserved:
         raise InvalidInput(f"{', '.join(reserved)} of example {example_id} is set by the store, not by a payload")
     for key in TEXT_KEYS:
@@ -116,7 +137,16 @@ def checked_payload(example_id: str, payload: Mapping[str, Any]) -> dict[str, An
         plain: dict[str, Any] = json.loads(json.dumps(dict(payload), allow_nan=False))
     except (TypeError, ValueError) as error:
         raise InvalidInput(f"the payload of example {example_id} cannot be written as JSON: {error}") from error
+    if "metadata" in payload:
+        plain[TERMS_KEY] = _terms(example_id, payload["metadata"])
     return plain
+
+
+def _terms(example_id: str, metadata: object) -> list[str]:
+    """The metadata as texts to search by. Raises InvalidInput when it does not map usable keys to texts."""
+    if not isinstance(metadata, Mapping) or not all(isinstance(value, str) for value in metadata.values()):
+        raise InvalidInput(f"metadata of example {example_id} is {metadata!r}; it must map names to texts")
+    return sorted(_term(checked_metadata_key(key), value) for key, value in metadata.items())
 
 
 def grouped_payloads(payloads: Mapping[str, Mapping[str, Any]]) -> list[tuple[dict[str, Any], list[str]]]:
@@ -197,7 +227,7 @@ def stored_points(
 ) -> StoredPoints:
     """What was found, in the order asked, with embeddings (n, d) or None."""
     ids = tuple(example_id for example_id in asked if example_id in found)
-    payloads = tuple(found[example_id][1] for example_id in ids)
+    payloads = tuple({k: v for k, v in found[example_id][1].items() if k != TERMS_KEY} for example_id in ids)
     if not with_embeddings:
         return StoredPoints(ids=ids, embeddings=None, payloads=payloads)
     rows = [found[example_id][0] for example_id in ids]

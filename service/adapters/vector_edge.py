@@ -84,7 +84,7 @@ class EdgeStore:
 
     def delete_partition(self, partition: Partition) -> None:
         if self._shards.exists(partition.collection):
-            self._write(partition, [edge.UpdateOperation.delete_points_by_filter(_filter(partition, {}))])
+            self._write(partition, [edge.UpdateOperation.delete_points_by_filter(_filter(partition, []))])
 
     def ids(self, partition: Partition, where: Mapping[str, str]) -> list[str]:
         condition = _filter(partition, common.checked_where(where))
@@ -184,10 +184,12 @@ class EdgeStore:
         return found
 
 
-def _filter(partition: Partition, where: Mapping[str, str], question: Question | None = None) -> edge.Filter:
+def _filter(
+    partition: Partition, conditions: Sequence[tuple[str, str]], question: Question | None = None
+) -> edge.Filter:
     """The one place where a request gets its tenant and catalogue."""
-    conditions = {**where, "tenant": partition.tenant, "catalogue": partition.catalogue}
-    must: list[Any] = [edge.FieldCondition(key, match=edge.MatchValue(value)) for key, value in conditions.items()]
+    owned = [*conditions, ("tenant", partition.tenant), ("catalogue", partition.catalogue)]
+    must: list[Any] = [edge.FieldCondition(key, match=edge.MatchValue(value)) for key, value in owned]
     must_not: list[Any] = []
     if question and question.only is not None:
         must.append(edge.FieldCondition("label", match=edge.MatchValue(question.only)))

@@ -82,7 +82,7 @@ class ExactStore:
     def delete_partition(self, partition: Partition) -> None:
         with self._lock:
             if partition.collection in self._collections:
-                self.delete(partition, list(self._matching(partition, {})))
+                self.delete(partition, list(self._matching(partition, [])))
 
     def ids(self, partition: Partition, where: Mapping[str, str]) -> list[str]:
         with self._lock:
@@ -157,11 +157,16 @@ class ExactStore:
         points = self._collection(partition).points
         return {i: points[i] for i in ids if i in points and common.belongs(points[i].payload, partition)}
 
-    def _matching(self, partition: Partition, where: Mapping[str, str]) -> dict[str, _Stored]:
+    def _matching(self, partition: Partition, conditions: Sequence[tuple[str, str]]) -> dict[str, _Stored]:
         """The partition's points that meet all conditions: the one place where the owner is added."""
         return {
             example_id: stored
             for example_id, stored in self._collection(partition).points.items()
             if common.belongs(stored.payload, partition)
-            and all(stored.payload.get(key) == value for key, value in where.items())
+            and all(_meets(stored.payload.get(key), value) for key, value in conditions)
         }
+
+
+def _meets(stored: object, wanted: str) -> bool:
+    """Is it the value, or does it hold it?"""
+    return wanted in stored if isinstance(stored, list) else stored == wanted

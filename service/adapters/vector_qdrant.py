@@ -122,7 +122,7 @@ class QdrantStore:
 
     def delete_partition(self, partition: Partition) -> None:
         if self._call(self._client.collection_exists, partition.collection):
-            selector = models.FilterSelector(filter=_filter(partition, {}))
+            selector = models.FilterSelector(filter=_filter(partition, []))
             self._call(self._client.delete, partition.collection, points_selector=selector, wait=True)
 
     def ids(self, partition: Partition, where: Mapping[str, str]) -> list[str]:
@@ -251,12 +251,12 @@ class QdrantStore:
         return [record for record in records if common.belongs(record.payload or {}, partition)]
 
 
-def _filter(partition: Partition, where: Mapping[str, str], question: Question | None = None) -> models.Filter:
+def _filter(
+    partition: Partition, conditions: Sequence[tuple[str, str]], question: Question | None = None
+) -> models.Filter:
     """The one place where a request gets its tenant and catalogue."""
-    conditions = {**where, "tenant": partition.tenant, "catalogue": partition.catalogue}
-    must: list[Any] = [
-        models.FieldCondition(key=key, match=models.MatchValue(value=value)) for key, value in conditions.items()
-    ]
+    owned = [*conditions, ("tenant", partition.tenant), ("catalogue", partition.catalogue)]
+    must: list[Any] = [models.FieldCondition(key=key, match=models.MatchValue(value=value)) for key, value in owned]
     must_not: list[Any] = []
     if question and question.only is not None:
         must.append(models.FieldCondition(key="label", match=models.MatchValue(value=question.only)))

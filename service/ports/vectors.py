@@ -2,14 +2,31 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
 from service.core.model import Float32Array, Neighbour
+from service.errors import InvalidInput, quoted
 from service.records import Slot
 
 VectorName = Literal["embedding", "projection_a", "projection_b"]
+
+METADATA_PREFIX = "metadata."
+"""Begins a condition on the user's own metadata: `{"metadata.lot": "17"}`."""
+
+_METADATA_KEY = re.compile(r"[A-Za-z0-9_-]{1,50}")
+
+
+def checked_metadata_key(key: object) -> str:
+    """The key. Raises InvalidInput unless it is text of 1 to 50 letters, digits, '_' and '-'."""
+    if not isinstance(key, str) or not _METADATA_KEY.fullmatch(key):
+        shown = quoted(key) if isinstance(key, str) else repr(key)
+        raise InvalidInput(
+            f"{shown} cannot be a metadata key: use 1 to 50 of the characters A-Z, a-z, 0-9, '_' and '-'", key=shown
+        )
+    return key
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,11 +64,12 @@ class VectorStore(Protocol):
     """Embeddings with payloads.
 
     Payload keys that are indexed, all keywords: tenant, catalogue, label, split, content_hash, selection_a,
-    selection_b. Others: source, width_px, height_px, created_at, centrality.
+    selection_b. Others: source, width_px, height_px, created_at, centrality, and metadata: a mapping of the user's own
+    names (1 to 50 letters, digits, '_' and '-') to texts, whose entries are indexed too; a new one replaces it whole.
 
-    `where` maps indexed keys to the one value they must have. Every method adds tenant and catalogue of the partition.
-    Ids that are not in the partition are left untouched, silently. Embeddings must be float32, finite, of unit length
-    and of the collection's width, else InvalidInput. Outages raise Unavailable.
+    `where` maps indexed keys to the one value they must have; `metadata.<name>` asks for that entry. Every method adds
+    tenant and catalogue of the partition. Ids that are not in the partition are left untouched, silently. Embeddings
+    must be float32, finite, of unit length and of the collection's width, else InvalidInput. Outages raise Unavailable.
     """
 
     def open_collection(self, collection: str, dimension: int) -> None:

@@ -6,15 +6,17 @@ import os
 import signal
 import subprocess
 import sys
+from contextlib import closing
 
 import numpy as np
 import pytest
 
 from service.adapters import edge_shards
+from service.adapters import vector_common as common
 from service.adapters.vector_edge import EdgeStore
 from service.errors import DataDirectoryInUse, InvalidInput, Unavailable
-from service.ports import Partition
-from tests.contracts.vector_stores import DIMENSION, new_id, opened, points_of, unit_rows
+from service.ports import Partition, Point
+from tests.contracts.vector_stores import DIMENSION, new_id, new_partition, opened, points_of, unit_rows
 from tests.processes import kill_group, start_python
 
 COLLECTION = "holotype-test"
@@ -136,6 +138,7 @@ def test_all_payload_indexes_are_made_with_the_collection_and_it_is_never_optimi
             "content_hash",
             "selection_a",
             "selection_b",
+            "metadata_terms",
         }
         assert info.payload_schema["tenant"].points == 50
         assert info.indexed_vectors_count == 0
@@ -153,3 +156,16 @@ def test_a_damaged_shard_is_reported_with_its_place(tmp_path):
     (damaged / "edge_config.json").write_text("{")
     with opened("edge", tmp_path) as store, pytest.raises(Unavailable, match=COLLECTION):
         store.open_collection(COLLECTION, DIMENSION)
+
+
+def test_a_folder_of_an_older_version_gets_the_indexes_that_it_lacks(tmp_path, monkeypatch):
+    monkeypatch.setattr(common, "INDEXED_KEYS", tuple(key for key in common.INDEXED_KEYS if key != common.TERMS_KEY))
+    with closing(EdgeStore(tmp_path)) as store:
+        partition = new_partition(store)
+    monkeypatch.undo()
+    with closing(EdgeStore(tmp_path)) as store:
+        point = Point(new_id(), unit_rows(1)[0], {"label": "a", "metadata": {"lot": "7"}})
+        store.insert(partition, [point])
+        assert store.ids(partition, {"metadata.lot": "7"}) == [point.id]
+        with store._shards.using(partition.collection) as shard:
+            assert set(shard.info().payload_schema) == set(common.INDEXED_KEYS)

@@ -293,6 +293,74 @@ def test_nearest_per_label_is_exact(store, small_collection, sizes, per_label, l
     store.delete_partition(here)
 
 
+# ------------------------------------------------------------------------------------------------------------- metadata
+
+
+@pytest.fixture
+def described(store: VectorStore, partition: Partition) -> list[Point]:
+    """Eight points: lots 0 to 3, of two sites; the last has no metadata."""
+    points = points_of(["one", "two"] * 4, unit_rows(8, seed=21))
+    for i, point in enumerate(points[:-1]):
+        point.payload["metadata"] = {"lot": str(i % 4), "site-2_b": f"a=b {i % 2} é"}
+    store.insert(partition, points)
+    return points
+
+
+def test_nearest_keeps_to_what_the_metadata_says(store, partition, described):
+    query = unit_rows(1, seed=22)
+    similarities = (embeddings_of(described) @ query[0]).tolist()
+
+    def found(**where: str) -> list[str]:
+        conditions = {key.replace("__", "."): value for key, value in where.items()}
+        (answer,) = store.nearest(partition, "embedding", query, conditions, 50)
+        return [one.example_id for one in answer]
+
+    def expected(*rows: int) -> list[str]:
+        return [described[i].id for i in sorted(rows, key=lambda i: -similarities[i])]
+
+    assert found(metadata__lot="1") == expected(1, 5)
+    assert found(metadata__lot="3") == expected(3)
+    assert found(metadata__lot="1", label="one") == []
+    assert found(metadata__lot="2", label="one") == expected(2, 6)
+    assert found(metadata__lot="") == found(metadata__other="1") == []
+    conditions = {"metadata.site-2_b": "a=b 0 é", "metadata.lot": "0"}
+    (answer,) = store.nearest(partition, "embedding", query, conditions, 50)
+    assert [one.example_id for one in answer] == expected(0, 4)
+    assert store.ids(partition, {"metadata.site-2_b": "a=b 1 é"}) == sorted(described[i].id for i in (1, 3, 5))
+    assert store.nearest(other_catalogue(partition), "embedding", query, {"metadata.lot": "1"}, 9) == [[]]
+
+
+def test_metadata_comes_back_as_it_was_and_a_new_one_replaces_it_whole(store, partition, described):
+    ids = [point.id for point in described]
+    stored = store.fetch(partition, ids)
+    expected = [{**point.payload, "tenant": "tenant", "catalogue": partition.catalogue} for point in described]
+    assert list(stored.payloads) == expected
+    store.set_payload(partition, {ids[0]: {"metadata": {"lot": "9"}}, ids[1]: {"metadata": {}}})
+    assert [p["metadata"] for p in store.fetch(partition, ids[:2]).payloads] == [{"lot": "9"}, {}]
+    assert store.ids(partition, {"metadata.lot": "9"}) == ids[:1]
+    assert store.ids(partition, {"metadata.lot": "0"}) == [ids[4]]
+    assert store.ids(partition, {"metadata.lot": "1"}) == [ids[5]]
+    store.set_payload(partition, {ids[4]: {"split": "tuning"}})
+    assert store.ids(partition, {"metadata.lot": "0"}) == [ids[4]]
+
+
+@pytest.mark.parametrize("key", ["", "a b", "a.b", "a=b", "é", "x" * 51, 'a"'])
+def test_metadata_keys_are_checked(store, partition, described, key):
+    with pytest.raises(InvalidInput, match="metadata key"):
+        store.nearest(partition, "embedding", unit_rows(1), {f"metadata.{key}": "1"}, 3)
+    with pytest.raises(InvalidInput, match="metadata key"):
+        store.set_payload(partition, {described[0].id: {"metadata": {key: "1"}}})
+
+
+@pytest.mark.parametrize("metadata", [None, "lot", ["lot"], {"lot": 1}, {"lot": None}, {1: "lot"}])
+def test_metadata_that_maps_no_names_to_texts_is_refused(store, partition, metadata):
+    with pytest.raises(InvalidInput, match="metadata"):
+        store.insert(partition, [Point(new_id(), unit_rows(1)[0], {"label": "a", "metadata": metadata})])
+    with pytest.raises(InvalidInput, match="metadata_terms"):
+        store.insert(partition, [Point(new_id(), unit_rows(1)[0], {"label": "a", "metadata_terms": ["lot=1"]})])
+    assert store.ids(partition, {}) == []
+
+
 # ------------------------------------------------------------------------------------------------------------- refusing
 
 
