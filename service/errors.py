@@ -3,7 +3,8 @@
 HolotypeError
 ├── InvalidInput              what was asked for cannot be asked: wrong name, path, number, format
 │   ├── ImageRejected         one picture cannot be used; `reason` is a sentence for a person
-│   └── ManifestError         a manifest line cannot be read; names the line
+│   ├── ManifestError         a manifest line cannot be read; names the line
+│   └── IdempotencyConflict   an idempotency key was used for another request
 ├── NotFound                  the tenant has no such thing
 │   ├── TenantNotFound
 │   ├── CatalogueNotFound
@@ -14,7 +15,8 @@ HolotypeError
 ├── EncoderMismatch           two encoder fingerprints met; prints both
 ├── Busy                      somebody else holds what is needed
 │   ├── DataDirectoryInUse    another process owns the data directory
-│   └── LeaseHeld             the catalogue or job is being worked on
+│   ├── LeaseHeld             the catalogue or job is being worked on
+│   └── RequestInFlight       a request with the same idempotency key is being worked on
 ├── AccessDenied              who asks may not
 │   ├── NotAuthenticated      there is no valid key
 │   └── NotPermitted          the key lacks the scope
@@ -66,6 +68,10 @@ class ManifestError(InvalidInput):
     """A manifest line cannot be read."""
 
 
+class IdempotencyConflict(InvalidInput):
+    """An idempotency key was used for another request."""
+
+
 class NotFound(HolotypeError):
     """The tenant has no such thing."""
 
@@ -108,6 +114,10 @@ class DataDirectoryInUse(Busy):
 
 class LeaseHeld(Busy):
     """The catalogue or the job is being worked on by somebody else."""
+
+
+class RequestInFlight(Busy):
+    """A request with the same idempotency key is being worked on."""
 
 
 class AccessDenied(HolotypeError):

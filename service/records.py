@@ -341,6 +341,14 @@ class Tenant:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RememberedRequest:
+    """A request that a client may send again: what it was (hex sha256) and was answered, None while at work."""
+
+    request_sha256: str
+    answer: Mapping[str, Any] | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ApiKey:
     """A credential of a tenant. Only the sha256 of its secret is kept (hex).
 

@@ -138,7 +138,7 @@ class FakeCatalogues(FakeTenants):
     def take_lease(self, name: str, owner: str, seconds: float) -> None:
         holder, until = self.leases.get(name, (owner, 0.0))
         if holder != owner and until > self.clock():
-            raise LeaseHeld(f"{holder} works on {name!r}")
+            raise LeaseHeld(f"{holder} works on {name!r}", lease=name)
         self.leases[name] = (owner, self.clock() + seconds)
 
     @locked

@@ -9,7 +9,7 @@ from functools import wraps
 from typing import Any
 
 from service.errors import AlreadyExists, Busy, LastAdminKey, NotFound, TenantNotFound
-from service.records import ApiKey, ItemState, JobState, Quotas, Scope, Tenant, Usage
+from service.records import ApiKey, ItemState, JobState, Quotas, RememberedRequest, Scope, Tenant, Usage
 from service.usecases.quotas import limits_anything, refuse_beyond
 
 FINAL = (JobState.DONE, JobState.FAILED, JobState.CANCELLED)
@@ -35,6 +35,7 @@ class FakeTenants:
         self._lock = threading.RLock()
         self.tenant_rows: dict[str, Tenant] = {}
         self.key_rows: dict[str, ApiKey] = {}
+        self.request_rows: dict[tuple[str, str], tuple[RememberedRequest, float]] = {}
 
     @locked
     def ensure_tenant(self, name: str) -> Tenant:
@@ -88,6 +89,7 @@ class FakeTenants:
         self.revoke_keys(own, self.clock())
         for key_id in own:
             del self.key_rows[key_id]
+        self.request_rows = {place: row for place, row in self.request_rows.items() if place[0] != name}
         del self.tenant_rows[name]
 
     @locked
@@ -126,6 +128,29 @@ class FakeTenants:
             key = self.key_rows.get(key_id)
             if key is not None and key.revoked_at is None:
                 self.key_rows[key_id] = replace(key, revoked_at=self.clock())
+
+    @locked
+    def remember_request(self, tenant: str, key: str, request_sha256: str) -> RememberedRequest:
+        fresh = (RememberedRequest(request_sha256=request_sha256, answer=None), self.clock())
+        return self.request_rows.setdefault((tenant, key), fresh)[0]
+
+    @locked
+    def answer_request(self, tenant: str, key: str, answer: Mapping[str, Any]) -> None:
+        if (tenant, key) in self.request_rows:
+            row, made_at = self.request_rows[tenant, key]
+            self.request_rows[tenant, key] = (replace(row, answer=dict(answer)), made_at)
+
+    @locked
+    def forget_request(self, tenant: str, key: str) -> None:
+        if (tenant, key) in self.request_rows and self.request_rows[tenant, key][0].answer is None:
+            del self.request_rows[tenant, key]
+
+    @locked
+    def forget_requests(self, before: float) -> int:
+        old = [place for place, (_, made_at) in self.request_rows.items() if made_at < before]
+        for place in old:
+            del self.request_rows[place]
+        return len(old)
 
     def _rules(self, key: ApiKey) -> bool:
         return Scope.ADMIN in key.scopes and key.revoked_at is None and _end(key) > self.clock()

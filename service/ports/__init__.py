@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from service.ports.blobs import BlobStore
 from service.ports.browsing import BrowsingRegistry, LabelCounts
+from service.ports.idempotency import IdempotencyRegistry
 from service.ports.images import DecodedImage, Encoder, EncoderProvider, ImageDecoder, PixelArray
 from service.ports.queue import QUEUES, EmbedChunk, FinishIngest, JobQueue, Message, RunOptimise, Sweep
 from service.ports.registry import CatalogueRegistry, ExampleRegistry, JobRegistry, Registry, SelectionRegistry
@@ -38,6 +39,7 @@ __all__ = [
     "ExampleRegistry",
     "FinishIngest",
     "FloatParameter",
+    "IdempotencyRegistry",
     "ImageDecoder",
     "IntParameter",
     "JobQueue",

@@ -7,6 +7,7 @@ from typing import Any, Protocol
 
 from service.ports.archives import ArchiveRegistry
 from service.ports.browsing import BrowsingRegistry
+from service.ports.idempotency import IdempotencyRegistry
 from service.ports.tenants import TenantRegistry
 from service.records import (
     AnsweredItem,
@@ -271,6 +272,7 @@ class Registry(
     BrowsingRegistry,
     SelectionRegistry,
     TenantRegistry,
+    IdempotencyRegistry,
     ArchiveRegistry,
     Protocol,
 ):

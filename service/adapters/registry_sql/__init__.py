@@ -10,6 +10,7 @@ from service.adapters.registry_sql.catalogues import Catalogues
 from service.adapters.registry_sql.chunks import Chunks
 from service.adapters.registry_sql.database import Database
 from service.adapters.registry_sql.examples import Examples
+from service.adapters.registry_sql.idempotency import Idempotency
 from service.adapters.registry_sql.imports import Imports
 from service.adapters.registry_sql.jobs import Jobs
 from service.adapters.registry_sql.keys import Keys
@@ -20,7 +21,7 @@ from service.adapters.registry_sql.tenants import Tenants
 __all__ = ["SqlRegistry"]
 
 
-class SqlRegistry(Catalogues, Jobs, Chunks, Examples, Browsing, Selections, Tenants, Keys, Imports):
+class SqlRegistry(Catalogues, Jobs, Chunks, Examples, Browsing, Selections, Tenants, Keys, Idempotency, Imports):
     """Implements `ports.Registry`. Each method is one transaction; threads and processes may call at once.
 
     Leases are compared with `clock` (seconds since the epoch): clocks of several machines must agree to within a
