@@ -45,6 +45,13 @@ class JobState(StrEnum):
     CANCELLED = "cancelled"
 
 
+FINAL_STATES = (JobState.DONE, JobState.FAILED, JobState.CANCELLED)
+"""What a job does not leave any more."""
+
+KINDS_OF_ITEMS = (JobKind.INGEST, JobKind.CLASSIFY)
+"""Kinds of jobs that work through items, so that their progress is counted in pictures."""
+
+
 class ItemState(StrEnum):
     """PENDING is the only state that is not final. ANSWERED is what a picture of a classify job becomes."""
 
@@ -124,7 +131,9 @@ class Catalogue:
 class Job:
     """A unit of work that a user sees. `stage`, `done`, `total` feed a progress bar; `result` is set at the end.
 
-    `heard_at` is when pictures were last added to it (seconds since 1970), None before the first.
+    `heard_at` is when pictures were last added to it (seconds since 1970), None before the first. `cancelled_at` is
+    when somebody asked for its end: it becomes CANCELLED when what is being worked on has ended. `pace` is its working
+    time (`core.pace`), `retried_as` the id of the job that tries its failed pictures again.
     """
 
     id: str
@@ -142,6 +151,10 @@ class Job:
     started_at: float | None = None
     finished_at: float | None = None
     heard_at: float | None = None
+    cancelled_at: float | None = None
+    pace: Mapping[str, Any] | None = None
+    retried_as: str | None = None
+    forget_at: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -92,9 +92,19 @@ jobs = Table(
     Column("started_at", Double),
     Column("finished_at", Double),
     Column("heard_at", Double),
+    Column("cancelled_at", Double),
+    Column("pace", Json),
+    Column("retried_as", Name),
+    Column("forget_at", Double),
     Index("ix_holotype_jobs_tenant", "tenant", "serial"),
     Index("ix_holotype_jobs_catalogue", "catalogue_id"),
     Index("ix_holotype_jobs_state", "state"),
+    Index(
+        "ix_holotype_jobs_forget",
+        "forget_at",
+        sqlite_where=text("forget_at IS NOT NULL"),
+        postgresql_where=text("forget_at IS NOT NULL"),
+    ),
     sqlite_autoincrement=True,
 )
 
@@ -113,7 +123,7 @@ items = Table(
     Column("chunk", Integer),
     Column("metadata", Metadata),
     Column("result", Json),
-    Index("ix_holotype_items_state", "job_id", "state"),
+    Index("ix_holotype_items_state", "job_id", "state", "id"),
     Index("ix_holotype_items_chunk", "job_id", "chunk"),
     Index(
         "ix_holotype_items_pending_hash",
@@ -139,6 +149,12 @@ chunks = Table(
         "number",
         sqlite_where=text("settled = 0"),
         postgresql_where=text("NOT settled"),
+    ),
+    Index(
+        "ix_holotype_chunks_held",
+        "owner",
+        sqlite_where=text("settled = 0 AND owner IS NOT NULL"),
+        postgresql_where=text("NOT settled AND owner IS NOT NULL"),
     ),
 )
 

@@ -19,10 +19,23 @@ depends_on = None
 TEXT = sa.Text().with_variant(sa.Text(collation="C"), "postgresql")
 SERIAL = sa.BigInteger().with_variant(sa.Integer, "sqlite")
 DUE = sa.text("next_at IS NOT NULL")
+TO_FORGET = sa.text("forget_at IS NOT NULL")
+HELD_CHUNKS = {
+    "sqlite_where": sa.text("settled = 0 AND owner IS NOT NULL"),
+    "postgresql_where": sa.text("NOT settled AND owner IS NOT NULL"),
+}
 HELD = sa.text("state = 'conflict'")
 
 NEW_COLUMNS: dict[str, dict[str, sa.types.TypeEngine[Any]]] = {
-    "holotype_jobs": {"started_at": sa.Double(), "finished_at": sa.Double(), "heard_at": sa.Double()},
+    "holotype_jobs": {
+        "started_at": sa.Double(),
+        "finished_at": sa.Double(),
+        "heard_at": sa.Double(),
+        "cancelled_at": sa.Double(),
+        "pace": sa.Text(),
+        "retried_as": TEXT,
+        "forget_at": sa.Double(),
+    },
     "holotype_items": {"metadata": sa.Text(), "result": sa.Text()},
     "holotype_examples": {"metadata": sa.Text()},
 }
@@ -35,7 +48,7 @@ def upgrade() -> None:
     for table, columns in NEW_COLUMNS.items():
         for name, kind in columns.items():
             op.add_column(table, sa.Column(name, kind))
-    op.create_index("ix_holotype_jobs_tenant", "holotype_jobs", ["tenant", "serial"])
+    _queue()
     _pages_of_examples()
     op.execute(
         sa.text(
@@ -48,7 +61,11 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     """Forget tenants, keys and webhooks."""
-    op.drop_index("ix_holotype_jobs_tenant", "holotype_jobs")
+    for name in ("tenant", "forget"):
+        op.drop_index(f"ix_holotype_jobs_{name}", "holotype_jobs")
+    op.drop_index("ix_holotype_chunks_held", "holotype_chunks")
+    op.drop_index("ix_holotype_items_state", "holotype_items")
+    op.create_index("ix_holotype_items_state", "holotype_items", ["job_id", "state"])
     for name in ("label", "split_id", "conflict"):
         op.drop_index(f"ix_holotype_examples_{name}", "holotype_examples")
     for table, columns in NEW_COLUMNS.items():
@@ -56,6 +73,21 @@ def downgrade() -> None:
             op.drop_column(table, name)
     for name in ("deliveries", "webhooks", "idempotency", "api_keys", "tenants"):
         op.drop_table(f"holotype_{name}")
+
+
+def _queue() -> None:
+    """Pages of jobs and of their items; what a worker holds; what is to be forgotten."""
+    op.create_index("ix_holotype_jobs_tenant", "holotype_jobs", ["tenant", "serial"])
+    op.create_index(
+        "ix_holotype_jobs_forget",
+        "holotype_jobs",
+        ["forget_at"],
+        sqlite_where=TO_FORGET,
+        postgresql_where=TO_FORGET,
+    )
+    op.drop_index("ix_holotype_items_state", "holotype_items")
+    op.create_index("ix_holotype_items_state", "holotype_items", ["job_id", "state", "id"])
+    op.create_index("ix_holotype_chunks_held", "holotype_chunks", ["owner"], **HELD_CHUNKS)
 
 
 def _of_tenant(table: str) -> tuple[sa.Column[str], sa.ForeignKeyConstraint]:
