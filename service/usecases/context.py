@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable
-from dataclasses import dataclass
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, replace
+from functools import partial
 
 from service.errors import NothingToServe
 from service.ports import (
@@ -17,10 +19,12 @@ from service.ports import (
     Registry,
     VectorStore,
 )
-from service.records import Catalogue, Quotas
+from service.records import Catalogue, Job, JobKind, Quotas
 
 OnProgress = Callable[[str, int, int], None]
 """Called with the stage's name, what is done and the total."""
+
+UNBOUNDED = nullcontext()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,7 +41,11 @@ class Limits:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Context:
-    """The wired ports. `owner` names this process and thread of work in leases; `clock` gives seconds since 1970."""
+    """The wired ports. `owner` names this process and thread of work in leases; `clock` gives seconds since 1970.
+
+    `bulk_encoders` are those for work that can wait, where there are such; `decoding` is entered for each picture that
+    somebody waits for, so that many requests at once do not hold many decoded pictures.
+    """
 
     registry: Registry
     store: VectorStore
@@ -49,6 +57,13 @@ class Context:
     clock: Callable[[], float]
     owner: str
     limits: Limits = Limits()
+    bulk_encoders: EncoderProvider | None = None
+    decoding: AbstractContextManager[object] = UNBOUNDED
+
+
+def for_worker(context: Context, owner: str) -> Context:
+    """The context of a worker: its own name in leases, and encoders that let go first who waits for an answer."""
+    return replace(context, owner=owner, encoders=context.bulk_encoders or context.encoders)
 
 
 def partition_of(catalogue: Catalogue) -> Partition:
@@ -68,6 +83,32 @@ def example_id_of(catalogue: Catalogue, content_hash: str, crop: str = "") -> st
 def image_key(tenant: str, content_hash: str) -> str:
     """Blob key of a picture's bytes."""
     return f"{tenant}/images/{content_hash[:2]}/{content_hash}"
+
+
+THUMBNAIL_EDGES_PX = (32, 64, 96, 160, 256, 512)
+"""Longest edges in which thumbnails are made and kept; another one is answered with the next larger."""
+
+
+def thumbnail_key(tenant: str, edge_px: int, content_hash: str) -> str:
+    """Blob key of a picture's thumbnail, `edge_px` one of THUMBNAIL_EDGES_PX."""
+    return f"{tenant}/thumbnails/{edge_px}/{content_hash[:2]}/{content_hash}.jpg"
+
+
+def upload_key(tenant: str, job_id: str, content_hash: str) -> str:
+    """Blob key of a picture that a job only answers: its own, forgotten with the job, whoever else has the picture."""
+    return f"{uploads_prefix(tenant)}{job_id}/{content_hash[:2]}/{content_hash}"
+
+
+def uploads_prefix(tenant: str) -> str:
+    """What `upload_key` begins with, before the job's id."""
+    return f"{tenant}/uploads/"
+
+
+def bytes_key(job: Job) -> Callable[[str], str]:
+    """Content hash to blob key of the bytes that a job was handed."""
+    if job.kind is JobKind.CLASSIFY:
+        return partial(upload_key, job.tenant, job.id)
+    return partial(image_key, job.tenant)
 
 
 def embedding_key(tenant: str, digest: str, content_hash: str) -> str:

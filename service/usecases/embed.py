@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 from service.core.stored_embedding import StoredEmbedding
 from service.errors import EncoderMismatch, InvalidInput, LeaseHeld, NotFound, Unavailable
@@ -145,9 +146,7 @@ def _points(
     return list(points.values())
 
 
-def _payload(
-    source: Item | Example, split: str, outcome: StoredEmbedding, created_at: float
-) -> dict[str, str | int | float | None]:
+def _payload(source: Item | Example, split: str, outcome: StoredEmbedding, created_at: float) -> dict[str, Any]:
     return {
         "label": source.label,
         "split": split,
@@ -157,7 +156,7 @@ def _payload(
         "height_px": outcome.height_px,
         "created_at": created_at,
         "centrality": None,
-    }
+    } | ({"metadata": dict(source.metadata)} if source.metadata else {})
 
 
 def _settled(

@@ -1,5 +1,7 @@
 """Manifests: CSV with the columns path, label and (if wanted) split, or JSONL with one object of these keys a line.
 
+Further columns or keys are metadata: the user's own short texts, stored with the picture.
+
 Relative paths start at the manifest's folder. A manifest is the user's own list of files, so absolute paths and `..`
 are taken as written. A line whose content is wrong is a failed item that names its line; the rest goes on. A file that
 is no manifest at all is a ManifestError, and nothing of it is taken.
@@ -11,18 +13,44 @@ import csv
 import io
 import json
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from service.errors import InvalidInput, ManifestError
 from service.records import Split
 from service.usecases.labels import checked_label
+from service.usecases.metadata import checked_metadata
 from service.usecases.sources import Source, refused_kind
 
 SPLITS = {"auto": Split.UNASSIGNED, **{split.value: split for split in Split if split is not Split.UNASSIGNED}}
 """What a person may write, with "auto" for "at the end of the job"."""
 
 _DELIMITERS = (",", ";", "\t")
+
+
+OWN_COLUMNS = frozenset({"path", "label", "split"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """A line of a manifest.
+
+    Attributes:
+        number: of the line, from 1.
+        path: of the picture, as written; "" when the line could not be read.
+        label: checked; "" when neither the line nor the caller gives one.
+        split: what it is for.
+        metadata: what its further columns say, checked.
+        failure: why the line cannot be used; None for one that can.
+    """
+
+    number: int
+    path: str = ""
+    label: str = ""
+    split: Split = Split.UNASSIGNED
+    metadata: Mapping[str, str] = field(default_factory=dict)
+    failure: str | None = None
 
 
 def manifest_sources(path: Path, label: str | None, split: Split) -> Iterator[Source]:
@@ -36,28 +64,53 @@ def manifest_sources(path: Path, label: str | None, split: Split) -> Iterator[So
     Raises:
         ManifestError: the file is no manifest; names the line where reading stopped.
     """
+    for row in manifest_rows(path, label, split):
+        if row.failure is not None:
+            yield Source(path, "", split, row.failure, row.number)
+            continue
+        picture = path.parent / row.path
+        yield Source(picture, row.label, row.split, refused_kind(picture), row.number, row.metadata)
+
+
+def manifest_rows(path: Path, label: str | None, split: Split, shown: str | None = None) -> Iterator[Row]:
+    """A Row for every line that is not empty, in the order of the lines.
+
+    Args:
+        path: the manifest, UTF-8 with or without byte order mark.
+        label: of lines without one; None makes those lines fail, "" leaves them without.
+        split: of lines without one.
+        shown: what the manifest is called in errors; its path when left out.
+
+    Raises:
+        ManifestError: the file is no manifest; names the line where reading stopped.
+    """
+    name = shown or str(path)
     # Not str.splitlines: it also cuts at characters that a JSON text or a file name may hold, such as U+2028.
-    lines = list(io.StringIO(_text(path), newline=""))
-    rows = _csv_rows(path, lines, label) if path.suffix.lower() == ".csv" else _json_rows(path, lines)
+    lines = list(io.StringIO(_text(path, name), newline=""))
+    found = _csv_rows(name, lines, label) if name.lower().endswith(".csv") else _json_rows(name, lines)
     count = 0
-    for number, row in rows:
+    for number, fields in found:
         count += 1
-        yield row_source(path, number, row, label, split)
+        yield _row(number, fields, label, split)
     if not count:
-        raise ManifestError(f"{path} lists no picture: it has no line beside the header", path=str(path))
+        raise ManifestError(f"{name} lists no picture: it has no line beside the header", path=name)
 
 
-def row_source(manifest: Path, number: int, row: Mapping[str, Any] | str, label: str | None, split: Split) -> Source:
-    """One line's picture; a Source with its failure set when the line is wrong. A string is a failure already."""
-    if isinstance(row, str):
-        return Source(manifest, "", split, row, number)
+def _row(number: int, fields: Mapping[str, Any] | str, label: str | None, split: Split) -> Row:
+    """One line; a Row with its failure set when the line is wrong. A string is a failure already."""
+    if isinstance(fields, str):
+        return Row(number=number, failure=fields)
     try:
-        picture = manifest.parent / _path_field(row)
-        given_label = checked_label(_field(row, "label") or label or "")
-        given_split = _split(_field(row, "split"), split)
+        given = _field(fields, "label") or label
+        return Row(
+            number=number,
+            path=_path_field(fields),
+            label="" if given == "" else checked_label(given or ""),
+            split=_split(_field(fields, "split"), split),
+            metadata=checked_metadata({name: value for name, value in fields.items() if name not in OWN_COLUMNS}),
+        )
     except InvalidInput as error:
-        return Source(manifest, "", split, error.message, number)
-    return Source(picture, given_label, given_split, refused_kind(picture), number)
+        return Row(number=number, failure=error.message)
 
 
 def _path_field(row: Mapping[str, Any]) -> str:
@@ -91,49 +144,56 @@ def _split(text: str, default: Split) -> Split:
     return SPLITS[text.lower()]
 
 
-def _text(path: Path) -> str:
+def _text(path: Path, name: str) -> str:
     try:
         return path.read_bytes().decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        message = f"{path} is not UTF-8 text (byte {error.start}): save it as UTF-8"
-        raise ManifestError(message, path=str(path)) from error
+        message = f"{name} is not UTF-8 text (byte {error.start}): save it as UTF-8"
+        raise ManifestError(message, path=name) from error
     except OSError as error:
-        raise InvalidInput(f"{path} cannot be read ({error.strerror})", path=str(path)) from error
+        raise InvalidInput(f"{name} cannot be read ({error.strerror})", path=name) from error
 
 
-def _csv_rows(path: Path, lines: list[str], label: str | None) -> Iterator[tuple[int, Mapping[str, Any] | str]]:
+def _csv_rows(name: str, lines: list[str], label: str | None) -> Iterator[tuple[int, Mapping[str, Any] | str]]:
     """(line number, fields by lower-case column) of the lines below the header."""
     header = lines[0] if lines else ""
     delimiter = max(_DELIMITERS, key=header.count)
     reader = csv.reader(lines, delimiter=delimiter, strict=True)
     try:
-        columns = [name.strip().lower() for name in next(reader, [])]
-        _check_columns(path, columns, label)
+        columns = [column.strip().lower() for column in next(reader, [])]
+        _check_columns(name, columns, label)
         for fields in reader:
             if any(field.strip() for field in fields):
                 yield reader.line_num, _csv_row(columns, fields)
     except csv.Error as error:
-        raise ManifestError(f"{path} is no CSV at line {reader.line_num}: {error}", path=str(path)) from error
+        raise ManifestError(f"{name} is no CSV at line {reader.line_num}: {error}", path=name) from error
 
 
-def _check_columns(path: Path, columns: list[str], label: str | None) -> None:
+def _check_columns(name: str, columns: list[str], label: str | None) -> None:
+    """A column without a name, such as the numbers that some programs write in front, is passed over later."""
     needed = ["path"] if label is not None else ["path", "label"]
-    missing = [name for name in needed if name not in columns]
+    missing = [column for column in needed if column not in columns]
     if missing:
         raise ManifestError(
-            f"{path} has the columns {', '.join(columns) or '(none)'} and lacks {' and '.join(missing)}: "
+            f"{name} has the columns {', '.join(columns) or '(none)'} and lacks {' and '.join(missing)}: "
             "its first line must be path,label or path,label,split",
-            path=str(path),
+            path=name,
         )
+    try:
+        checked_metadata(dict.fromkeys(column for column in columns if column and column not in OWN_COLUMNS))
+    except InvalidInput as error:
+        raise ManifestError(
+            f"{name}: {error.message}; columns beside path, label and split are metadata", path=name
+        ) from error
 
 
 def _csv_row(columns: list[str], fields: list[str]) -> Mapping[str, Any] | str:
     if len(fields) > len(columns):
         return f"the line has {len(fields)} fields, the header {len(columns)}: quote a field that holds the separator"
-    return dict(zip(columns, fields, strict=False))
+    return {column: value for column, value in zip(columns, fields, strict=False) if column}
 
 
-def _json_rows(path: Path, lines: list[str]) -> Iterator[tuple[int, Mapping[str, Any] | str]]:
+def _json_rows(name: str, lines: list[str]) -> Iterator[tuple[int, Mapping[str, Any] | str]]:
     """(line number, object) of the lines that are not empty."""
     first = True
     for number, line in enumerate(lines, start=1):
@@ -141,7 +201,7 @@ def _json_rows(path: Path, lines: list[str]) -> Iterator[tuple[int, Mapping[str,
             continue
         row = _json_row(line)
         if first and isinstance(row, str):
-            raise ManifestError(f"{path} is no JSONL manifest: line {number}: {row}", path=str(path))
+            raise ManifestError(f"{name} is no JSONL manifest: line {number}: {row}", path=name)
         first = False
         yield number, row
 

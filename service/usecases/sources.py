@@ -13,8 +13,8 @@ from __future__ import annotations
 import os
 import re
 import stat
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from service.errors import InvalidInput, counted
@@ -43,6 +43,7 @@ class Source:
         label: its label, checked; "" when there is none to be had.
         split: what it is for; UNASSIGNED leaves it to the end of the job.
         failure: why it cannot be used, a sentence; None for one to be read.
+        metadata: the user's own texts by name, from a manifest's further columns.
         line: number of the manifest's line, from 1; None outside manifests.
     """
 
@@ -51,6 +52,7 @@ class Source:
     split: Split
     failure: str | None = None
     line: int | None = None
+    metadata: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
