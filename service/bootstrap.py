@@ -8,14 +8,15 @@ from __future__ import annotations
 import hashlib
 import os
 import socket
+import threading
 import time
 import uuid
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from service.errors import InvalidInput
-from service.ports import BlobStore, Registry, ReportWriter, VectorStore
+from service.ports import BlobStore, RateLimiter, Registry, ReportWriter, VectorStore
 from service.records import Quotas
 from service.settings import Settings
 from service.usecases.context import Context, Limits
@@ -30,11 +31,14 @@ ENCODERS_FOLDER = "encoders"
 
 
 @contextmanager
-def open_context(settings: Settings) -> Iterator[Context]:
+def open_context(settings: Settings, *, micro_batches: bool = False) -> Iterator[Context]:
     """The wired ports, open for the length of the block.
 
     Without a broker this process becomes the one owner of the data directory, and the leases of the owner before it
     run out at once, so that `workers.embedded` can take up unfinished jobs.
+
+    With `micro_batches`, for a process that answers many at once, concurrent calls of an encoder share forward passes,
+    and `decode_threads` pictures at most are decoded at a time for all of them.
 
     Raises:
         InvalidInput: the settings do not go together.
@@ -42,9 +46,7 @@ def open_context(settings: Settings) -> Iterator[Context]:
         Unavailable: the database or the vector store does not answer.
     """
     from service.adapters.celery_queue import CeleryQueue
-    from service.adapters.encoders import Encoders
     from service.adapters.images import PillowDecoder
-    from service.adapters.logged_encoders import LoggedEncoders
     from service.adapters.optuna_search import OptunaSearch
 
     check_settings(settings)
@@ -63,11 +65,11 @@ def open_context(settings: Settings) -> Iterator[Context]:
             blobs=_blob_store(settings),
             queue=CeleryQueue(app),
             decoder=PillowDecoder(),
-            encoders=LoggedEncoders(Encoders(settings.data_dir / ENCODERS_FOLDER, device=settings.device)),
             search=OptunaSearch(),
             clock=time.time,
             owner=f"{socket.gethostname()}:{os.getpid()}:{uuid.uuid4().hex[:8]}",
             limits=_limits(settings),
+            **_encoders(settings, stack, micro_batches=micro_batches),
         )
 
 
@@ -101,6 +103,13 @@ def celery_app(settings: Settings) -> Celery:
     # The broker in memory is the whole process's: each data directory has its own queues there.
     folder = str(settings.data_dir.resolve()).encode()
     return make_celery(EMBEDDED_BROKER, namespace=f"{hashlib.sha256(folder).hexdigest()[:12]}-")
+
+
+def rate_limiter(settings: Settings) -> RateLimiter:
+    """What counts requests a minute: in the broker where there is one, else in this process."""
+    from service.adapters.rate_limits import MovingWindow
+
+    return MovingWindow(None if settings.broker_url is None else settings.broker_url.get_secret_value())
 
 
 def report_writer() -> ReportWriter:
@@ -147,6 +156,22 @@ def _blob_store(settings: Settings) -> BlobStore:
     from service.adapters.blob_store import FsspecBlobStore
 
     return FsspecBlobStore(settings.blob_url or str(settings.data_dir.resolve() / BLOBS_FOLDER))
+
+
+def _encoders(settings: Settings, stack: ExitStack, *, micro_batches: bool) -> dict[str, Any]:
+    """What the context has to do with encoding."""
+    from service.adapters.encoders import Encoders
+    from service.adapters.logged_encoders import LoggedEncoders
+
+    encoders = LoggedEncoders(Encoders(settings.data_dir / ENCODERS_FOLDER, device=settings.device))
+    if not micro_batches:
+        return {"encoders": encoders}
+    from service.adapters.batched_encoders import BatchedEncoders
+
+    batched = BatchedEncoders(encoders)
+    stack.callback(batched.close)
+    decoding = threading.BoundedSemaphore(settings.decode_threads)
+    return {"encoders": batched, "bulk_encoders": batched.bulk(), "decoding": decoding}
 
 
 def _limits(settings: Settings) -> Limits:

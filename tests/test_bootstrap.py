@@ -1,12 +1,14 @@
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 from pydantic import SecretStr
 
 from service.bootstrap import DATABASE_FILE, check_settings, open_context
-from service.errors import DataDirectoryInUse, InvalidInput, LeaseHeld
+from service.errors import DataDirectoryInUse, InvalidInput, LeaseHeld, Unavailable
 from service.settings import Settings
+from service.usecases.context import for_worker
 from tests.processes import ROOT
 
 WHOLE = {
@@ -105,3 +107,21 @@ def test_a_command_that_embeds_nothing_loads_no_network(settings):
     command = [sys.executable, "-c", code, str(settings.data_dir)]
     done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=ROOT)
     assert done.stdout.strip() == "[]"
+
+
+def test_many_at_once_share_passes_and_workers_give_way(tmp_path):
+    settings = Settings(data_dir=tmp_path, decode_threads=3)
+    with open_context(settings) as alone:
+        assert type(alone.encoders).__name__ == "LoggedEncoders"
+        assert for_worker(alone, "w").encoders is alone.encoders
+    with open_context(settings, micro_batches=True) as context:
+        worker = for_worker(context, "worker")
+        assert worker.owner == "worker"
+        assert worker.encoders is context.bulk_encoders
+        asked, bulk = context.encoders.load("pixel"), worker.encoders.load("pixel")
+        prepared = asked.preprocess(np.zeros((8, 8, 3), np.uint8))
+        assert np.array_equal(asked.encode([prepared]), bulk.encode([prepared]))
+        with context.decoding, context.decoding, context.decoding:
+            assert not context.decoding.acquire(blocking=False)
+    with pytest.raises(Unavailable, match="stopping"):
+        asked.encode([prepared])

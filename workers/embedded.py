@@ -12,7 +12,6 @@ import uuid
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
-from dataclasses import replace
 from typing import Any
 
 from celery import Celery
@@ -21,7 +20,7 @@ from celery.concurrency.thread import TaskPool
 from service.errors import Unavailable
 from service.ports import QUEUES, Sweep
 from service.settings import Settings
-from service.usecases.context import Context
+from service.usecases.context import Context, for_worker
 from workers.app import worker_app
 from workers.interruptible import Interruptible
 
@@ -64,7 +63,7 @@ def _worker(context: Context, settings: Settings, queue: str, tasks: Interruptib
 
     Each queue has its own application, because a worker narrows its application's queues to its own.
     """
-    own = replace(context, owner=f"{context.owner}/{queue}")  # one thread a queue, so one owner a thread
+    own = for_worker(context, f"{context.owner}/{queue}")  # one thread a queue, so one owner a thread
     name = f"{queue}@embedded-{uuid.uuid4().hex[:8]}"
     with worker_app(settings, queue, lambda message: tasks.run(own, message)) as app:
         thread = _started(app, queue, name)

@@ -45,14 +45,18 @@ def encoder_of(context: Context, catalogue: Catalogue) -> Encoder:
 
 
 def read_pictures(context: Context, encoder: Encoder, pictures: Sequence[bytes]) -> Read:
-    """Decode and encode, `chunk_images` at a time. A picture that cannot be used leaves the others unharmed."""
+    """Decode and encode, `chunk_images` at a time. A picture that cannot be used leaves the others unharmed.
+
+    The cache of embeddings is not asked: what is asked about is seldom stored, and a look costs a trip to the blobs.
+    """
     rows: list[int | str] = []
     blocks: list[Float32Array] = []
     used = 0
 
     def prepare(data: bytes) -> Float32Array | str:
         try:
-            return encoder.preprocess(context.decoder.decode(data, encoder.shortest_edge_px).pixels)
+            with context.decoding:
+                return encoder.preprocess(context.decoder.decode(data, encoder.shortest_edge_px).pixels)
         except ImageRejected as error:
             return error.message
 
