@@ -132,6 +132,17 @@ class FakeDecoder:
         pixels = np.array(told["pixels"], dtype=np.uint8).reshape(1, -1, 3)
         return DecodedImage(pixels, width_px=told["width"], height_px=told["height"], perceptual_hash=told["hash"])
 
+    def thumbnail(self, data: bytes, edge_px: int) -> bytes:
+        self.decode(data, edge_px)
+        return b"%d px of " % edge_px + data
+
+    def size(self, data: bytes) -> tuple[int, int]:
+        try:
+            told = json.loads(data)
+        except ValueError as error:
+            raise ImageRejected("the file is no picture: save it anew as JPEG or PNG") from error
+        return told["width"], told["height"]
+
 
 def picture(
     name: str,

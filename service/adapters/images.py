@@ -32,6 +32,7 @@ from service.ports import DecodedImage
 
 MAX_PIXELS = 40_000_000
 MAX_ASPECT = 50
+THUMBNAIL_QUALITY = 82
 FORMATS = tuple(
     plugin.format
     for plugin in (JpegImagePlugin.JpegImageFile, PngImagePlugin.PngImageFile, WebPImagePlugin.WebPImageFile)
@@ -100,6 +101,36 @@ class PillowDecoder:
             height_px=width if lying else height,
             perceptual_hash=str(imagehash.phash(upright)),
         )
+
+
+    def thumbnail(self, data: bytes, edge_px: int) -> bytes:
+        """A JPEG of at most `edge_px` in its longer edge, of pixels alone: place, camera and other metadata stay behind.
+
+        Raises:
+            ImageRejected: as `decode`.
+        """
+        small = Image.fromarray(self.decode(data, edge_px).pixels)
+        small.thumbnail((edge_px, edge_px), Image.Resampling.LANCZOS)
+        buffer = BytesIO()
+        small.save(buffer, format="JPEG", quality=THUMBNAIL_QUALITY, optimize=True)
+        return buffer.getvalue()
+
+    def size(self, data: bytes) -> tuple[int, int]:
+        """Width and height in pixels, as the file has them, from its header alone. Raises ImageRejected as `decode`."""
+        if not data:
+            raise ImageRejected("the file is empty (0 bytes): copy it again from where it came from")
+        _refuse_warnings()
+        try:
+            with Image.open(BytesIO(data), formats=FORMATS) as image:
+                width, height = image.size
+        except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+            raise ImageRejected(_too_large("far too many")) from error
+        except UnidentifiedImageError as error:
+            raise ImageRejected(file_kind(data)) from error
+        except Exception as error:  # bad bytes make Pillow raise OSError, SyntaxError, struct.error and others
+            raise ImageRejected(damage(data, error)) from error
+        _check_size(width, height)
+        return width, height
 
 
 def _check_size(width: int, height: int) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 import json
+from collections.abc import Callable, Sequence
 from typing import Annotated, Generic, TypeVar
 
 from fastapi import Query
@@ -27,6 +28,12 @@ class Page(BaseModel, Generic[T]):
 
     items: list[T]
     next_cursor: str | None = Field(default=None, description="Send it as `cursor` to get the next page.")
+
+
+def cut(rows: Sequence[T], limit: int, key: Callable[[T], str | float]) -> tuple[Sequence[T], str | None]:
+    """The page's rows and its cursor, of rows of which one more was asked for than the page holds."""
+    page = rows[:limit]
+    return page, encode_cursor(key(page[-1])) if len(rows) > limit else None
 
 
 def encode_cursor(*keys: str | float) -> str:

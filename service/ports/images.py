@@ -41,6 +41,20 @@ class ImageDecoder(Protocol):
         """
         ...
 
+    def thumbnail(self, data: bytes, edge_px: int) -> bytes:
+        """A JPEG whose longer edge is at most `edge_px`, never larger than the picture: upright, transparency on white.
+
+        Nothing of the file but its pixels is in it. Raises ImageRejected as `decode` does.
+        """
+        ...
+
+    def size(self, data: bytes) -> tuple[int, int]:
+        """Width and height in pixels as the file has them, not turned upright; only the header is looked at.
+
+        Raises ImageRejected as `decode` does.
+        """
+        ...
+
 
 class Encoder(Protocol):
     """A frozen image (and, for CLIP, text) network. Thread-safe; loaded once per process."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from service.errors import ExampleNotFound, quoted
 from service.records import Catalogue, Example, ExampleState, Split
 from service.usecases import publish
 from service.usecases.context import Context, partition_of
@@ -11,6 +12,8 @@ from service.usecases.forgetting import forget_pictures
 from service.usecases.labels import checked_label
 from service.usecases.leases import kept_lease
 from service.usecases.splitting import align_payloads, assign_open_splits, batches, payload_split, splits_lease
+
+MOST_NAMED = 5
 
 
 def relabel(context: Context, tenant: str, name: str, example_id: str, label: str) -> Example:
@@ -53,10 +56,15 @@ def drop(context: Context, tenant: str, name: str, example_ids: Sequence[str]) -
 
     Raises:
         CatalogueNotFound: there is none.
-        ExampleNotFound: one of the ids is unknown; nothing was changed.
+        ExampleNotFound: some of the ids, which it names, are unknown; nothing was changed.
     """
     catalogue = context.registry.catalogue(tenant, name)
-    examples = [context.registry.example(catalogue.id, example_id) for example_id in dict.fromkeys(example_ids)]
+    wanted = list(dict.fromkeys(example_ids))
+    found = context.registry.examples_by_id(catalogue.id, wanted)
+    unknown = [example_id for example_id in wanted if example_id not in found]
+    if unknown:
+        raise _unknown(unknown, len(wanted))
+    examples = [found[example_id] for example_id in wanted]
     for batch in batches(examples):
         ids = [example.id for example in batch]
         context.store.delete(partition_of(catalogue), ids)
@@ -65,6 +73,18 @@ def drop(context: Context, tenant: str, name: str, example_ids: Sequence[str]) -
     if examples:
         publish.add_provisional(context, catalogue)
     return [example.id for example in examples]
+
+
+def _unknown(ids: Sequence[str], asked: int) -> ExampleNotFound:
+    """Names up to MOST_NAMED of them in the message, all in the details."""
+    if asked == 1:
+        return ExampleNotFound(f"the catalogue has no example {quoted(ids[0])}", example=ids[0])
+    named = ", ".join(quoted(one) for one in ids[:MOST_NAMED])
+    more = f" and {len(ids) - MOST_NAMED} more" if len(ids) > MOST_NAMED else ""
+    return ExampleNotFound(
+        f"the catalogue does not have {len(ids)} of the {asked} examples: {named}{more}; nothing was changed",
+        examples=list(ids),
+    )
 
 
 def _split_under(context: Context, catalogue: Catalogue, example: Example, label: str) -> Split:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from fastapi import APIRouter
 
-from service.api.routes import catalogues, health, jobs
+from service.api.routes import catalogues, examples, health, jobs, pictures, web
 
 ROUTERS: tuple[APIRouter, ...] = (
     health.router,
     catalogues.router,
+    examples.router,
+    pictures.router,
     jobs.router,
+    web.router,
 )
 """In the order in which they are looked at and described."""
