@@ -1,4 +1,4 @@
-# Holotype's worker and command line. CPU by default; for an NVIDIA device name PyTorch's CUDA index instead:
+# Holotype's API, workers and command line. CPU by default; for an NVIDIA device name PyTorch's CUDA index instead:
 #   docker build --build-arg TORCH_INDEX_URL=https://download.pytorch.org/whl/cu130 -t holotype .
 ARG PYTHON_IMAGE=python:3.11.13-slim-bookworm
 
@@ -21,6 +21,7 @@ RUN useradd --uid 10001 --create-home holotype && mkdir /data /blobs && chown ho
 USER holotype
 ENV PATH=/opt/holotype/bin:$PATH HOLOTYPE_DATA_DIR=/data HF_HOME=/data/hub PYTHONUNBUFFERED=1
 VOLUME /data
+EXPOSE 8000
 # `doctor` fails where the data directory or a server that the settings name cannot be reached.
 HEALTHCHECK --interval=5m --timeout=50s --start-period=60s --retries=3 CMD ["holotype", "doctor", "--quick", "--json"]
 ENTRYPOINT ["holotype"]

@@ -29,7 +29,7 @@ def filled(environment: dict[str, str]) -> dict[str, str]:
 
 
 def test_there_is_a_worker_for_every_queue_and_no_other() -> None:
-    commands = {name: one["command"] for name, one in OURS.items() if name != "cli"}
+    commands = {name: one["command"] for name, one in OURS.items() if name not in {"api", "cli"}}
     assert {command[-1] for command in commands.values()} == {*QUEUES.values()}
     assert all(command[:2] == ["worker", "--queue"] for command in commands.values())
 
@@ -92,6 +92,25 @@ def test_volumes_are_declared() -> None:
         if re.match(r"[a-z]", volume)
     }
     assert used == {*COMPOSE["volumes"]}
+
+
+def test_the_api_is_published_alone_and_looked_after() -> None:
+    api = OURS["api"]
+    port = str(Settings.model_fields["port"].default)
+    assert [name for name, one in SERVICES.items() if "ports" in one] == ["api"]
+    assert api["ports"] == [f"${{API_ADDRESS:-127.0.0.1:{port}}}:{port}"]
+    assert api["command"] == ["serve", "--host", "0.0.0.0", "--port", port]
+    assert f"http://127.0.0.1:{port}/readyz" in api["healthcheck"]["test"][-1]
+    assert re.search(rf"^EXPOSE {port}$", TEXTS["Dockerfile"], re.MULTILINE)
+    assert api["mem_limit"]
+    assert api["cpus"]
+    compile(api["healthcheck"]["test"][-1], "healthcheck", "exec")
+
+
+def test_every_variable_that_compose_reads_is_in_the_example() -> None:
+    read = set(re.findall(r"\$\{([A-Z_]+)", TEXTS["docker-compose.yml"]))
+    named = set(re.findall(r"^(?:# )?([A-Z_]+)=", TEXTS[".env.example"], re.MULTILINE))
+    assert read == named
 
 
 def test_no_password_has_a_default() -> None:

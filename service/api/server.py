@@ -78,7 +78,7 @@ class Server(uvicorn.Server):
                 log_config=None,
                 access_log=False,
                 server_header=False,
-                proxy_headers=forwarded_allow_ips is not None,
+                proxy_headers=bool(forwarded_allow_ips),
                 forwarded_allow_ips=forwarded_allow_ips or "",
                 limit_concurrency=MOST_CONNECTIONS,
                 backlog=BACKLOG,
@@ -95,7 +95,7 @@ class Server(uvicorn.Server):
             self._on_ready()
 
     @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:  # type: ignore[override]
+    def capture_signals(self) -> Iterator[None]:
         """None: uvicorn would raise them again after its end, and kill a process that still has things to close."""
         yield
 
