@@ -1,0 +1,61 @@
+// Starts the page: signs in, then shows the place that the address names.
+
+import { SIGNED_OUT } from "./api.js";
+import { h, put } from "./dom.js";
+import { drawMasthead, drawPlaces } from "./frame.js";
+import { PLACES } from "./places.js";
+import { routeOf } from "./router.js";
+import { forget, resume, whoIs } from "./session.js";
+import { isAbort, problemBox } from "./telling.js";
+import { showCatalogues } from "./views/catalogues.js";
+import { showSignIn } from "./views/sign-in.js";
+
+const main = /** @type {HTMLElement} */ (document.getElementById("main"));
+
+/** Breaks off what the place before was doing. */
+let leaving = new AbortController();
+
+async function showPlace() {
+  leaving.abort();
+  leaving = new AbortController();
+  const { signal } = leaving;
+  const route = routeOf();
+  const place = PLACES.find((each) => each.name === route.place) ?? PLACES[0];
+  const view = h("div", { class: "view" });
+  drawMasthead(route);
+  drawPlaces(route);
+  put(main, view);
+  try {
+    if (!whoIs()) showSignIn(view, start);
+    else if (route.catalogue === null) await showCatalogues(view, { signal });
+    else await place.show(view, { catalogue: route.catalogue, query: route.query, signal });
+  } catch (error) {
+    if (!isAbort(error)) view.append(problemBox(error));
+  }
+  if (!signal.aborted) settle(view, route.catalogue);
+}
+
+function settle(view, catalogue) {
+  const heading = view.querySelector("h1")?.textContent ?? "Holotype";
+  document.title = catalogue === null || !whoIs() ? `${heading} · Holotype` : `${heading} · ${catalogue} · Holotype`;
+}
+
+async function moved() {
+  await showPlace();
+  if (!main.contains(document.activeElement)) main.focus({ preventScroll: true });
+  scrollTo(0, 0);
+}
+
+async function start() {
+  try {
+    await resume();
+  } catch (error) {
+    put(main, h("div", { class: "view" }, h("h1", {}, "Holotype"), problemBox(error)));
+    return;
+  }
+  await showPlace();
+}
+
+addEventListener("hashchange", moved);
+document.addEventListener(SIGNED_OUT, () => { forget(); showPlace(); });
+start();

@@ -1,0 +1,43 @@
+// Follows a job: by server-sent events, and by asking now and then where those do not come through.
+
+import { get } from "../api.js";
+import { complain } from "../telling.js";
+
+const ASK_MS = 1500;
+const FINAL = new Set(["done", "failed", "cancelled"]);
+
+/** @param {{state: string}} job */
+export const isFinal = (job) => FINAL.has(job.state);
+
+/**
+ * @param {string} id
+ * @param {AbortSignal} signal ends it
+ * @param {(job: any) => void} onJob called with each state that is seen, the final one last
+ */
+export function followJob(id, signal, onJob) {
+  let ended = false;
+  const source = new EventSource(`/v1/jobs/${id}/events`);
+  const seen = (job) => {
+    if (ended || signal.aborted) return;
+    ended = isFinal(job);
+    if (ended) source.close();
+    onJob(job);
+  };
+  source.addEventListener("job", (event) => seen(JSON.parse(event.data)));
+  source.addEventListener("error", () => {
+    if (source.readyState === EventSource.CLOSED && !ended) ask();
+  });
+  signal.addEventListener("abort", () => source.close());
+
+  async function ask() {
+    while (!ended && !signal.aborted) {
+      try {
+        seen(await get(`/v1/jobs/${id}`, signal));
+      } catch (error) {
+        complain(error);
+        return;
+      }
+      await new Promise((resolve) => setTimeout(resolve, ASK_MS));
+    }
+  }
+}
