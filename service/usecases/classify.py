@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -34,6 +34,7 @@ class Classified:
         selection: id of the selection that answered; None before any optimisation.
         notes: sentences that say how little the answer stands on; empty when nothing is to be said.
         rejected: why no label is given though the picture could be read; None where one is.
+        encoder: what made the embedding: its `specification`, and the digest of its `fingerprint`.
     """
 
     path: str
@@ -42,6 +43,7 @@ class Classified:
     selection: str | None = None
     notes: tuple[str, ...] = ()
     rejected: Rejected | None = None
+    encoder: Mapping[str, str] | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """JSON of `holotype classify`."""
@@ -58,6 +60,7 @@ class Classified:
                 for one in self.prediction.neighbours
             ],
             "selection": self.selection,
+            "encoder": None if self.encoder is None else dict(self.encoder),
             "notes": list(self.notes),
             "rejected": None if self.rejected is None else self.rejected.as_dict(),
         }
@@ -90,12 +93,14 @@ def classify(
     if max_error is not None:
         policy_of(resolver.serving(catalogue), name, max_error)
         top = max(top, LABELS_TO_TELL)
-    read = read_pictures(context, encoder_of(context, catalogue), [data for _, data in pictures])
+    encoder = encoder_of(context, catalogue)
+    read = read_pictures(context, encoder, [data for _, data in pictures])
     if not len(read.embeddings):
         return [Classified(path=source, error=str(why)) for (source, _), why in zip(pictures, read.rows, strict=True)]
     resolved = resolver.resolve(catalogue, read.embeddings, max(top, CONTENDERS))
     answers = rejecting(resolved, name, max_error)
-    notes = _Notes(context, catalogue, resolved, top)
+    made_by = {"specification": catalogue.encoder, "fingerprint": encoder.fingerprint.digest}
+    notes = _Notes(context, catalogue, resolved, top, made_by)
     return [
         Classified(path=source, error=row) if isinstance(row, str) else notes.answer(source, *answers[row])
         for (source, _), row in zip(pictures, read.rows, strict=True)
@@ -105,10 +110,13 @@ def classify(
 class _Notes:
     """What has to be said beside answers, counted once for all of them."""
 
-    def __init__(self, context: Context, catalogue: Catalogue, resolved: Resolved, top: int) -> None:
+    def __init__(
+        self, context: Context, catalogue: Catalogue, resolved: Resolved, top: int, encoder: Mapping[str, str]
+    ) -> None:
         named = {label for one in resolved.predictions for label in _contenders(one)}
         self._by_label = context.registry.example_counts(catalogue.id, sorted(named))[1]
         self._top = top
+        self._encoder = encoder
         self._serving = resolved.serving
         self._all = _unoptimised(resolved.support) if resolved.serving.selection is None else ()
 
@@ -124,6 +132,7 @@ class _Notes:
             selection=self._serving.selection,
             notes=tuple(notes),
             rejected=rejected,
+            encoder=self._encoder,
         )
 
     def _of(self, label: str) -> tuple[str, ...]:

@@ -83,7 +83,12 @@ class Preview:
 
 
 def preview_class(
-    context: Context, tenant: str, name: str, label: str, pictures: Sequence[tuple[str, bytes]]
+    context: Context,
+    tenant: str,
+    name: str,
+    label: str,
+    pictures: Sequence[tuple[str, bytes]],
+    resolver: Resolver | None = None,
 ) -> Preview:
     """Judge a class that is not there yet by its pictures, given as (source name, bytes). Nothing is stored.
 
@@ -98,8 +103,7 @@ def preview_class(
     if not len(read.embeddings):
         reasons = [f"{source}: {why}" for (source, _), why in zip(pictures, read.rows, strict=True)]
         raise InvalidInput(f"none of the {len(pictures)} pictures can be used: {'; '.join(reasons[:3])}")
-    resolver = Resolver(context)
-    resolved = resolver.resolve(catalogue, read.embeddings, TOP)
+    resolved = (resolver or Resolver(context)).resolve(catalogue, read.embeddings, TOP)
     answers = [row if isinstance(row, str) else resolved.predictions[row] for row in read.rows]
     lost = _lost(resolved.serving, read.embeddings, resolved.predictions)
     confusions, images = _confusions(context, catalogue, resolved.serving, read.embeddings, resolved.predictions, lost)

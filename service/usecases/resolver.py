@@ -72,10 +72,11 @@ class Resolved:
 
 
 class Resolver:
-    """Answers queries; keeps the heads of the last few selections. One a process; safe for several threads."""
+    """Answers queries; keeps the heads of the last `kept` selections. One a process; safe for several threads."""
 
-    def __init__(self, context: Context) -> None:
+    def __init__(self, context: Context, kept: int = CACHED_SELECTIONS) -> None:
         self._context = context
+        self._kept = kept
         self._published: OrderedDict[str, Published] = OrderedDict()
         self._lock = Lock()
 
@@ -146,7 +147,7 @@ class Resolver:
         published = Published(head_of(self._context, selection), labels)
         with self._lock:
             self._published[selection.id] = published
-            while len(self._published) > CACHED_SELECTIONS:
+            while len(self._published) > self._kept:
                 self._published.popitem(last=False)
         return published
 

@@ -20,7 +20,13 @@ Picture = tuple[str, bytes]
 
 
 def verify_pictures(
-    context: Context, tenant: str, name: str, first: Picture, second: Picture, rule: Rule = "otsu"
+    context: Context,
+    tenant: str,
+    name: str,
+    first: Picture,
+    second: Picture,
+    rule: Rule = "otsu",
+    resolver: Resolver | None = None,
 ) -> dict[str, Any]:
     """Are both pictures of one class? The JSON of `holotype verify NAME A B`.
 
@@ -35,14 +41,20 @@ def verify_pictures(
     check_rule(rule)
     catalogue = context.registry.catalogue(tenant, name)
     partition_of(catalogue)
-    serving = Resolver(context).serving(catalogue)
+    serving = (resolver or Resolver(context)).serving(catalogue)
     measured = _measured(context, catalogue, serving, "pictures")
     one, other = serving.projected(_embedded(context, catalogue, first, second))
     return _answer(float(np.clip(one @ other, -1.0, 1.0)), measured, rule, serving)
 
 
 def verify_label(
-    context: Context, tenant: str, name: str, picture: Picture, label: str, rule: Rule = "otsu"
+    context: Context,
+    tenant: str,
+    name: str,
+    picture: Picture,
+    label: str,
+    rule: Rule = "otsu",
+    resolver: Resolver | None = None,
 ) -> dict[str, Any]:
     """Is the picture of that class? The JSON of `holotype verify NAME A --label L`.
 
@@ -56,7 +68,7 @@ def verify_label(
     check_rule(rule)
     catalogue = context.registry.catalogue(tenant, name)
     partition_of(catalogue)
-    resolver = Resolver(context)
+    resolver = resolver or Resolver(context)
     serving = resolver.serving(catalogue)
     measured = _measured(context, catalogue, serving, "labels")
     embedding = _embedded(context, catalogue, picture)

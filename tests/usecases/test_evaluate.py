@@ -13,8 +13,9 @@ from service.errors import Busy, InvalidInput, NothingToServe, SelectionNotFound
 from service.records import Split
 from service.usecases.classify import classify
 from service.usecases.context import report_key
-from service.usecases.evaluate import _evaluated, _Judged, evaluate_folder, report_data, stored_evaluation
+from service.usecases.evaluate import evaluate_folder, evaluate_pictures, report_data, stored_evaluation
 from service.usecases.publish import publish
+from service.usecases.scoring import Judged, Labelled, evaluated
 from tests.adapters.report_cases import full_report
 from tests.fakes import fake_context, fruit, picture, write_pictures
 from tests.usecases.serving import draft, fruit_of, no_sleep, stocked
@@ -94,7 +95,7 @@ def test_what_cannot_be_judged_is_counted(tmp_path):
 def test_a_rejected_picture_counts_as_wrong():
     answered = Prediction("a", 1.0, 1.0, (ScoredLabel("a", 0.5), ScoredLabel("b", 0.4)), ())
     rejected = Prediction(None, 0.0, 0.0, (ScoredLabel("a", 0.5),), ())
-    evaluation = _evaluated(_Judged(truth=["a", "a", "b"], predictions=[answered, rejected, answered]))
+    evaluation = evaluated(Judged(truth=["a", "a", "b"], predictions=[answered, rejected, answered]))
     assert evaluation.accuracy == pytest.approx(1 / 3)
     assert evaluation.predicted.tolist() == [0, -1, 0]
     assert evaluation.top5 == pytest.approx(2 / 3)
@@ -103,7 +104,7 @@ def test_a_rejected_picture_counts_as_wrong():
 def test_places_are_those_of_the_vote():
     """float32 would make a tie of these two scores, and the tie would go to the label that sorts first."""
     close = Prediction("b", 0.5, 0.0, (ScoredLabel("b", 0.5 + 1e-12), ScoredLabel("a", 0.5)), ())
-    assert _evaluated(_Judged(truth=["b"], predictions=[close])).accuracy == 1.0
+    assert evaluated(Judged(truth=["b"], predictions=[close])).accuracy == 1.0
 
 
 def test_a_folder_without_anything_to_judge_is_refused(tmp_path):
@@ -215,3 +216,41 @@ def test_pictures_of_the_catalogue_are_no_test(tmp_path):
     with pytest.raises(InvalidInput, match="24 are in the catalogue already"):
         evaluate_folder(context, "acme", "fruit", tmp_path / "first", quiet)
     assert len(fruit(8)) == 16
+
+
+def given(pictures: dict[str, bytes]) -> list[Labelled]:
+    return [Labelled(name.split("/")[0], lambda data=data: data) for name, data in pictures.items()]
+
+
+@pytest.mark.parametrize("optimised", [False, True])
+def test_pictures_that_are_given_are_judged_as_those_of_a_folder(tmp_path, optimised):
+    context, _ = stocked(tmp_path / "first")
+    if optimised:
+        published(context)
+    pictures = new_pictures() | {
+        "durian/0.png": picture("durian", seed=1),
+        "pear/known.png": (tmp_path / "first" / "pear" / "1.png").read_bytes(),
+        "pear/broken.png": b"no picture",
+    }
+    folder = evaluate_folder(context, "acme", "fruit", write_pictures(tmp_path / "new", pictures), quiet)
+    result = evaluate_pictures(context, "acme", "fruit", given(pictures))
+    assert result["skipped"] == {"unknown_label": 1, "already_stored": 1, "broken": 1}
+    assert {**result, "measured_on": 0, "panel_measured_on": 0} == {**folder, "measured_on": 0, "panel_measured_on": 0}
+    assert result["measured_on"] == "12 pictures of the request that the catalogue does not hold"
+
+
+def test_labels_that_are_given_are_read_as_those_of_the_catalogue(tmp_path):
+    context, _ = stocked(tmp_path)
+    data = picture("new", seed=9001)
+
+    def unreadable() -> bytes:
+        raise InvalidInput("it is empty")
+
+    pictures = [Labelled(" pear ", lambda: data), Labelled("\x00", lambda: data), Labelled("pear", unreadable)]
+    result = evaluate_pictures(context, "acme", "fruit", pictures)
+    assert result["images"] == 1
+    assert result["skipped"] == {"unknown_label": 1, "already_stored": 0, "broken": 1}
+    with pytest.raises(InvalidInput, match="there are no pictures"):
+        evaluate_pictures(context, "acme", "fruit", [])
+    with pytest.raises(InvalidInput, match="of 1 picture in the request none can be judged: 1 have a label"):
+        evaluate_pictures(context, "acme", "fruit", [Labelled("durian", lambda: data)])

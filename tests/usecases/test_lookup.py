@@ -69,7 +69,7 @@ def test_a_stored_picture_finds_itself(context):
     assert first.id == one.id
     assert first.similarity == pytest.approx(1)
     assert first.similarity <= 1
-    assert set(first.as_dict()) == {"id", "label", "split", "similarity", "source"}
+    assert set(first.as_dict()) == {"id", "label", "split", "similarity", "source", "metadata"}
 
 
 @pytest.mark.parametrize(
@@ -99,7 +99,7 @@ def test_a_picture_that_cannot_be_read_and_a_catalogue_that_cannot_answer(contex
 
 
 def test_an_encoder_without_text_says_what_to_do(context):
-    with pytest.raises(InvalidInput, match="'fake' of catalogue 'fruit' knows pictures only: search with --image"):
+    with pytest.raises(InvalidInput, match="'fake' of catalogue 'fruit' knows pictures only: search with a pic"):
         search_by_text(context, "acme", "fruit", "a pear")
 
 
@@ -124,3 +124,25 @@ def test_text_finds_pictures_by_their_likeness_to_it(tmp_path):
         assert [one.label for one in of_one] == ["class-01"] * 2
         with pytest.raises(InvalidInput, match="the text is empty"):
             search_by_text(context, "acme", "fruit", "  ")
+
+
+def test_metadata_narrows_the_search_and_comes_with_what_is_found(context):
+    partition = partition_of(context.registry.catalogue("acme", "fruit"))
+    everything = search_by_image(context, "acme", "fruit", QUERY, top=100)
+    some = [one.id for one in everything[1::3]]
+    told = {example_id: {"metadata": {"lot": "7", "shop": f"{n % 2}"}} for n, example_id in enumerate(some)}
+    context.store.set_payload(partition, told)
+    found = search_by_image(context, "acme", "fruit", QUERY, top=100, metadata={"lot": " 7 "})
+    assert [one.id for one in found] == some
+    assert found[1].as_dict()["metadata"] == {"lot": "7", "shop": "1"}
+    narrow = search_by_image(context, "acme", "fruit", QUERY, top=100, metadata={"lot": 7, "shop": "1"})
+    assert [one.id for one in narrow] == some[1::2]
+    assert search_by_image(context, "acme", "fruit", QUERY, metadata={"lot": "8"}) == []
+
+
+@pytest.mark.parametrize(
+    ("metadata", "said"), [({"lot": " "}, "'lot' is empty"), ({"a b": "1"}, "metadata key"), ({"lot": []}, "text")]
+)
+def test_metadata_that_can_match_nothing_is_refused(context, metadata, said):
+    with pytest.raises(InvalidInput, match=said):
+        search_by_image(context, "acme", "fruit", QUERY, metadata=metadata)
