@@ -27,6 +27,7 @@ from service.records import (
     Trial,
 )
 from tests.fake_browsing import FakeBrowsing
+from tests.fake_imports import FakeImports
 from tests.fake_jobs import FINISHED, ChunkRow, FakeJobs, JobRow, locked
 
 
@@ -233,7 +234,7 @@ class FakeExamples(FakeChunks):
         return sorted(found, key=lambda one: -one.created_at)
 
 
-class FakeRegistry(FakeBrowsing, FakeExamples):
+class FakeRegistry(FakeImports, FakeBrowsing, FakeExamples):
     @locked
     def open_selection(self, selection: Selection, members: Sequence[SelectionMember]) -> None:
         self.catalogue_by_id(selection.catalogue_id)

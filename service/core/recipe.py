@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
-from service.core.projection import HeadKind
+from service.core.projection import HEAD_KINDS, HeadKind
+from service.errors import InvalidInput
 
 Strategy = Literal["thresholds", "medoids", "all"]
 STRATEGIES: tuple[Strategy, ...] = ("thresholds", "medoids", "all")
@@ -60,3 +61,49 @@ class Recipe:
         """Reads `as_dict` back; keys of newer versions are left out."""
         known = {field.name for field in fields(Recipe)}
         return Recipe(**{key: entry for key, entry in value.items() if key in known})
+
+    def check(self) -> None:
+        """Raises InvalidInput naming the first value that no recipe has: it may come from anywhere."""
+        for name, known in _WORDS.items():
+            value = getattr(self, name)
+            if value not in known:
+                raise InvalidInput(f"the recipe's {name} is {value!r}; one of {', '.join(known)} is needed")
+        for name, (least, most) in _NUMBERS.items():
+            self._check_number(name, getattr(self, name), (int, float), least, most)
+        for name in _COUNTS:
+            self._check_number(name, getattr(self, name), (int,), 1, _MOST)
+        if self.maximum is not None:
+            self._check_number("maximum", self.maximum, (int,), 1, _MOST)
+        self._check_shares()
+
+    def _check_number(self, name: str, value: object, kinds: tuple[type, ...], least: float, most: float) -> None:
+        if type(value) not in kinds or not isinstance(value, (int, float)) or not least <= value <= most:
+            kind = "whole number" if float not in kinds else "number"
+            raise InvalidInput(f"the recipe's {name} is {value!r}; a {kind} from {least:g} to {most:g} is needed")
+
+    def _check_shares(self) -> None:
+        shares: object = self.class_shares
+        if shares is None:
+            return
+        if not isinstance(shares, Mapping):
+            raise InvalidInput("the recipe's class_shares are no shares by label")
+        for label, share in shares.items():
+            self._check_number(f"share of {label!r}", share, (int, float), 0, 1)
+
+
+_MOST = 10**9
+_WORDS: dict[str, tuple[str, ...]] = {
+    "head": HEAD_KINDS,
+    "cleaning": get_args(Cleaning),
+    "strategy": STRATEGIES,
+    "space": get_args(Space),
+}
+_NUMBERS: dict[str, tuple[float, float]] = {
+    "shrinkage": (0, 1),
+    "quantile": (0, 1),
+    "threshold_shrinkage": (0, 1),
+    "size_penalty": (0, _MOST),
+    "pull": (0, 1),
+    "temperature": (1e-9, _MOST),
+}
+_COUNTS = ("minimum", "medoids", "per_label")

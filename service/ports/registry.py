@@ -8,7 +8,9 @@ from typing import Any, Protocol
 from service.ports.archives import ArchiveRegistry
 from service.ports.browsing import BrowsingRegistry
 from service.ports.idempotency import IdempotencyRegistry
+from service.ports.job_control import JobControlRegistry
 from service.ports.tenants import TenantRegistry
+from service.ports.webhooks import WebhookRegistry
 from service.records import (
     AnsweredItem,
     Catalogue,
@@ -76,7 +78,7 @@ class CatalogueRegistry(Protocol):
         ...
 
 
-class JobRegistry(Protocol):
+class JobRegistry(JobControlRegistry, Protocol):
     """Jobs, their chunks and their items."""
 
     def open_job(self, catalogue: Catalogue, kind: JobKind, parameters: Mapping[str, Any]) -> Job:
@@ -101,14 +103,6 @@ class JobRegistry(Protocol):
 
     def jobs(self, states: Sequence[JobState], catalogue_id: str | None = None) -> list[Job]:
         """Oldest first."""
-        ...
-
-    def set_progress(self, job_id: str, stage: str, done: int, total: int) -> None:
-        """State becomes RUNNING."""
-        ...
-
-    def finish_job(self, job_id: str, result: Mapping[str, Any] | None, error: str | None = None) -> None:
-        """DONE with a result, FAILED with an error. A finished job stays as it was finished first."""
         ...
 
     def items(self, job_id: str, states: Sequence[ItemState] | None = None) -> list[Item]:
@@ -274,6 +268,7 @@ class Registry(
     TenantRegistry,
     IdempotencyRegistry,
     ArchiveRegistry,
+    WebhookRegistry,
     Protocol,
 ):
     """The records: the truth about everything but pixels and embeddings."""

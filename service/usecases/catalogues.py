@@ -96,7 +96,12 @@ def delete_catalogue(context: Context, tenant: str, name: str) -> None:
         CatalogueNotFound: the tenant has none of that name.
         Unavailable: an outside system does not answer.
     """
-    catalogue = context.registry.catalogue(tenant, name)
+    remove_catalogue(context, context.registry.catalogue(tenant, name))
+
+
+def remove_catalogue(context: Context, catalogue: Catalogue) -> None:
+    """The same for a catalogue that was found already. Raises Unavailable."""
+    name = catalogue.name
     jobs = context.registry.jobs(list(JobState), catalogue.id)
     for job in jobs:
         if job.state in UNFINISHED:
@@ -110,7 +115,7 @@ def delete_catalogue(context: Context, tenant: str, name: str) -> None:
     forget_pictures(context, catalogue, sorted(handed_over))
     for selection in context.registry.selections(catalogue.id):
         keys = (head_key, references_key, report_key)
-        context.blobs.delete([key(tenant, selection.id) for key in keys])
+        context.blobs.delete([key(catalogue.tenant, selection.id) for key in keys])
     context.registry.delete_catalogue(catalogue.id)
     _delete_points(context, catalogue)  # of a worker that was in the middle of a chunk
 

@@ -126,10 +126,13 @@ def _points_again(examples: Sequence[Example], outcomes: Mapping[str, StoredEmbe
         if isinstance(outcome, str):
             logger.warning("the point of example %s is missing and cannot be made again: %s", example.id, outcome)
             continue
-        points.append(
-            Point(example.id, outcome.embedding, _payload(example, payload_split(example), outcome, example.created_at))
-        )
+        points.append(point_of(example, outcome))
     return points
+
+
+def point_of(example: Example, stored: StoredEmbedding) -> Point:
+    """The point of a row, as the row says; without flags, and without a centrality."""
+    return Point(example.id, stored.embedding, _payload(example, payload_split(example), stored, example.created_at))
 
 
 def _points(

@@ -49,6 +49,7 @@ __all__ = [
     "Draft",
     "SelectionSummary",
     "activate",
+    "activate_in",
     "add_provisional",
     "list_selections",
     "publish",
@@ -126,7 +127,13 @@ def activate(
     Labels that came after it get provisional references before it serves. Raises SelectionNotFound, CatalogueNotFound,
     PublishIncomplete, LeaseHeld, EncoderMismatch.
     """
-    catalogue = context.registry.catalogue(tenant, name)
+    return activate_in(context, context.registry.catalogue(tenant, name), selection_id, sleep)
+
+
+def activate_in(
+    context: Context, catalogue: Catalogue, selection_id: str, sleep: Sleep = time.sleep
+) -> SelectionSummary:
+    """The same for a catalogue that was found already."""
     context.registry.selection(catalogue.id, selection_id)
     with publishing_lease(context, catalogue, sleep) as lease:
         current = context.registry.catalogue_by_id(catalogue.id)

@@ -13,7 +13,9 @@ from service.errors import Busy, CatalogueNotFound, HolotypeError, LeaseHeld, Pu
 from service.ports import EmbedChunk, FinishIngest, RunOptimise
 from service.records import Catalogue, ItemState, Job, JobKind, JobState
 from service.usecases import publish
+from service.usecases.archive_import import sweep_imports
 from service.usecases.context import Context
+from service.usecases.idempotency import forget_old_requests
 
 logger = logging.getLogger(__name__)
 
@@ -36,6 +38,8 @@ class SweepReport:
         optimising: optimise jobs enqueued.
         abandoned: ingest jobs given up whose reader died before it had handed over all pictures.
         repaired: points whose flags were put right.
+        forgotten: requests whose idempotency keys were forgotten.
+        imports: half-built catalogues deleted whose import died.
     """
 
     chunks: int
@@ -43,6 +47,8 @@ class SweepReport:
     optimising: int
     abandoned: int
     repaired: int
+    forgotten: int = 0
+    imports: int = 0
 
 
 def sweep(context: Context) -> SweepReport:
@@ -63,7 +69,9 @@ def sweep(context: Context) -> SweepReport:
         finishing=len(settled),
         optimising=len(optimising),
         abandoned=sum(_give_up_unread(context, job) for job in context.registry.jobs([JobState.OPENING])),
+        imports=sweep_imports(context),
         repaired=_reconcile(context),
+        forgotten=forget_old_requests(context),
     )
 
 

@@ -8,20 +8,41 @@ from collections.abc import Callable
 from service.adapters.registry_sql.browsing import Browsing
 from service.adapters.registry_sql.catalogues import Catalogues
 from service.adapters.registry_sql.chunks import Chunks
+from service.adapters.registry_sql.claiming import Claims
 from service.adapters.registry_sql.database import Database
 from service.adapters.registry_sql.examples import Examples
 from service.adapters.registry_sql.idempotency import Idempotency
 from service.adapters.registry_sql.imports import Imports
+from service.adapters.registry_sql.job_lists import JobLists
+from service.adapters.registry_sql.job_retry import JobRetry
+from service.adapters.registry_sql.job_states import JobStates
 from service.adapters.registry_sql.jobs import Jobs
 from service.adapters.registry_sql.keys import Keys
 from service.adapters.registry_sql.migrate import bring_up_to_date
 from service.adapters.registry_sql.selections import Selections
 from service.adapters.registry_sql.tenants import Tenants
+from service.adapters.registry_sql.webhooks import Webhooks
 
 __all__ = ["SqlRegistry"]
 
 
-class SqlRegistry(Catalogues, Jobs, Chunks, Examples, Browsing, Selections, Tenants, Keys, Idempotency, Imports):
+class SqlRegistry(
+    Catalogues,
+    Jobs,
+    JobStates,
+    JobLists,
+    JobRetry,
+    Claims,
+    Chunks,
+    Examples,
+    Browsing,
+    Selections,
+    Tenants,
+    Keys,
+    Idempotency,
+    Imports,
+    Webhooks,
+):
     """Implements `ports.Registry`. Each method is one transaction; threads and processes may call at once.
 
     Leases are compared with `clock` (seconds since the epoch): clocks of several machines must agree to within a

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import fields
+from typing import Any
 
 from sqlalchemy import Connection, insert, select, update
 from sqlalchemy.exc import IntegrityError
@@ -33,7 +34,7 @@ class Imports(Part):
         pictures: int,
     ) -> Catalogue:
         keep_within_quotas(connection, tenant, Usage(catalogues=1, examples=pictures))
-        row = {"id": catalogue_id, "tenant": tenant, "name": f"{IMPORTING}{catalogue_id}", "encoder": encoder}
+        row: dict[str, Any] = {"id": catalogue_id, "tenant": tenant, "name": f"{IMPORTING}{catalogue_id}", "encoder": encoder}
         row |= {"fingerprint": None if fingerprint is None else fingerprint.as_dict(), "created_at": self.clock()}
         return catalogue_of(connection.execute(insert(catalogues).returning(catalogues), row).one())
 

@@ -1,0 +1,214 @@
+"""Everything about an archive that can be checked is checked here, before anything of it is written anywhere."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from service.core.float_rows import npy_size, rows_of_npy
+from service.core.model import Float32Array
+from service.core.projection import HEAD_KINDS, Head
+from service.core.rejection import Policy
+from service.core.vectors import checked_embeddings
+from service.errors import ImageRejected, InvalidInput
+from service.ports import ImageDecoder
+from service.records import ExampleState
+from service.usecases.archive_fields import fields_of
+from service.usecases.archive_format import (
+    HASH,
+    ArchivedExample,
+    ArchivedSelection,
+    embeddings_part,
+    examples_part,
+    image_member,
+    read_example,
+    read_selection,
+    selection_member,
+)
+from service.usecases.archive_reading import Archive
+from service.usecases.files import MAX_FILE_BYTES
+from service.usecases.labels import checked_label
+
+
+@dataclass(frozen=True, slots=True)
+class ArchivedMember:
+    """A line of a selection's members."""
+
+    content_hash: str
+    label: str
+    centrality: float | None
+    provisional: bool
+
+
+def check_archive(archive: Archive, decoder: ImageDecoder) -> None:
+    """Read all of it once. Raises InvalidInput with the first thing that is not as an export writes it."""
+    labels = _check_examples(archive, decoder)
+    for number in range(archive.manifest.selections):
+        _check_selection(archive, number, labels)
+    expected = _expected(archive)
+    if surplus := sorted(archive.manifest.members.keys() - expected):
+        raise InvalidInput(f"{surplus[0]} belongs to nothing that the manifest counts")
+
+
+def parts_of(archive: Archive) -> Iterator[tuple[list[ArchivedExample], Float32Array]]:
+    """The examples with their embeddings (n, d), part by part."""
+    left = archive.manifest.examples
+    for number in range(archive.manifest.parts):
+        name = examples_part(number)
+        count = min(left, archive.manifest.part_examples)
+        examples: list[ArchivedExample] = []
+        for line, where in archive.lines(name):
+            if len(examples) == count:
+                raise InvalidInput(f"{name} has more lines than the {count} that the manifest counts")
+            examples.append(read_example(line, where))
+        if len(examples) != count:
+            raise InvalidInput(f"{name} has {len(examples)} lines, the manifest counts {count}")
+        rows = _array(archive, embeddings_part(number), count, archive.manifest.dimension)
+        yield examples, checked_embeddings(rows)
+        left -= count
+
+
+def picture_of(archive: Archive, example: ArchivedExample) -> bytes:
+    """The bytes of an example's picture; the archive has them, and they have its hash."""
+    return archive.document(image_member(example.example.content_hash), MAX_FILE_BYTES)
+
+
+def selection_of(archive: Archive, number: int) -> ArchivedSelection:
+    """A selection's record."""
+    name = selection_member(number, "selection.json")
+    found = read_selection(archive.document(name), name, archive.manifest.dimension)
+    _check_figures(found.selection.figures, name)
+    return found
+
+
+def members_of(archive: Archive, number: int) -> Iterator[ArchivedMember]:
+    """A selection's members, the chosen ones first."""
+    for line, where in archive.lines(selection_member(number, "members.jsonl")):
+        found = fields_of(line, where)
+        label = found.text("label", 1000)
+        if checked_label(label) != label:
+            raise found.wrong("label", "a label")
+        centrality = None if found.value("centrality") is None else found.number("centrality")
+        yield ArchivedMember(found.matching("hash", HASH), label, centrality, found.flag("provisional"))
+
+
+def projections_of(archive: Archive, number: int, one: ArchivedSelection) -> Float32Array:
+    """Projections of the chosen members, unit rows (r, k)."""
+    if not one.chosen:
+        return np.zeros((0, max(1, one.width)), dtype=np.float32)
+    return checked_embeddings(_array(archive, selection_member(number, "projections.npy"), one.chosen, one.width))
+
+
+def head_of_archive(archive: Archive, number: int, one: ArchivedSelection) -> Head | None:
+    """The selection's head."""
+    if one.head is None:
+        return None
+    dimension = archive.manifest.dimension
+    mean = _array(archive, selection_member(number, "mean.npy"), 1, dimension)[0]
+    return Head(one.head, mean, _array(archive, selection_member(number, "matrix.npy"), dimension, one.width))
+
+
+def _array(archive: Archive, name: str, rows: int, width: int) -> Float32Array:
+    """Read only when its size is that of the shape: nothing larger is ever in memory."""
+    if archive.size(name) != npy_size(rows, width):
+        raise InvalidInput(
+            f"{name} has {archive.size(name)} bytes; {rows} x {width} float32 numbers take {npy_size(rows, width)}"
+        )
+    try:
+        return rows_of_npy(archive.document(name, npy_size(rows, width)), rows, width)
+    except InvalidInput as error:
+        raise InvalidInput(f"{name}: {error.message}") from error
+
+
+def _check_examples(archive: Archive, decoder: ImageDecoder) -> dict[bytes, str]:
+    """The labels of the active ones by content hash; of those in conflict the empty one."""
+    if archive.manifest.examples and archive.manifest.fingerprint is None:
+        raise InvalidInput("the archive has examples and no fingerprint of the encoder that embedded them")
+    labels: dict[bytes, str] = {}
+    known: dict[str, str] = {}
+    images = 0
+    for examples, _ in parts_of(archive):
+        for one in examples:
+            key = bytes.fromhex(one.example.content_hash)
+            if key in labels:
+                raise InvalidInput(f"the picture {one.example.content_hash} is there twice")
+            active = one.example.state is ExampleState.ACTIVE
+            labels[key] = known.setdefault(one.example.label, one.example.label) if active else ""
+            if one.image:
+                images += 1
+                _check_picture(archive, one, decoder)
+    if images != archive.manifest.images:
+        raise InvalidInput(f"{archive.manifest.images} images are there, the examples name {images}")
+    return labels
+
+
+def _check_picture(archive: Archive, one: ArchivedExample, decoder: ImageDecoder) -> None:
+    name = image_member(one.example.content_hash)
+    try:
+        size = decoder.size(picture_of(archive, one))
+    except ImageRejected as error:
+        raise InvalidInput(f"{name} is no picture that is taken: {error.message}") from error
+    if sorted(size) != sorted((one.example.width_px, one.example.height_px)):
+        told = f"{one.example.width_px} x {one.example.height_px}"
+        raise InvalidInput(f"{name} has {size[0]} x {size[1]} pixels, its example says {told}")
+
+
+def _check_selection(archive: Archive, number: int, labels: Mapping[bytes, str]) -> None:
+    name = selection_member(number, "members.jsonl")
+    one = selection_of(archive, number)
+    if one.head is not None and one.head not in HEAD_KINDS:
+        raise InvalidInput(f"the head of selection {number} is {one.head[:50]!a}; one of {', '.join(HEAD_KINDS)}")
+    seen: set[str] = set()
+    for row, member in enumerate(members_of(archive, number)):
+        if member.content_hash in seen:
+            raise InvalidInput(f"{name} has {member.content_hash} twice")
+        seen.add(member.content_hash)
+        if labels.get(bytes.fromhex(member.content_hash)) != member.label:
+            raise InvalidInput(f"{name} has {member.content_hash}, which is no active example under its label")
+        if member.provisional != (row >= one.chosen):
+            raise InvalidInput(f"{name} line {row + 1}: the first {one.chosen} members are the chosen ones, no others")
+    if len(seen) != one.members:
+        raise InvalidInput(f"{name} has {len(seen)} lines, its selection counts {one.members}")
+    projections_of(archive, number, one)
+    head_of_archive(archive, number, one)
+    fields_of(archive.document(selection_member(number, "report.json")), f"the report of selection {number}")
+
+
+def _expected(archive: Archive) -> set[str]:
+    """Names of all members that the counts call for."""
+    names = set()
+    for number in range(archive.manifest.parts):
+        names |= {examples_part(number), embeddings_part(number)}
+    for number in range(archive.manifest.selections):
+        one = selection_of(archive, number)
+        parts = ["selection.json", "report.json", "members.jsonl"]
+        parts += ["projections.npy"] if one.chosen else []
+        parts += ["mean.npy", "matrix.npy"] if one.head is not None else []
+        names |= {selection_member(number, part) for part in parts}
+    return names
+
+
+def _check_figures(figures: Mapping[str, Any], where: str) -> None:
+    """What answers are made with must be readable; the rest is shown as it is."""
+    try:
+        if (policy := figures.get("policy")) is not None:
+            Policy.from_dict(policy)
+        for measured in figures.get("verification", {}).values():
+            _check_verification(measured)
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
+        raise InvalidInput(f"{where}: its figures cannot be read ({type(error).__name__}: {error})") from error
+
+
+def _check_verification(measured: Mapping[str, Any] | None) -> None:
+    if measured is None:
+        return
+    for rule in ("otsu", "eer"):
+        for name in ("threshold", "tpr", "tnr"):
+            if not math.isfinite(float(measured[rule][name])):
+                raise ValueError(f"{name} of {rule} is not finite")
+    float(measured["eer_rate"])
+    str(measured["measured_on"])

@@ -1,0 +1,330 @@
+"""What an archive of a catalogue holds: names of members, limits, and rows as JSON that nobody vouches for.
+
+A zip of
+- `examples/00000.jsonl`: a line an example, without ids: they are made anew from the catalogue that it goes to;
+- `embeddings/00000.npy`: the embeddings of the same lines, float32;
+- `images/HASH`: the bytes of a picture, named by their sha256, where they were asked for;
+- `selections/000/`: `selection.json`, `report.json`, `members.jsonl` (the chosen ones first), `projections.npy` (of the
+  chosen ones), and where there is a head `mean.npy` and `matrix.npy`;
+- `manifest.json`, the last: versions, encoder, counts, and size and sha256 of every member (an image's is its name).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Any
+
+from service.core.recipe import Recipe
+from service.errors import InvalidInput
+from service.records import Example, ExampleState, Fingerprint, Selection, SelectionState, Split
+from service.usecases.archive_fields import (
+    Fields,
+    encoded,
+    fields_of,
+)
+from service.usecases.findings import FindingKind
+from service.usecases.labels import checked_label
+
+FORMAT = 1
+MANIFEST = "manifest.json"
+PAGE_EXAMPLES = 1000
+"""Examples a part: what is held in memory at once, beside one picture."""
+
+MAX_DIMENSION = 16_384
+MAX_SELECTIONS = 999
+MAX_LABELS = 10_000
+MAX_METADATA = 100
+MAX_TEXT = 10_000
+MAX_EDGE_PX = 1_000_000
+
+HASH = re.compile(r"[0-9a-f]{64}")
+_LOOKS = re.compile(r"[0-9a-f]{16}")
+_IMAGE = "images/"
+
+
+def examples_part(number: int) -> str:
+    """Name of a part's lines."""
+    return f"examples/{number:05}.jsonl"
+
+
+def embeddings_part(number: int) -> str:
+    """Name of the same part's embeddings."""
+    return f"embeddings/{number:05}.npy"
+
+
+def image_member(content_hash: str) -> str:
+    """Name of a picture's bytes."""
+    return f"{_IMAGE}{content_hash}"
+
+
+def hash_of_image(member: str) -> str | None:
+    """The content hash of a member that is a picture; None for others."""
+    name = member.removeprefix(_IMAGE)
+    return name if name != member and HASH.fullmatch(name) else None
+
+
+def selection_member(number: int, name: str) -> str:
+    """Name of a part of a selection."""
+    return f"selections/{number:03}/{name}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Manifest:
+    """The archive's own description.
+
+    Attributes:
+        holotype: version that wrote it.
+        catalogue: the name that it had there.
+        encoder: specification of the encoder.
+        fingerprint: of its embeddings; None for a catalogue that never held any.
+        examples, images, selections: how many there are.
+        part_examples: how many examples a part holds, the last one maybe fewer.
+        active: number of the selection that served, None without one.
+        members: size in bytes and sha256 by name, of all but images and the manifest itself.
+    """
+
+    holotype: str
+    catalogue: str
+    encoder: str
+    fingerprint: Fingerprint | None
+    examples: int
+    images: int
+    selections: int
+    part_examples: int
+    active: int | None
+    members: Mapping[str, tuple[int, str]]
+
+    @property
+    def parts(self) -> int:
+        """How many parts the examples are in."""
+        return -(-self.examples // self.part_examples)
+
+    @property
+    def dimension(self) -> int:
+        """Width of the embeddings; 0 where there are none."""
+        return 0 if self.fingerprint is None else self.fingerprint.dimension
+
+    def to_bytes(self) -> bytes:
+        """JSON."""
+        counts = {"examples": self.examples, "images": self.images, "selections": self.selections}
+        return encoded(
+            {
+                "format": FORMAT,
+                "holotype": self.holotype,
+                "catalogue": self.catalogue,
+                "encoder": self.encoder,
+                "fingerprint": None if self.fingerprint is None else self.fingerprint.as_dict(),
+                "counts": counts,
+                "part_examples": self.part_examples,
+                "active": self.active,
+                "members": {name: list(value) for name, value in self.members.items()},
+            }
+        )
+
+    @staticmethod
+    def from_bytes(data: bytes) -> Manifest:
+        """Raises InvalidInput for what no version of this format writes."""
+        found = fields_of(data, MANIFEST)
+        version = found.whole("format", 0, 1_000_000)
+        if version != FORMAT:
+            raise InvalidInput(
+                f"the archive has format {version}; this version reads format {FORMAT}: use the Holotype that wrote it "
+                "or a newer one",
+                format=version,
+            )
+        counts = found.inner("counts")
+        selections = counts.whole("selections", 0, MAX_SELECTIONS)
+        given = found.value("fingerprint")
+        return Manifest(
+            holotype=found.text("holotype", 100),
+            catalogue=found.text("catalogue", 100),
+            encoder=found.text("encoder", 500),
+            fingerprint=None if given is None else _fingerprint(found.inner("fingerprint")),
+            examples=counts.whole("examples", 0, 10**9),
+            images=counts.whole("images", 0, 10**9),
+            selections=selections,
+            part_examples=found.whole("part_examples", 1, PAGE_EXAMPLES),
+            active=None if found.value("active") is None else found.whole("active", 0, selections - 1),
+            members=_listed(found.inner("members")),
+        )
+
+
+def _fingerprint(found: Fields) -> Fingerprint:
+    return Fingerprint(
+        weights_sha256=found.matching("weights_sha256", HASH),
+        pooling=found.text("pooling", 100),
+        processor=found.text("processor", 200),
+        processor_parameters=found.mapping("processor_parameters"),
+        dimension=found.whole("dimension", 1, MAX_DIMENSION),
+    )
+
+
+def _listed(found: Fields) -> dict[str, tuple[int, str]]:
+    members = {}
+    for name in found.names():
+        value = found.value(name)
+        if not (isinstance(value, list) and len(value) == 2 and type(value[0]) is int and isinstance(value[1], str)):
+            raise found.wrong(name, "a size in bytes and a sha256")
+        if value[0] < 0 or not HASH.fullmatch(value[1]):
+            raise found.wrong(name, "a size in bytes and a sha256")
+        members[name] = (value[0], value[1])
+    return members
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ArchivedExample:
+    """A line of the examples: the row (of whichever catalogue), and what belongs to it elsewhere.
+
+    Attributes:
+        example: the row; its ids mean nothing outside the catalogue that it is read from.
+        centrality: as its point has it.
+        kept: kinds of findings that a person accepts.
+        image: are its bytes in the archive?
+    """
+
+    example: Example
+    centrality: float | None
+    kept: tuple[str, ...]
+    image: bool
+
+
+_COPIED = ("label", "source", "width_px", "height_px", "perceptual_hash", "created_at")
+
+
+def example_line(one: ArchivedExample) -> bytes:
+    """One line, with its end."""
+    row = one.example
+    return (
+        encoded(
+            {
+                "hash": row.content_hash,
+                "split": row.split.value,
+                "state": row.state.value,
+                "conflict_labels": list(row.conflict_labels),
+                "settled_labels": list(row.settled_labels),
+                "metadata": dict(row.metadata),
+                "centrality": one.centrality,
+                "kept": list(one.kept),
+                "image": one.image,
+            }
+            | {name: getattr(row, name) for name in _COPIED}
+        )
+        + b"\n"
+    )
+
+
+def read_example(line: bytes, where: str) -> ArchivedExample:
+    """An example without ids. Raises InvalidInput naming what cannot be; `where` is the line."""
+    found = fields_of(line, where)
+    state = ExampleState(found.one_of("state", [one.value for one in ExampleState]))
+    conflict = _labels(found, "conflict_labels")
+    if (state is ExampleState.CONFLICT) != bool(conflict):
+        raise found.wrong("conflict_labels", "the labels of an example in conflict, and of no other")
+    example = Example(
+        id="",
+        catalogue_id="",
+        label=_label(found, "label", found.value("label")),
+        split=Split(found.one_of("split", [one.value for one in Split])),
+        state=state,
+        content_hash=found.matching("hash", HASH),
+        source=found.text("source", MAX_TEXT),
+        width_px=found.whole("width_px", 1, MAX_EDGE_PX),
+        height_px=found.whole("height_px", 1, MAX_EDGE_PX),
+        perceptual_hash=found.matching("perceptual_hash", _LOOKS),
+        created_at=found.number("created_at"),
+        conflict_labels=conflict,
+        settled_labels=_labels(found, "settled_labels"),
+        metadata=_metadata(found),
+    )
+    kept = tuple(found.texts("kept", len(FindingKind), 100))
+    if not set(kept) <= {kind.value for kind in FindingKind}:
+        raise found.wrong("kept", "kinds of findings")
+    centrality = None if found.value("centrality") is None else found.number("centrality")
+    return ArchivedExample(example=example, centrality=centrality, kept=kept, image=found.flag("image"))
+
+
+def _labels(found: Fields, key: str) -> tuple[str, ...]:
+    return tuple(_label(found, key, one) for one in found.texts(key, MAX_LABELS, MAX_TEXT))
+
+
+def _label(found: Fields, key: str, given: object) -> str:
+    """A label as `checked_label` leaves it: anything else would be another label than the one that was archived."""
+    if not isinstance(given, str) or checked_label(given) != given:
+        raise found.wrong(key, "a label without white space around it, in Unicode's NFC")
+    return given
+
+
+def _metadata(found: Fields) -> dict[str, str]:
+    inner = found.inner("metadata")
+    names = inner.names()
+    if len(names) > MAX_METADATA:
+        raise found.wrong("metadata", f"at most {MAX_METADATA} texts by name")
+    return {name: inner.text(name, MAX_TEXT) for name in names}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ArchivedSelection:
+    """A selection's own record, with the shapes of its arrays.
+
+    Attributes:
+        selection: the record; its ids, slot and blob mean nothing outside the catalogue that it is read from.
+        members: lines of its members.
+        chosen: how many of them were chosen, the others being provisional: rows of the projections.
+        width: k, columns of the projections, and of the head's matrix; 0 without chosen ones and without a head.
+        head: kind of the head, None for the identity.
+    """
+
+    selection: Selection
+    members: int
+    chosen: int
+    width: int
+    head: str | None
+
+
+def selection_bytes(one: ArchivedSelection) -> bytes:
+    """JSON."""
+    row = one.selection
+    copied = ("created_at", "split_hash", "seed", "why", "measured_on")
+    told: dict[str, Any] = {name: getattr(row, name) for name in copied}
+    told |= {name: dict(getattr(row, name)) for name in ("recipe", "thresholds", "figures")}
+    return encoded(told | {"members": one.members, "chosen": one.chosen, "width": one.width, "head": one.head})
+
+
+def read_selection(data: bytes, where: str, dimension: int) -> ArchivedSelection:
+    """A selection without ids. Raises InvalidInput naming what cannot be."""
+    found = fields_of(data, where, finite=False)
+    members = found.whole("members", 1, 10**9)
+    thresholds = found.inner("thresholds")
+    selection = Selection(
+        id="",
+        catalogue_id="",
+        slot="a",
+        state=SelectionState.WRITING,
+        created_at=found.number("created_at"),
+        fingerprint_digest="",
+        recipe=_recipe(found),
+        head_blob=None,
+        thresholds={name: thresholds.number(name, finite=False) for name in thresholds.names()},
+        split_hash=found.text("split_hash", 200),
+        seed=found.whole("seed", -(2**63), 2**63 - 1),
+        why=found.text("why", MAX_TEXT),
+        measured_on=found.text("measured_on", 100),
+        figures=found.mapping("figures"),
+    )
+    head = None if found.value("head") is None else found.text("head", 50)
+    chosen = found.whole("chosen", 0, members)
+    width = found.whole("width", 1 if chosen or head is not None else 0, dimension)
+    return ArchivedSelection(selection=selection, members=members, chosen=chosen, width=width, head=head)
+
+
+def _recipe(found: Fields) -> dict[str, Any]:
+    """The recipe as it is, when what serves can read it."""
+    given = found.mapping("recipe")
+    known = {field.name for field in fields(Recipe)}
+    try:
+        Recipe.from_dict({name: value for name, value in given.items() if name in known}).check()
+    except InvalidInput as error:
+        raise InvalidInput(f"{found.where}: {error.message}", **error.details) from error
+    return given
