@@ -11,6 +11,7 @@ HolotypeError
 │   ├── SelectionNotFound
 │   └── ExampleNotFound
 ├── AlreadyExists             a catalogue of that name is there
+├── WrongState                what is asked for is not possible in the state that the job is in
 ├── NothingToServe            the catalogue holds no example that could answer
 ├── EncoderMismatch           two encoder fingerprints met; prints both
 ├── Busy                      somebody else holds what is needed
@@ -23,6 +24,7 @@ HolotypeError
 ├── LastAdminKey              without that key nobody could rule over tenants and keys any more
 ├── QuotaExceeded             the tenant has used up what it may use; details: quota, limit, retry_after_s
 ├── JobFailed                 a job ended without its result
+├── JobSealed                 a job takes no further pictures
 ├── PublishIncomplete         flags in the store disagree with the selection; the old selection still serves
 └── Unavailable               an outside system does not answer; trying again may help
 """
@@ -96,6 +98,10 @@ class AlreadyExists(HolotypeError):
     """A catalogue of that name is there already."""
 
 
+class WrongState(HolotypeError):
+    """What is asked for is not possible in the state that the job is in."""
+
+
 class NothingToServe(HolotypeError):
     """The catalogue holds no example that could answer a query."""
 
@@ -146,6 +152,10 @@ class QuotaExceeded(HolotypeError):
 
 class JobFailed(HolotypeError):
     """A job ended without its result."""
+
+
+class JobSealed(HolotypeError):
+    """A job takes no further pictures."""
 
 
 class PublishIncomplete(HolotypeError):

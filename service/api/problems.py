@@ -21,6 +21,7 @@ from service.errors import (
     HolotypeError,
     InvalidInput,
     JobFailed,
+    JobSealed,
     LastAdminKey,
     NotAuthenticated,
     NotFound,
@@ -29,6 +30,7 @@ from service.errors import (
     PublishIncomplete,
     QuotaExceeded,
     Unavailable,
+    WrongState,
 )
 
 logger = logging.getLogger(__name__)
@@ -41,11 +43,13 @@ _STATUS: tuple[tuple[type[HolotypeError], int, str], ...] = (
     (NotPermitted, 403, "Not permitted"),
     (NotFound, 404, "Not found"),
     (AlreadyExists, 409, "Already exists"),
+    (WrongState, 409, "Not possible in this state"),
     (NothingToServe, 409, "Nothing to serve"),
     (EncoderMismatch, 409, "Encoder mismatch"),
     (DataDirectoryInUse, 503, "Unavailable"),
     (Busy, 409, "Busy"),
     (JobFailed, 409, "Job failed"),
+    (JobSealed, 409, "Job sealed"),
     (LastAdminKey, 409, "Last admin key"),
     (QuotaExceeded, 429, "Quota exceeded"),
     (InvalidInput, 422, "Invalid input"),

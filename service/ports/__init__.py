@@ -8,9 +8,12 @@ from __future__ import annotations
 
 from service.ports.blobs import BlobStore
 from service.ports.browsing import BrowsingRegistry, LabelCounts
+from service.ports.fetch import PictureFetcher
 from service.ports.idempotency import IdempotencyRegistry
 from service.ports.images import DecodedImage, Encoder, EncoderProvider, ImageDecoder, PixelArray
+from service.ports.job_control import JobControlRegistry
 from service.ports.queue import QUEUES, EmbedChunk, FinishIngest, JobQueue, Message, RunOptimise, Sweep
+from service.ports.rates import RateLimiter
 from service.ports.registry import CatalogueRegistry, ExampleRegistry, JobRegistry, Registry, SelectionRegistry
 from service.ports.reports import ReportWriter
 from service.ports.search import ChoiceParameter, FloatParameter, IntParameter, Parameter, ParameterSearch
@@ -24,6 +27,7 @@ from service.ports.vectors import (
     VectorStore,
     checked_metadata_key,
 )
+from service.ports.webhooks import Sent, WebhookRegistry, WebhookSender
 
 __all__ = [
     "METADATA_PREFIX",
@@ -42,6 +46,7 @@ __all__ = [
     "IdempotencyRegistry",
     "ImageDecoder",
     "IntParameter",
+    "JobControlRegistry",
     "JobQueue",
     "JobRegistry",
     "LabelCounts",
@@ -49,16 +54,21 @@ __all__ = [
     "Parameter",
     "ParameterSearch",
     "Partition",
+    "PictureFetcher",
     "PixelArray",
     "Point",
+    "RateLimiter",
     "Registry",
     "ReportWriter",
     "RunOptimise",
     "SelectionRegistry",
+    "Sent",
     "StoredPoints",
     "Sweep",
     "TenantRegistry",
     "VectorName",
     "VectorStore",
+    "WebhookRegistry",
+    "WebhookSender",
     "checked_metadata_key",
 ]

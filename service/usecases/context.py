@@ -16,6 +16,7 @@ from service.ports import (
     JobQueue,
     ParameterSearch,
     Partition,
+    PictureFetcher,
     Registry,
     VectorStore,
 )
@@ -36,6 +37,7 @@ class Limits:
     chunk_lease_s: float = 180.0
     job_lease_s: float = 120.0
     gate_margin: float = 0.01
+    upload_silence_s: float = 3600.0
     new_tenant: Quotas = Quotas()
 
 
@@ -57,6 +59,7 @@ class Context:
     clock: Callable[[], float]
     owner: str
     limits: Limits = Limits()
+    fetcher: PictureFetcher | None = None
     bulk_encoders: EncoderProvider | None = None
     decoding: AbstractContextManager[object] = UNBOUNDED
 
@@ -105,9 +108,9 @@ def uploads_prefix(tenant: str) -> str:
 
 
 def bytes_key(job: Job) -> Callable[[str], str]:
-    """Content hash to blob key of the bytes that a job was handed."""
+    """Content hash to blob key of the bytes that a job, or the one that it retries, was handed."""
     if job.kind is JobKind.CLASSIFY:
-        return partial(upload_key, job.tenant, job.id)
+        return partial(upload_key, job.tenant, job.parameters.get("bytes_of", job.id))
     return partial(image_key, job.tenant)
 
 

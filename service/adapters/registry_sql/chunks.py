@@ -1,4 +1,4 @@
-"""Claiming, settling and splitting chunks: what several workers do at once.
+"""Settling and splitting chunks, giving them back: what several workers do at once. Claiming: `claiming.py`.
 
 A transaction that takes several row locks takes them in this order: catalogue, chunk, examples by id, job. On SQLite
 there is one write lock, and `with_for_update` means nothing.
@@ -9,13 +9,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, bindparam, delete, exists, func, select, update
+from sqlalchemy import ColumnElement, Connection, bindparam, delete, func, select, update
 
 from service.adapters.registry_sql.catalogues import RUN_OUT, keep_catalogue
 from service.adapters.registry_sql.database import AnyRow, Part, reading, records, writing
-from service.adapters.registry_sql.jobs import ITEM_COLUMNS, new_chunks
+from service.adapters.registry_sql.jobs import ITEM_COLUMNS, new_chunks, workable
 from service.adapters.registry_sql.schema import chunks, examples, items, jobs
 from service.adapters.registry_sql.settling import settle_embedded
+from service.core.pace import Pace, counted
 from service.errors import CatalogueNotFound, LeaseHeld
 from service.records import (
     AnsweredItem,
@@ -25,45 +26,17 @@ from service.records import (
     FailedItem,
     Item,
     ItemState,
-    JobState,
     Settlement,
 )
-
-WORKED_ON = (JobState.QUEUED, JobState.RUNNING)
 
 
 class Chunks(Part):
     """Implements the part of `ports.JobRegistry` that is about chunks."""
 
     @writing
-    def claim_chunk(
-        self, connection: Connection, job_id: str, number: int, owner: str, lease_seconds: float
-    ) -> Chunk | None:
-        """None also when the chunk was split or its job has ended. Who holds the lease may claim again, e.g. to retry.
-
-        One conditional UPDATE: the database lets exactly one of several claimants change the row.
-        """
-        now = self.clock()
-        claimed = (
-            update(chunks)
-            .where(_is(job_id, number), ~chunks.c.settled)
-            .where((chunks.c.lease_until <= now) | (chunks.c.owner == owner))
-            .where(exists().where(jobs.c.id == job_id, jobs.c.state.in_(WORKED_ON)))
-            .values(owner=owner, lease_until=now + lease_seconds, attempt=chunks.c.attempt + 1)
-            .returning(chunks.c.attempt)
-        )
-        attempt = connection.execute(claimed).scalar()
-        if attempt is None:
-            return None
-        started = update(jobs).where(jobs.c.id == job_id, jobs.c.state == JobState.QUEUED)
-        connection.execute(started.values(state=JobState.RUNNING))
-        pending = tuple(_pending(connection, job_id, number))
-        return Chunk(job_id=job_id, number=number, attempt=attempt, items=pending)
-
-    @writing
     def release_chunk(self, connection: Connection, chunk: Chunk, owner: str) -> None:
         given_back = update(chunks).where(
-            _is(chunk.job_id, chunk.number),
+            is_chunk(chunk.job_id, chunk.number),
             ~chunks.c.settled,
             chunks.c.owner == owner,
             chunks.c.attempt == chunk.attempt,
@@ -77,7 +50,7 @@ class Chunks(Part):
         """Of a chunk that is settled already nothing is changed."""
         if _held(connection, chunk, owner).settled:
             return
-        held = update(chunks).where(_is(chunk.job_id, chunk.number))
+        held = update(chunks).where(is_chunk(chunk.job_id, chunk.number))
         connection.execute(held.values(lease_until=self.clock() + lease_seconds))
         change = update(items).where(items.c.id == bindparam("id_"), items.c.job_id == chunk.job_id)
         change = change.where(items.c.chunk == chunk.number, items.c.state == ItemState.PENDING)
@@ -102,7 +75,7 @@ class Chunks(Part):
         catalogue_id = _keep_catalogue_of(connection, chunk)
         done = 0
         if not _held(connection, chunk, owner).settled:
-            pending = {item.id: item for item in _pending(connection, chunk.job_id, chunk.number)}
+            pending = {item.id: item for item in pending_items(connection, chunk.job_id, chunk.number)}
             outcomes: list[dict[str, Any]] = [
                 {"id_": item.item_id, "state": ItemState.FAILED, "reason": item.reason} for item in failed
             ]
@@ -113,7 +86,7 @@ class Chunks(Part):
             _record(connection, chunk, outcomes, left=len(pending) - done)
         return Settlement(
             conflicts=_conflicts(connection, catalogue_id, chunk),
-            job_settled=_job_settled(connection, chunk.job_id, done),
+            job_settled=_job_settled(connection, chunk.job_id, done, self.clock()),
         )
 
     @writing
@@ -127,9 +100,9 @@ class Chunks(Part):
             return []
         if row.attempt != chunk.attempt:
             raise _taken(chunk, row.owner)
-        ids = [item.id for item in _pending(connection, chunk.job_id, chunk.number)]
+        ids = [item.id for item in pending_items(connection, chunk.job_id, chunk.number)]
         if len(ids) == 1:
-            freed = update(chunks).where(_is(chunk.job_id, chunk.number))
+            freed = update(chunks).where(is_chunk(chunk.job_id, chunk.number))
             connection.execute(freed.values(owner=None, lease_until=RUN_OUT))
             return [chunk.number]
         return _split(connection, chunk, ids)
@@ -140,18 +113,19 @@ class Chunks(Part):
         found = (
             select(chunks.c.job_id, chunks.c.number)
             .join(jobs, jobs.c.id == chunks.c.job_id)
-            .where(~chunks.c.settled, chunks.c.lease_until <= self.clock(), jobs.c.state.in_(WORKED_ON))
+            .where(~chunks.c.settled, chunks.c.lease_until <= self.clock(), workable())
             .order_by(jobs.c.serial, chunks.c.number)
             .limit(limit)
         )
         return [(row.job_id, row.number) for row in connection.execute(found)]
 
 
-def _is(job_id: str, number: int) -> ColumnElement[bool]:
+def is_chunk(job_id: str, number: int) -> ColumnElement[bool]:
+    """Is it the chunk of that number?"""
     return (chunks.c.job_id == job_id) & (chunks.c.number == number)
 
 
-def _pending(connection: Connection, job_id: str, number: int) -> list[Item]:
+def pending_items(connection: Connection, job_id: str, number: int) -> list[Item]:
     """The chunk's PENDING items in the order they were added. Only who has locked the chunk changes them.
 
     The state is looked at here: in the query it would lead PostgreSQL to the index of all the job's pending items.
@@ -161,7 +135,9 @@ def _pending(connection: Connection, job_id: str, number: int) -> list[Item]:
 
 
 def _locked(connection: Connection, chunk: Chunk) -> AnyRow | None:
-    return connection.execute(select(chunks).where(_is(chunk.job_id, chunk.number)).with_for_update()).one_or_none()
+    return connection.execute(
+        select(chunks).where(is_chunk(chunk.job_id, chunk.number)).with_for_update()
+    ).one_or_none()
 
 
 def _held(connection: Connection, chunk: Chunk, owner: str) -> AnyRow:
@@ -209,7 +185,7 @@ def _record(connection: Connection, chunk: Chunk, outcomes: Sequence[dict[str, A
         names = ("state", "reason", "example_id", "result")
         values: dict[str, Any] = {name: bindparam(name) for name in names}
         connection.execute(change.values(values), [dict.fromkeys(names) | outcome for outcome in outcomes])
-    done = update(chunks).where(_is(chunk.job_id, chunk.number))
+    done = update(chunks).where(is_chunk(chunk.job_id, chunk.number))
     connection.execute(done.values(settled=left == 0, lease_until=RUN_OUT))
 
 
@@ -225,10 +201,15 @@ def _conflicts(connection: Connection, catalogue_id: str, chunk: Chunk) -> tuple
     return tuple(connection.execute(found).scalars())
 
 
-def _job_settled(connection: Connection, job_id: str, done: int) -> bool:
+def _job_settled(connection: Connection, job_id: str, done: int, now: float) -> bool:
     """Count the items that were just done. Of two last chunks settled at once, the second counts the first's."""
-    counted = update(jobs).where(jobs.c.id == job_id).values(item_done=jobs.c.item_done + done)
-    row = connection.execute(counted.returning(jobs.c.item_done, jobs.c.item_total)).one()
+    change = update(jobs).where(jobs.c.id == job_id)
+    counting = change.values(item_done=jobs.c.item_done + done)
+    row = connection.execute(counting.returning(jobs.c.item_done, jobs.c.item_total, jobs.c.pace)).one()
+    before = Pace.from_dict(row.pace)
+    pace = counted(before, now, row.item_done)
+    if pace is not None and pace is not before:
+        connection.execute(change.values(pace=pace.as_dict()))
     return bool(row.item_done == row.item_total)
 
 
@@ -241,5 +222,5 @@ def _split(connection: Connection, chunk: Chunk, ids: Sequence[int]) -> list[int
     move = update(items).where(items.c.id == bindparam("id_")).values(chunk=bindparam("number"))
     if ids:
         connection.execute(move, [{"id_": id_, "number": number} for id_, number in zip(ids, numbers, strict=True)])
-    connection.execute(delete(chunks).where(_is(chunk.job_id, chunk.number)))
+    connection.execute(delete(chunks).where(is_chunk(chunk.job_id, chunk.number)))
     return numbers

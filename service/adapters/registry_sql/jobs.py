@@ -1,4 +1,4 @@
-"""Jobs and their items. Claiming and settling of chunks: `chunks.py`."""
+"""Jobs and their items. How a job's state changes: `job_states.py`; claiming and settling: `chunks.py`."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, func, insert, select, update
+from sqlalchemy import ColumnElement, Connection, and_, func, insert, select, update
 
 from service.adapters.registry_sql.adding import insert_items, new_ones
 from service.adapters.registry_sql.catalogues import keep_catalogue
@@ -15,12 +15,22 @@ from service.adapters.registry_sql.database import AnyRow, Part, reading, record
 from service.adapters.registry_sql.schema import chunks, examples, items, jobs
 from service.adapters.registry_sql.usage import keep_within_quotas
 from service.errors import InvalidInput, NotFound
-from service.records import Catalogue, ExampleState, Item, ItemState, Job, JobKind, JobState, NewItem
+from service.records import (
+    FINAL_STATES,
+    KINDS_OF_ITEMS,
+    Catalogue,
+    ExampleState,
+    Item,
+    ItemState,
+    Job,
+    JobKind,
+    JobState,
+    NewItem,
+)
 from service.usecases.quotas import pictures_asked
 
-FINISHED = (JobState.DONE, JobState.FAILED)
-OF_ITEMS = (JobKind.INGEST, JobKind.CLASSIFY)
-"""Kinds whose progress is counted in items."""
+FINISHED = FINAL_STATES
+WORKED_ON = (JobState.QUEUED, JobState.RUNNING)
 
 JOB_COLUMNS = [column for column in jobs.c if column.name != "serial"]
 ITEM_COLUMNS = [column for column in items.c if column.name != "chunk"]
@@ -43,7 +53,7 @@ class Jobs(Part):
         }
         row |= {"state": JobState.OPENING, "parameters": parameters, "stage": "", "created_at": self.clock()}
         connection.execute(insert(jobs), row | dict.fromkeys(("done", "total", "item_total", "item_done"), 0))
-        return _job(connection.execute(select(*JOB_COLUMNS).where(jobs.c.id == row["id"])).one())
+        return job_of(connection.execute(select(*JOB_COLUMNS).where(jobs.c.id == row["id"])).one())
 
     @writing
     def add_items(self, connection: Connection, job_id: str, items: Sequence[NewItem], *, once: bool = False) -> int:
@@ -52,7 +62,7 @@ class Jobs(Part):
         if state is not JobState.OPENING:
             raise InvalidInput(f"job {job_id} is {state}: items can only be added before it is sealed", job=job_id)
         fresh = new_ones(connection, job_id, items) if once else items
-        _keep_within_quotas(connection, job_id, sum(item.failure is None for item in fresh))
+        keep_pictures_within_quotas(connection, job_id, sum(item.failure is None for item in fresh))
         insert_items(connection, job_id, fresh)
         connection.execute(update(jobs).where(jobs.c.id == job_id).values(heard_at=self.clock()))
         return len(fresh)
@@ -64,7 +74,7 @@ class Jobs(Part):
             raise InvalidInput(f"a chunk holds at least 1 item, not {chunk_size}")
         if _locked_state(connection, job_id) is not JobState.OPENING:
             return connection.execute(select(func.count()).where(chunks.c.job_id == job_id)).scalar_one()
-        count = _cut(connection, job_id, chunk_size)
+        count = cut_into_chunks(connection, job_id, chunk_size)
         connection.execute(update(jobs).where(jobs.c.id == job_id).values(state=JobState.QUEUED))
         return count
 
@@ -73,38 +83,14 @@ class Jobs(Part):
         row = connection.execute(select(*JOB_COLUMNS).where(jobs.c.id == job_id)).one_or_none()
         if row is None:
             raise no_job(job_id)
-        return _job(row)
+        return job_of(row)
 
     @reading
     def jobs(self, connection: Connection, states: Sequence[JobState], catalogue_id: str | None = None) -> list[Job]:
         found = select(*JOB_COLUMNS).where(jobs.c.state.in_(states)).order_by(jobs.c.serial)
         if catalogue_id is not None:
             found = found.where(jobs.c.catalogue_id == catalogue_id)
-        return [_job(row) for row in connection.execute(found)]
-
-    @writing
-    def set_progress(self, connection: Connection, job_id: str, stage: str, done: int, total: int) -> None:
-        """A finished job stays as it is, an ingest job that is still being filled stays OPENING. Raises NotFound."""
-        state = _locked_state(connection, job_id)
-        if state in FINISHED:
-            return
-        change = update(jobs).where(jobs.c.id == job_id)
-        connection.execute(change.values(stage=stage, done=done, total=total))
-        connection.execute(
-            change.where((jobs.c.state != JobState.OPENING) | jobs.c.kind.not_in(OF_ITEMS)).values(
-                state=JobState.RUNNING
-            )
-        )
-
-    @writing
-    def finish_job(
-        self, connection: Connection, job_id: str, result: Mapping[str, Any] | None, error: str | None = None
-    ) -> None:
-        """Raises NotFound when the job went with its catalogue."""
-        if _locked_state(connection, job_id) in FINISHED:
-            return
-        state = JobState.DONE if error is None else JobState.FAILED
-        connection.execute(update(jobs).where(jobs.c.id == job_id).values(state=state, result=result, error=error))
+        return [job_of(row) for row in connection.execute(found)]
 
     @reading
     def items(self, connection: Connection, job_id: str, states: Sequence[ItemState] | None = None) -> list[Item]:
@@ -120,6 +106,17 @@ class Jobs(Part):
             select(items.c.state, func.count().label("number")).where(items.c.job_id == job_id).group_by(items.c.state)
         )
         return Counter({row.state: row.number for row in connection.execute(counted)})
+
+    @reading
+    def item_counts_of(self, connection: Connection, job_ids: Sequence[str]) -> dict[str, dict[ItemState, int]]:
+        """At most a page of jobs."""
+        by_state = select(items.c.job_id, items.c.state, func.count().label("number")).where(
+            items.c.job_id.in_(job_ids)
+        )
+        found: dict[str, dict[ItemState, int]] = {job_id: {} for job_id in job_ids}
+        for row in connection.execute(by_state.group_by(items.c.job_id, items.c.state)):
+            found[row.job_id][row.state] = row.number
+        return found
 
     @writing
     def mark_conflicts(self, connection: Connection, job_id: str) -> None:
@@ -137,11 +134,19 @@ def no_job(job_id: str) -> NotFound:
     return NotFound(f"there is no job {job_id}", job=job_id)
 
 
-def _job(row: AnyRow) -> Job:
-    """Items are counted as they are settled: a progress bar asks ten times a second."""
-    values = row._asdict()
+def workable() -> ColumnElement[bool]:
+    """Of jobs whose chunks may be claimed."""
+    return and_(jobs.c.state.in_(WORKED_ON), jobs.c.cancelled_at.is_(None))
+
+
+def job_of(row: AnyRow) -> Job:
+    """The job of a row of `JOB_COLUMNS`.
+
+    Items are counted as they are settled: a progress bar asks ten times a second.
+    """
+    values = {column.name: getattr(row, column.name) for column in JOB_COLUMNS}
     item_done, item_total = values.pop("item_done"), values.pop("item_total")
-    if row.kind in OF_ITEMS:
+    if row.kind in KINDS_OF_ITEMS:
         values |= {"done": item_done, "total": item_total}
     return Job(**values)
 
@@ -155,12 +160,13 @@ def _locked_state(connection: Connection, job_id: str) -> JobState:
     return JobState(state)
 
 
-def _keep_within_quotas(connection: Connection, job_id: str, pictures: int) -> None:
+def keep_pictures_within_quotas(connection: Connection, job_id: str, pictures: int) -> None:
+    """Raises QuotaExceeded when the job's tenant may not hand over so many more."""
     of_job = connection.execute(select(jobs.c.tenant, jobs.c.kind).where(jobs.c.id == job_id)).one()
     keep_within_quotas(connection, of_job.tenant, pictures_asked(pictures, of_job.kind))
 
 
-def _cut(connection: Connection, job_id: str, chunk_size: int) -> int:
+def cut_into_chunks(connection: Connection, job_id: str, chunk_size: int) -> int:
     """Number the pending items' chunks in the order the items were added; the number of chunks."""
     position = func.row_number().over(order_by=items.c.id) - 1
     pending = (

@@ -20,7 +20,7 @@ TEXT = sa.Text().with_variant(sa.Text(collation="C"), "postgresql")
 SERIAL = sa.BigInteger().with_variant(sa.Integer, "sqlite")
 DUE = sa.text("next_at IS NOT NULL")
 TO_FORGET = sa.text("forget_at IS NOT NULL")
-HELD_CHUNKS = {
+HELD_CHUNKS: dict[str, Any] = {
     "sqlite_where": sa.text("settled = 0 AND owner IS NOT NULL"),
     "postgresql_where": sa.text("NOT settled AND owner IS NOT NULL"),
 }
