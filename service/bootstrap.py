@@ -181,6 +181,7 @@ def _limits(settings: Settings) -> Limits:
         chunk_lease_s=settings.chunk_lease_s,
         job_lease_s=settings.job_lease_s,
         gate_margin=settings.gate_margin,
+        upload_silence_s=settings.upload_silence_s,
         new_tenant=Quotas(
             catalogues=settings.quota_catalogues,
             examples=settings.quota_examples,

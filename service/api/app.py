@@ -10,10 +10,11 @@ from fastapi.routing import APIRoute
 
 from service import __version__
 from service.api import problems
-from service.api.access import principal
+from service.api.access import WITHOUT_KEY, principal
 from service.api.openapi import describe
 from service.api.requests import RequestIds, SecurityHeaders
 from service.api.routes import ROUTERS
+from service.bootstrap import rate_limiter
 from service.settings import Settings
 from service.usecases.context import Context
 
@@ -34,6 +35,7 @@ def create_app(context: Context, settings: Settings) -> FastAPI:
     )
     app.state.context = context
     app.state.settings = settings
+    app.state.rates = rate_limiter(settings)
     problems.install(app)
     app.add_middleware(SecurityHeaders)
     app.add_middleware(RequestIds)
@@ -48,7 +50,10 @@ def open_routes(app: FastAPI) -> list[str]:
     return [
         route.path
         for route in app.routes
-        if isinstance(route, APIRoute) and route.path.startswith("/v1") and not _asks_who(route.dependant)
+        if isinstance(route, APIRoute)
+        and route.path.startswith("/v1")
+        and route.name not in WITHOUT_KEY
+        and not _asks_who(route.dependant)
     ]
 
 

@@ -90,6 +90,11 @@ def list_keys(
     return context.registry.keys(tenant, after, limit)
 
 
+def show_key(context: Context, tenant: str, key_id: str) -> ApiKey:
+    """One key of the tenant. Raises NotFound."""
+    return _key_of(context, tenant, key_id)
+
+
 def rotate_key(context: Context, tenant: str, key_id: str, grace_s: float = ROTATION_GRACE_S) -> NewKey:
     """A successor with the same name, scopes and length of life; the key itself works for `grace_s` seconds more.
 

@@ -9,8 +9,10 @@ nothing of it is taken. A picture that turns out to be a duplicate counted until
 
 from __future__ import annotations
 
-from service.errors import QuotaExceeded
-from service.ports import Registry
+import math
+
+from service.errors import QuotaExceeded, TenantNotFound, counted
+from service.ports import RateLimiter, Registry
 from service.records import JobKind, Quotas, Tenant, Usage
 from service.usecases.context import Context
 
@@ -29,6 +31,22 @@ def check_pictures_quota(context: Context, tenant: str, pictures: int, kind: Job
     Pictures in flight count as examples too: each may become one. Raises QuotaExceeded.
     """
     _check(context.registry, tenant, pictures_asked(pictures, kind))
+
+
+def check_requests_quota(context: Context, rates: RateLimiter, tenant: str) -> None:
+    """Count a request of the tenant. Raises QuotaExceeded, with the time to wait, when it is one too many."""
+    try:
+        allowed = context.registry.tenant(tenant).quotas.requests_per_minute
+    except TenantNotFound:  # deleted since its key was looked at; whoever goes on finds nothing
+        return
+    wait_s = None if allowed is None else rates.take(tenant, allowed)
+    if wait_s is not None:
+        raise QuotaExceeded(
+            f"tenant {tenant!r} may ask {counted(allowed or 0, 'time')} a minute: wait {max(1, math.ceil(wait_s))} s",
+            retry_after_s=wait_s,
+            quota="requests_per_minute",
+            limit=allowed,
+        )
 
 
 def pictures_asked(pictures: int, kind: JobKind) -> Usage:

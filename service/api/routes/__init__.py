@@ -4,13 +4,18 @@ from __future__ import annotations
 
 from fastapi import APIRouter
 
-from service.api.routes import catalogues, examples, health, jobs, pictures, web
+from service.api.routes import catalogues, examples, health, ingests, jobs, keys, me, pictures, session, tenants, web
 
 ROUTERS: tuple[APIRouter, ...] = (
     health.router,
+    session.router,
+    me.router,
+    tenants.router,
+    keys.router,
     catalogues.router,
     examples.router,
     pictures.router,
+    ingests.router,
     jobs.router,
     web.router,
 )
