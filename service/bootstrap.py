@@ -48,6 +48,7 @@ def open_context(settings: Settings, *, micro_batches: bool = False) -> Iterator
     from service.adapters.celery_queue import CeleryQueue
     from service.adapters.images import PillowDecoder
     from service.adapters.optuna_search import OptunaSearch
+    from service.adapters.webhook_sender import HttpWebhookSender
 
     check_settings(settings)
     with ExitStack() as stack:
@@ -66,6 +67,7 @@ def open_context(settings: Settings, *, micro_batches: bool = False) -> Iterator
             queue=CeleryQueue(app),
             decoder=PillowDecoder(),
             search=OptunaSearch(),
+            sender=HttpWebhookSender(private=settings.private_webhooks),
             clock=time.time,
             owner=f"{socket.gethostname()}:{os.getpid()}:{uuid.uuid4().hex[:8]}",
             limits=_limits(settings),

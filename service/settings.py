@@ -76,6 +76,24 @@ class Settings(BaseSettings):
     quota_inflight_items: int | None = Field(
         default=None, ge=0, description="Pictures of a new tenant that may wait for a worker; absent: any number."
     )
+    upload_mb: int = Field(default=1024, ge=1, description="Megabytes that one request may upload.")
+    upload_silence_s: float = Field(
+        default=3600.0, gt=0, description="Seconds after which an open ingest that nobody adds to is given up."
+    )
+    url_ingest: bool = Field(
+        default=False, description="Whether pictures may be handed over as URLs, which the embed workers fetch."
+    )
+    import_mb: int = Field(
+        default=4096, ge=1, description="Megabytes of an archive that is imported, and of what it unpacks to."
+    )
+    metrics_key: SecretStr | None = Field(
+        default=None, description="Bearer token of /metrics; absent: only this machine may ask."
+    )
+    otel: bool = Field(default=False, description="Whether traces are sent by OpenTelemetry.")
+    log_format: Literal["text", "json"] = Field(default="text", description="Lines for people, or JSON objects.")
+    private_webhooks: bool = Field(
+        default=False, description="Webhooks may be at addresses that are not public, and without TLS."
+    )
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(default="WARNING", description="Level of the log.")
 
     @field_validator("device")

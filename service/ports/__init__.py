@@ -12,7 +12,7 @@ from service.ports.fetch import PictureFetcher
 from service.ports.idempotency import IdempotencyRegistry
 from service.ports.images import DecodedImage, Encoder, EncoderProvider, ImageDecoder, PixelArray
 from service.ports.job_control import JobControlRegistry
-from service.ports.queue import QUEUES, EmbedChunk, FinishIngest, JobQueue, Message, RunOptimise, Sweep
+from service.ports.queue import QUEUES, DeliverWebhook, EmbedChunk, FinishIngest, JobQueue, Message, RunOptimise, Sweep
 from service.ports.rates import RateLimiter
 from service.ports.registry import CatalogueRegistry, ExampleRegistry, JobRegistry, Registry, SelectionRegistry
 from service.ports.reports import ReportWriter
@@ -37,6 +37,7 @@ __all__ = [
     "CatalogueRegistry",
     "ChoiceParameter",
     "DecodedImage",
+    "DeliverWebhook",
     "EmbedChunk",
     "Encoder",
     "EncoderProvider",

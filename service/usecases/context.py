@@ -19,6 +19,7 @@ from service.ports import (
     PictureFetcher,
     Registry,
     VectorStore,
+    WebhookSender,
 )
 from service.records import Catalogue, Job, JobKind, Quotas
 
@@ -56,6 +57,7 @@ class Context:
     decoder: ImageDecoder
     encoders: EncoderProvider
     search: ParameterSearch
+    sender: WebhookSender
     clock: Callable[[], float]
     owner: str
     limits: Limits = Limits()

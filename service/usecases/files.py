@@ -17,18 +17,19 @@ def read_file(path: Path) -> bytes:
             raise InvalidInput("there is no such file" if not path.exists() else "it is not a regular file")
         size = path.stat().st_size
         if size > MAX_FILE_BYTES:
-            raise InvalidInput(_too_large(size))
+            raise InvalidInput(too_large(size))
         with path.open("rb") as file:
             data = file.read(MAX_FILE_BYTES + 1)
     except (OSError, ValueError) as error:  # ValueError: a path that no file system can hold
         reason = error.strerror if isinstance(error, OSError) else str(error)
         raise InvalidInput(f"it cannot be read ({reason}): check its permissions") from error
     if len(data) > MAX_FILE_BYTES:  # it grew meanwhile
-        raise InvalidInput(_too_large(len(data)))
+        raise InvalidInput(too_large(len(data)))
     if not data:
         raise InvalidInput("the file is empty (0 bytes): copy it again from where it came from")
     return data
 
 
-def _too_large(size: int) -> str:
+def too_large(size: int) -> str:
+    """What is said of a file of so many bytes."""
     return f"it has {size / 1024**2:.1f} MB; at most {MAX_FILE_BYTES // 1024**2} MB are read: save it smaller"

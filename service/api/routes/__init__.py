@@ -4,7 +4,22 @@ from __future__ import annotations
 
 from fastapi import APIRouter
 
-from service.api.routes import catalogues, examples, health, ingests, jobs, keys, me, pictures, session, tenants, web
+from service.api.routes import (
+    archives,
+    catalogues,
+    examples,
+    health,
+    ingests,
+    jobs,
+    judgements,
+    keys,
+    me,
+    pictures,
+    selections,
+    session,
+    tenants,
+    web,
+)
 
 ROUTERS: tuple[APIRouter, ...] = (
     health.router,
@@ -13,8 +28,11 @@ ROUTERS: tuple[APIRouter, ...] = (
     tenants.router,
     keys.router,
     catalogues.router,
+    archives.router,
     examples.router,
     pictures.router,
+    selections.router,
+    judgements.router,
     ingests.router,
     jobs.router,
     web.router,
