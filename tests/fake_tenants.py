@@ -123,7 +123,8 @@ class FakeTenants:
         lost = [end for id_, end in ruling.items() if id_ in key_ids]
         spare = [end for id_, end in ruling.items() if id_ not in key_ids]
         if lost and max(spare, default=0.0) < min(max(lost), admin_until):
-            raise LastAdminKey("no other admin key works so long")
+            last = [id_ for id_ in ruling if id_ in key_ids]
+            raise LastAdminKey(f"key {', '.join(last)} is the last one with scope admin", keys=last)
         for key_id in key_ids:
             key = self.key_rows.get(key_id)
             if key is not None and key.revoked_at is None:
