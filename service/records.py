@@ -261,7 +261,7 @@ class Example:
     created_at: float
     conflict_labels: tuple[str, ...] = ()
     settled_labels: tuple[str, ...] = ()
-    metadata: Mapping[str, str] = field(default_factory=dict)
+    metadata: Mapping[str, str] = field(default_factory=dict, hash=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import re
+from base64 import b64encode
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
+from hashlib import sha256
 from pathlib import Path
+from threading import Lock
 from typing import Any
 from uuid import uuid4
 
@@ -17,6 +21,7 @@ from service.adapters.report_trust import trust_plots
 from service.errors import InvalidInput
 
 TEMPLATES = Path(__file__).parent / "templates"
+TEMPLATE = "report.html"
 MOST_CONFUSED = 20
 NOTHING = "\N{EN DASH}"
 
@@ -38,6 +43,8 @@ MEASURED_ON = {
     "had never seen it. (The holdout alone was too small to tell.)",
     "nothing": "nothing: there are too few pictures to keep any back for judging.",
 }
+
+_drawing = Lock()
 
 
 class HtmlReportWriter:
@@ -68,10 +75,25 @@ class HtmlReportWriter:
             unfinished.write_text(page, encoding="utf-8")
             unfinished.replace(path)
 
+    @property
+    def policy(self) -> str:
+        """Styles and plots of the page and its one script, named by its hash; in a sandbox, so it is of no origin."""
+        source, _, _ = self._environment.loader.get_source(self._environment, TEMPLATE)  # type: ignore[union-attr]
+        scripts = re.findall(r"<script>(.*?)</script>", source, re.DOTALL)
+        hashes = " ".join(f"'sha256-{b64encode(sha256(one.encode()).digest()).decode()}'" for one in scripts)
+        return (
+            f"default-src 'none'; script-src {hashes}; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; "
+            "form-action 'none'; frame-ancestors 'none'; sandbox allow-scripts"
+        )
+
     def render(self, data: Mapping[str, Any]) -> str:
-        """The page as text."""
+        """The page as text; one at a time, for Matplotlib's settings are the whole process's."""
+        with _drawing:
+            return self._rendered(data)
+
+    def _rendered(self, data: Mapping[str, Any]) -> str:
         evaluation = data["evaluation"]
-        return self._environment.get_template("report.html").render(
+        return self._environment.get_template(TEMPLATE).render(
             **data,
             measured=_measured(str(evaluation.get("measured_on") or "nothing")),
             panel_measured=_measured(str(evaluation.get("panel_measured_on") or "nothing")),

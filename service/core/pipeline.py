@@ -65,6 +65,7 @@ class Comparison:
         scores_no_pull: the same with no pull.
         references: member to its number of references (a mean over folds where there were several).
         support: support rows (a mean over folds).
+        ids: the q example ids of the queries.
     """
 
     truth: IntArray
@@ -72,6 +73,7 @@ class Comparison:
     scores_no_pull: Mapping[str, Float32Array]
     references: Mapping[str, float]
     support: float
+    ids: tuple[str, ...] = ()
 
     def evaluations(self, classes: tuple[str, ...], *, pull: bool = True) -> dict[str, Evaluation]:
         """Figures of every member."""
@@ -100,6 +102,7 @@ def compare(fitted: Fitted, support: LabelledEmbeddings, queries: LabelledEmbedd
         scores_no_pull={name: scores for name, (scores, _) in plain.items()},
         references={name: float(count) for name, (_, count) in members.items()},
         support=float(len(support)),
+        ids=queries.ids,
     )
 
 
@@ -115,4 +118,5 @@ def pooled(comparisons: list[Comparison]) -> Comparison:
         },
         references={name: float(np.mean([c.references[name] for c in comparisons])) for name in first.references},
         support=float(np.mean([c.support for c in comparisons])),
+        ids=tuple(example_id for c in comparisons for example_id in c.ids),
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
@@ -15,6 +16,7 @@ from service.core.fitting import Fitted
 from service.core.model import LabelledEmbeddings
 from service.core.pipeline import HOLOTYPE, RAW, Comparison
 from service.core.recipe import Recipe
+from service.usecases.judged import judged_rows
 from service.usecases.judging import Judgement
 from service.usecases.panel import member_figures
 
@@ -68,9 +70,23 @@ def _panel(comparison: Comparison, evaluations: dict[str, Evaluation]) -> dict[s
 
 
 def report_of(
-    judgement: Judgement, served: Fitted, support: LabelledEmbeddings, fitter: CrossFitter | None, name: str
+    judgement: Judgement,
+    served: Fitted,
+    support: LabelledEmbeddings,
+    fitter: CrossFitter | None,
+    name: str,
+    policy: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """What the HTML page shows beyond the figures: JSON values. `name` is the panel member that is served."""
+    """What the HTML page and the confusion show beyond the figures: JSON values.
+
+    Args:
+        judgement: what was measured.
+        served: what queries will meet.
+        support: all support examples.
+        fitter: for the curve; None for one-shot data.
+        name: the panel member that is served.
+        policy: how far answers are trusted, `core.rejection.Policy.as_dict()`; None where that was not measured.
+    """
     chosen_codes = served.data.codes[served.references]
     chosen = served.data.embeddings[served.references]
     report: dict[str, Any] = {
@@ -84,7 +100,9 @@ def report_of(
         "versions": _versions(),
     }
     if judgement.comparison is not None:
-        report["confusion"] = judgement.comparison.evaluations(support.classes)[name].confusion_dict()
+        evaluation = judgement.comparison.evaluations(support.classes)[name]
+        report["confusion"] = evaluation.confusion_dict()
+        report["judged"] = judged_rows(judgement.comparison, evaluation, name, served.recipe.temperature, policy)
     return report
 
 

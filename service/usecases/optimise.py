@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import uuid
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
@@ -20,13 +21,24 @@ from service.core.folds import fold_count
 from service.core.model import LabelledEmbeddings
 from service.core.pipeline import HOLOTYPE, build, joined
 from service.core.recipe import Recipe
-from service.errors import HolotypeError, LeaseHeld, SelectionNotFound, Unavailable
+from service.errors import Busy, HolotypeError, LeaseHeld, SelectionNotFound, Unavailable
 from service.ports import RunOptimise
-from service.records import Catalogue, Job, JobKind, JobState, Selection, SelectionMember, SelectionState, Trial
+from service.records import (
+    FINAL_STATES,
+    Catalogue,
+    Job,
+    JobKind,
+    JobState,
+    Selection,
+    SelectionMember,
+    SelectionState,
+    Trial,
+)
 from service.usecases.context import Context, partition_of
 from service.usecases.explaining import explain, unjudged_classes
 from service.usecases.figures import cross_fitted_classes, figures_of, report_of
 from service.usecases.holdings import Holdings, load_holdings
+from service.usecases.jobs import end_job
 from service.usecases.judging import judge_candidate
 from service.usecases.leases import kept_lease
 from service.usecases.optimise_request import OptimiseRequest
@@ -37,15 +49,45 @@ from service.usecases.trusting import measure_trust
 
 logger = logging.getLogger(__name__)
 
+UNFINISHED = (JobState.OPENING, JobState.QUEUED, JobState.RUNNING, JobState.PAUSED)
+STARTING_S = 30.0
+"""How long a process that dies while it queues an optimisation keeps others from doing so."""
+
 STAGE_CENTRALITY, STAGE_SEARCH, STAGE_THRESHOLDS, STAGE_JUDGE, STAGE_PUBLISH = (
     "centrality", "search", "thresholds", "judge", "publish",
 )  # fmt: skip
 
 
-def start_optimise(context: Context, tenant: str, name: str, request: OptimiseRequest) -> Job:
-    """Queue an optimisation. Raises CatalogueNotFound, or NothingToServe for an empty catalogue."""
+def start_optimise(context: Context, tenant: str, name: str, request: OptimiseRequest, *, alone: bool = False) -> Job:
+    """Queue an optimisation.
+
+    Raises:
+        CatalogueNotFound: the tenant has no such catalogue.
+        NothingToServe: it is empty.
+        Busy: with `alone`, while another optimisation of it is not finished.
+    """
     catalogue = context.registry.catalogue(tenant, name)
     partition_of(catalogue)
+    if not alone:
+        return _queued(context, catalogue, request)
+    # Of two that ask at once, the second is told so: its owner is made unique, threads of one process are two askers.
+    mine = replace(context, owner=f"{context.owner}/{uuid.uuid4().hex}")
+    with kept_lease(mine, f"optimise:{catalogue.id}", STARTING_S):
+        _refuse_a_second(context, catalogue)
+        return _queued(context, catalogue, request)
+
+
+def _refuse_a_second(context: Context, catalogue: Catalogue) -> None:
+    for job in context.registry.jobs(UNFINISHED, catalogue.id):
+        if job.kind is JobKind.OPTIMISE:
+            raise Busy(
+                f"catalogue {catalogue.name!r} is being optimised already, by job {job.id} ({job.state}): wait for it, "
+                "or cancel it",
+                job=job.id,
+            )
+
+
+def _queued(context: Context, catalogue: Catalogue, request: OptimiseRequest) -> Job:
     job = context.registry.open_job(catalogue, JobKind.OPTIMISE, request.as_dict())
     context.registry.seal_job(job.id, context.limits.chunk_images)
     context.queue.enqueue(RunOptimise(job.id))
@@ -54,19 +96,38 @@ def start_optimise(context: Context, tenant: str, name: str, request: OptimiseRe
 
 def run_optimise(context: Context, job_id: str) -> None:
     """Carry out an optimise job, or leave it to whoever holds its lease. Delivered twice, it runs once."""
-    if context.registry.job(job_id).state in (JobState.DONE, JobState.FAILED):
+    if context.registry.job(job_id).state in (*FINAL_STATES, JobState.PAUSED):
         return
     try:
         with kept_lease(context, f"job:{job_id}", context.limits.job_lease_s):
-            context.registry.finish_job(job_id, _result(context, context.registry.job(job_id)))
+            end_job(context, job_id, _result(context, context.registry.job(job_id)))
+    except Interrupted:
+        _interrupted(context, job_id)
     except (LeaseHeld, Unavailable):
         # Somebody else is at it, or a system is away: the sweeper brings the job back when its lease has run out.
         raise
     except HolotypeError as error:
-        context.registry.finish_job(job_id, None, error.message)
+        end_job(context, job_id, None, error.message)
     except Exception as error:
-        context.registry.finish_job(job_id, None, f"unexpected {type(error).__name__}: {error}")
+        end_job(context, job_id, None, f"unexpected {type(error).__name__}: {error}")
         raise
+
+
+class Interrupted(Exception):  # noqa: N818 -- no error: somebody paused or cancelled the job
+    """The job shall not go on. Nothing of it serves: publishing is its last stage."""
+
+
+def _progress(context: Context, job: Job, stage: str, done: int, total: int) -> None:
+    """Tell how far it is. Raises Interrupted when the job was paused, cancelled or ended meanwhile."""
+    if not context.registry.set_progress(job.id, stage, done, total):
+        raise Interrupted
+
+
+def _interrupted(context: Context, job_id: str) -> None:
+    """A cancelled job ends; a paused one goes on where it was, since its trials are kept."""
+    with suppress(NotFound):
+        if context.registry.job(job_id).cancelled_at is not None:
+            end_job(context, job_id, None)
 
 
 def _result(context: Context, job: Job) -> dict[str, Any]:
@@ -76,7 +137,7 @@ def _result(context: Context, job: Job) -> dict[str, Any]:
     if selection is None:
         request = OptimiseRequest.from_dict(job.parameters)
         draft = _draft(context, catalogue, job, request)
-        context.registry.set_progress(job.id, STAGE_PUBLISH, 0, 1)
+        _progress(context, job, STAGE_PUBLISH, 0, 1)
         selection = publish(context, catalogue, draft, selection_id=selection_id)
     return selection_summary(context, context.registry.catalogue_by_id(catalogue.id), selection)
 
@@ -104,7 +165,7 @@ def _draft(context: Context, catalogue: Catalogue, job: Job, request: OptimiseRe
         request,
         context.search,
         context.limits.gate_margin,
-        lambda done, total: context.registry.set_progress(job.id, STAGE_JUDGE, done, total),
+        lambda done, total: _progress(context, job, STAGE_JUDGE, done, total),
         searched=fitter is not None,
     )
     # A budget, or all references, is the user's word: then that serves, and `why` says what it costs.
@@ -118,6 +179,7 @@ def _draft(context: Context, catalogue: Catalogue, job: Job, request: OptimiseRe
     member = HOLOTYPE if accepted else "all"
     judged = candidate if accepted else everything(candidate, holdings.support)
     trusted = measure_trust(fitter, judged, recipe, holdings.holdout, all_serve=not accepted)
+    policy = trusted.figures.get("policy")
     figures = figures_of(judgement, known.classes, member, request.seed)
     unjudged = unjudged_classes(judgement, known)
     if fitter is not None and unjudged:
@@ -153,7 +215,7 @@ def _draft(context: Context, catalogue: Catalogue, job: Job, request: OptimiseRe
                 "support": len(holdings.support), "tuning": len(holdings.tuning), "holdout": len(holdings.holdout),
             },
         },
-        report={**report_of(judgement, served, holdings.support, fitter, member), **trusted.report},
+        report={**report_of(judgement, served, holdings.support, fitter, member, policy), **trusted.report},
     )  # fmt: skip
 
 
@@ -163,11 +225,11 @@ def _calibrated_all(fitter: CrossFitter, recipe: Recipe) -> Recipe:
 
 
 def _store_centralities(context: Context, catalogue: Catalogue, job: Job, support: LabelledEmbeddings) -> None:
-    context.registry.set_progress(job.id, STAGE_CENTRALITY, 0, 1)
+    _progress(context, job, STAGE_CENTRALITY, 0, 1)
     values = eigenvector_centrality(support.embeddings).values
     payloads = {key: {"centrality": float(value)} for key, value in zip(support.ids, values, strict=True)}
     context.store.set_payload(partition_of(catalogue), payloads)
-    context.registry.set_progress(job.id, STAGE_CENTRALITY, 1, 1)
+    _progress(context, job, STAGE_CENTRALITY, 1, 1)
 
 
 def _recipe(
@@ -192,9 +254,9 @@ def _recipe(
             nonlocal count
             count += 1
             context.registry.add_trial(study, trial)
-            context.registry.set_progress(job.id, stage, count, request.trials)
+            _progress(context, job, stage, count, request.trials)
 
-        context.registry.set_progress(job.id, stage, count, request.trials)
+        _progress(context, job, stage, count, request.trials)
         return {"finished": done, "on_trial": on_trial}
 
     active = _active_recipe(context, catalogue)

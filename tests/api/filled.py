@@ -45,7 +45,7 @@ def ingest(context: Context, tenant: str, name: str, folder: Path) -> Job:
 
 def optimise(context: Context, tenant: str, name: str, **changes: object) -> str:
     """Optimise and wait for the end: the id of the selection."""
-    request = OptimiseRequest(**{"trials": 5, "seed": 3, **changes})  # type: ignore[arg-type]
+    request = OptimiseRequest(**{"trials": 2, "seed": 3, **changes})  # type: ignore[arg-type]
     job = finished(context, start_optimise(context, tenant, name, request).id)
     assert job.result is not None, job.error
     return str(job.result["selection"])

@@ -7,6 +7,8 @@ from fastapi import APIRouter
 from service.api.routes import (
     archives,
     catalogues,
+    classify,
+    evaluate,
     examples,
     health,
     ingests,
@@ -14,10 +16,14 @@ from service.api.routes import (
     judgements,
     keys,
     me,
+    optimise,
     pictures,
+    preview,
+    search,
     selections,
     session,
     tenants,
+    verify,
     web,
 )
 
@@ -34,6 +40,12 @@ ROUTERS: tuple[APIRouter, ...] = (
     selections.router,
     judgements.router,
     ingests.router,
+    classify.router,
+    verify.router,
+    search.router,
+    evaluate.router,
+    preview.router,
+    optimise.router,
     jobs.router,
     web.router,
 )
