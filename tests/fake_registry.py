@@ -220,7 +220,7 @@ class FakeExamples(FakeChunks):
 
     @locked
     def hashes_in_use(self, tenant: str, content_hashes: Sequence[str]) -> set[str]:
-        own = {one.id for one in self.catalogues(tenant)}
+        own = {one.id for one in self.rows.values() if one.tenant == tenant}
         used = {one.content_hash for one in self.example_rows.values() if one.catalogue_id in own}
         for row in self.job_rows.values():
             if row.job.tenant == tenant and row.job.state not in FINISHED:

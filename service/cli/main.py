@@ -10,7 +10,19 @@ from typing import Annotated
 import typer
 
 from service import __version__
-from service.cli import answers, catalogues, decisions, explore, hygiene, ingest, machine, optimise, serve, verification
+from service.cli import (
+    answers,
+    archives,
+    catalogues,
+    decisions,
+    explore,
+    hygiene,
+    ingest,
+    machine,
+    optimise,
+    serve,
+    verification,
+)
 from service.cli.failures import DONE, READER_GONE, Interrupted, tell
 from service.cli.options import DataDirOption, JsonOption, TenantOption, group_options, wants_json
 from service.cli.output import Output
@@ -55,6 +67,7 @@ for group in (
     explore.app,
     hygiene.app,
     decisions.app,
+    archives.app,
     serve.app,
     machine.app,
 ):

@@ -53,7 +53,8 @@ class Catalogue(BaseModel):
     references: int = Field(description="References of that selection.", examples=[12])
 
 
-def _shown(summary: catalogues.CatalogueSummary) -> Catalogue:
+def shown_catalogue(summary: catalogues.CatalogueSummary) -> Catalogue:
+    """The body that tells of a catalogue."""
     return Catalogue.model_validate(summary.as_dict())
 
 
@@ -64,13 +65,13 @@ def create_catalogue(
     """Make an empty catalogue on one encoder."""
     catalogues.create_catalogue(context, who.tenant, body.name, body.encoder or settings.encoder)
     response.headers["Location"] = f"/v1/catalogues/{body.name}"
-    return _shown(catalogues.show_catalogue(context, who.tenant, body.name))
+    return shown_catalogue(catalogues.show_catalogue(context, who.tenant, body.name))
 
 
 @router.get("/catalogues/{catalogue}")
 def show_catalogue(name: CatalogueName, who: Reader, context: ContextOf) -> Catalogue:
     """One catalogue."""
-    return _shown(catalogues.show_catalogue(context, who.tenant, name))
+    return shown_catalogue(catalogues.show_catalogue(context, who.tenant, name))
 
 
 @router.delete("/catalogues/{catalogue}", status_code=204, responses=responses(409))
