@@ -12,26 +12,20 @@ from dataclasses import replace
 from typing import Any
 
 from service.core.stored_embedding import StoredEmbedding
-from service.errors import EncoderMismatch, InvalidInput, LeaseHeld, NotFound, Unavailable
-from service.ports import EmbedChunk, Encoder, FinishIngest, Point
-from service.records import Catalogue, Chunk, EmbeddedItem, Example, FailedItem, Item, Job, JobState
+from service.errors import EncoderMismatch, InvalidInput
+from service.ports import Encoder, Point
+from service.records import Catalogue, Chunk, EmbeddedItem, Example, FailedItem, Item, Job
 from service.usecases import publish
+from service.usecases.claimed import end_whole_job, finish_if_settled, given_back, lost_too_often
 from service.usecases.context import Context, example_id_of, partition_of
 from service.usecases.encoding import embeddings_of
+from service.usecases.fetching import fetched_chunk
 from service.usecases.splitting import CONFLICT_SPLIT, payload_split
 
 logger = logging.getLogger(__name__)
 
 EMBEDDING = "embedding"
 """Name of the stage, for the progress bar."""
-
-MAX_LOSSES = 2
-"""A chunk whose workers vanished this often is cut into single pictures."""
-
-MAX_SINGLE_LOSSES = 3
-"""A picture whose workers vanished this often, alone, is given up."""
-
-KILLER = "decoding it ended the worker process three times: open it and save it anew as JPEG or PNG"
 
 
 def embed_chunk(context: Context, job_id: str, number: int) -> None:
@@ -40,42 +34,33 @@ def embed_chunk(context: Context, job_id: str, number: int) -> None:
     Raises:
         Unavailable: an outside system does not answer. The chunk is given back and the attempt not counted.
     """
-    try:
-        job = context.registry.job(job_id)
-    except NotFound:
-        return
     chunk = context.registry.claim_chunk(job_id, number, context.owner, context.limits.chunk_lease_s)
-    if chunk is None:
-        return
-    try:
-        _work(context, job, chunk)
-    except (NotFound, LeaseHeld) as error:
-        logger.warning("chunk %d of job %s was given up: %s", number, job_id, error)
-    except BaseException as error:
-        # An outage or a shutdown is not the pictures' fault: what is no Exception was raised to end this worker.
-        if isinstance(error, Unavailable) or not isinstance(error, Exception):
-            _give_back(context, chunk)
-        raise
+    if chunk is not None:
+        embed_claimed(context, chunk)
+
+
+def embed_claimed(context: Context, chunk: Chunk) -> None:
+    """Embed a chunk that this owner has claimed; does nothing when its job is gone.
+
+    Raises:
+        Unavailable: an outside system does not answer. The chunk is given back and the attempt not counted.
+    """
+    with given_back(context, chunk):
+        if not lost_too_often(context, chunk):
+            _work(context, context.registry.job(chunk.job_id), chunk)
 
 
 def _work(context: Context, job: Job, chunk: Chunk) -> None:
-    losses = chunk.attempt - 1
-    if losses >= MAX_LOSSES and len(chunk.items) > 1:
-        for number in context.registry.split_chunk(chunk):
-            context.queue.enqueue(EmbedChunk(job.id, number))
-        return
-    if losses >= MAX_SINGLE_LOSSES:
-        _fail_all(context, chunk, KILLER)
-        return
-    if job.state is JobState.QUEUED:
+    if job.stage != EMBEDDING:
         context.registry.set_progress(job.id, EMBEDDING, job.done, job.total)
     catalogue = context.registry.catalogue_by_id(job.catalogue_id)
     try:
         encoder = _open_encoder(context, catalogue)
     except (EncoderMismatch, InvalidInput) as error:
-        _end_job(context, job, chunk, error.message)
+        end_whole_job(context, job, chunk, error.message)
         return
-    _embed(context, replace(catalogue, fingerprint=encoder.fingerprint), encoder, chunk)
+    fetched, failed = fetched_chunk(context, job, chunk)
+    _embed(context, replace(catalogue, fingerprint=encoder.fingerprint), encoder, fetched, failed)
 
 
 def _open_encoder(context: Context, catalogue: Catalogue) -> Encoder:
@@ -94,7 +79,10 @@ def _open_encoder(context: Context, catalogue: Catalogue) -> Encoder:
     return encoder
 
 
-def _embed(context: Context, catalogue: Catalogue, encoder: Encoder, chunk: Chunk) -> None:
+def _embed(
+    context: Context, catalogue: Catalogue, encoder: Encoder, chunk: Chunk, unfetched: Sequence[FailedItem]
+) -> None:
+    """The chunk's pictures; `unfetched` are those of the claimed chunk that could not be fetched."""
     known = context.registry.examples_by_hash(catalogue.id, [item.content_hash for item in chunk.items])
     lost = _without_point(context, catalogue, known)
     fresh = [item for item in chunk.items if item.content_hash not in known]
@@ -104,7 +92,7 @@ def _embed(context: Context, catalogue: Catalogue, encoder: Encoder, chunk: Chun
     if points:
         context.store.insert(partition_of(catalogue), points)
     embedded, failed = _settled(catalogue, chunk.items, known, outcomes)
-    _settle(context, catalogue, chunk, embedded, failed)
+    _settle(context, catalogue, chunk, embedded, [*failed, *unfetched])
 
 
 def _without_point(context: Context, catalogue: Catalogue, known: Mapping[str, Example]) -> list[Example]:
@@ -196,31 +184,4 @@ def _settle(
         publish.unflag(context, catalogue, settlement.conflicts)
         held = {example_id: {"split": CONFLICT_SPLIT} for example_id in settlement.conflicts}
         context.store.set_payload(partition_of(catalogue), held)
-    if settlement.job_settled:
-        context.queue.enqueue(FinishIngest(chunk.job_id))
-
-
-def _fail_all(context: Context, chunk: Chunk, reason: str) -> None:
-    failed = [FailedItem(item_id=item.id, reason=reason) for item in chunk.items]
-    settlement = context.registry.settle_chunk(chunk, context.owner, [], failed)
-    if settlement.job_settled:
-        context.queue.enqueue(FinishIngest(chunk.job_id))
-
-
-def _end_job(context: Context, job: Job, chunk: Chunk, error: str) -> None:
-    """No picture of the job can be embedded: all of them fail with the error, and so does the job."""
-    _fail_all(context, chunk, error)
-    for job_id, number in context.registry.open_chunks():
-        if job_id == job.id:
-            other = context.registry.claim_chunk(job_id, number, context.owner, context.limits.chunk_lease_s)
-            if other is not None:
-                _fail_all(context, other, error)
-    context.registry.finish_job(job.id, None, error)
-
-
-def _give_back(context: Context, chunk: Chunk) -> None:
-    """Without waiting for the lease to run out; when the registry is what is down, it has to run out."""
-    try:
-        context.registry.release_chunk(chunk, context.owner)
-    except Unavailable as error:
-        logger.warning("chunk %d of job %s could not be given back: %s", chunk.number, chunk.job_id, error)
+    finish_if_settled(context, chunk, settlement)

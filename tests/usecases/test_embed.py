@@ -8,9 +8,10 @@ import pytest
 from service.errors import JobFailed, LeaseHeld, Unavailable
 from service.ports import EmbedChunk, FinishIngest
 from service.records import ExampleState, ItemState, JobState, SelectionMember, Split
+from service.usecases.claimed import KILLER
 from service.usecases.classify import classify
 from service.usecases.context import Limits, embedding_key, image_key, partition_of
-from service.usecases.embed import KILLER, embed_chunk
+from service.usecases.embed import embed_chunk
 from service.usecases.ingest import ingest_report, start_ingest
 from service.usecases.optimise import run_optimise, start_optimise
 from service.usecases.optimise_request import OptimiseRequest
