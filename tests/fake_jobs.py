@@ -17,6 +17,7 @@ from service.errors import (
     NotFound,
 )
 from service.records import (
+    FINAL_STATES,
     Catalogue,
     Example,
     ExampleState,
@@ -35,7 +36,7 @@ from service.records import (
 from service.usecases.quotas import pictures_asked
 from tests.fake_tenants import FakeTenants, locked
 
-FINISHED = (JobState.DONE, JobState.FAILED)
+FINISHED = FINAL_STATES
 OF_ITEMS = (JobKind.INGEST, JobKind.CLASSIFY)
 
 
@@ -216,21 +217,6 @@ class FakeJobs(FakeCatalogues):
     def jobs(self, states: Sequence[JobState], catalogue_id: str | None = None) -> list[Job]:
         found = [self.job(job_id) for job_id in self.job_rows]
         return [one for one in found if one.state in states and catalogue_id in (None, one.catalogue_id)]
-
-    @locked
-    def set_progress(self, job_id: str, stage: str, done: int, total: int) -> None:
-        row = self._row(job_id)
-        if row.job.state not in FINISHED:
-            opening = row.job.state is JobState.OPENING and row.job.kind in OF_ITEMS
-            state = JobState.OPENING if opening else JobState.RUNNING
-            row.job = replace(row.job, stage=stage, done=done, total=total, state=state)
-
-    @locked
-    def finish_job(self, job_id: str, result: Mapping[str, Any] | None, error: str | None = None) -> None:
-        row = self._row(job_id)
-        if row.job.state not in FINISHED:
-            state = JobState.DONE if error is None else JobState.FAILED
-            row.job = replace(row.job, state=state, result=result, error=error)
 
     @locked
     def items(self, job_id: str, states: Sequence[ItemState] | None = None) -> list[Item]:

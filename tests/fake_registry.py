@@ -27,21 +27,24 @@ from service.records import (
     Trial,
 )
 from tests.fake_browsing import FakeBrowsing
+from tests.fake_control import FakeControl
 from tests.fake_imports import FakeImports
-from tests.fake_jobs import FINISHED, ChunkRow, FakeJobs, JobRow, locked
+from tests.fake_jobs import FINISHED, ChunkRow, JobRow, locked
+from tests.fake_measures import FakeMeasures
 
 
-class FakeChunks(FakeJobs):
+class FakeChunks(FakeControl):
     @locked
     def claim_chunk(self, job_id: str, number: int, owner: str, lease_seconds: float) -> Chunk | None:
         row = self.job_rows.get(job_id)
         chunk = row.chunks.get(number) if row is not None else None
-        if row is None or chunk is None or chunk.settled or row.job.state in FINISHED:
+        if row is None or chunk is None or chunk.settled or not self._workable(row):
             return None
         if chunk.lease_until > self.clock() and chunk.owner != owner:
             return None
         chunk.owner, chunk.lease_until, chunk.attempt = owner, self.clock() + lease_seconds, chunk.attempt + 1
-        row.job = replace(row.job, state=JobState.RUNNING)
+        if row.job.state is JobState.QUEUED:
+            self._run(row)
         return Chunk(job_id, number, chunk.attempt, tuple(self._pending(row, chunk)))
 
     @locked
@@ -117,8 +120,12 @@ class FakeChunks(FakeJobs):
             (job_id, number)
             for job_id, row in self.job_rows.items()
             for number, chunk in sorted(row.chunks.items())
-            if row.job.state not in FINISHED and not chunk.settled and chunk.lease_until <= self.clock()
+            if self._workable(row) and not chunk.settled and chunk.lease_until <= self.clock()
         ][:limit]
+
+    @staticmethod
+    def _workable(row: JobRow) -> bool:
+        return row.job.state in (JobState.QUEUED, JobState.RUNNING) and row.job.cancelled_at is None
 
     def _pending(self, row: JobRow, chunk: ChunkRow) -> list[Item]:
         return [item for item in row.items if item.id in chunk.item_ids and item.state is ItemState.PENDING]
@@ -234,7 +241,7 @@ class FakeExamples(FakeChunks):
         return sorted(found, key=lambda one: -one.created_at)
 
 
-class FakeRegistry(FakeImports, FakeBrowsing, FakeExamples):
+class FakeRegistry(FakeMeasures, FakeImports, FakeBrowsing, FakeExamples):
     @locked
     def open_selection(self, selection: Selection, members: Sequence[SelectionMember]) -> None:
         self.catalogue_by_id(selection.catalogue_id)

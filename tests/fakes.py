@@ -25,9 +25,10 @@ from service.ports import (
     IntParameter,
     Message,
     Parameter,
+    Sent,
     Sweep,
 )
-from service.records import Fingerprint, Trial
+from service.records import Fingerprint, Trial, Webhook
 from service.usecases.context import Context, Limits
 from service.usecases.embed import embed_chunk
 from service.usecases.finish_ingest import finish_ingest
@@ -56,6 +57,9 @@ class FakeBlobs:
         self.data: dict[str, bytes] = {}
         self.puts: Counter[str] = Counter()
         self.down = False
+
+    def ping(self) -> None:
+        self._check()
 
     def put(self, key: str, data: bytes) -> None:
         self._check()
@@ -91,6 +95,9 @@ class FakeQueue:
 
     def __init__(self) -> None:
         self.messages: deque[Message] = deque()
+
+    def ping(self) -> None:
+        """In memory: it answers."""
 
     def enqueue(self, message: Message) -> None:
         self.messages.append(message)
@@ -245,6 +252,22 @@ def _drawn(parameter: Parameter, rng: np.random.Generator) -> Any:
     return float(rng.uniform(parameter.low, parameter.high))
 
 
+class FakeSender:
+    """A WebhookSender that keeps what it is given. `answers` are given in turn, the last one from then on."""
+
+    def __init__(self) -> None:
+        self.sent: list[tuple[str, str, Mapping[str, Any]]] = []
+        self.answers: list[Sent] = [Sent()]
+
+    def check(self, url: str) -> None:
+        if not url.startswith("https://"):
+            raise InvalidInput(f"{url!r} cannot be called: give an absolute https URL")
+
+    def send(self, webhook: Webhook, message_id: str, body: Mapping[str, Any]) -> Sent:
+        self.sent.append((webhook.url, message_id, body))
+        return self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
+
+
 def fake_context(**changes: Any) -> Context:
     """A Context of fresh fakes; any of its fields may be given."""
     clock = changes.setdefault("clock", FakeClock())
@@ -256,6 +279,7 @@ def fake_context(**changes: Any) -> Context:
         "decoder": FakeDecoder(),
         "encoders": FakeEncoders(),
         "search": FakeSearch(),
+        "sender": FakeSender(),
         "owner": "tester",
         "limits": Limits(chunk_images=4),
     }

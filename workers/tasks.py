@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING, Any
 from threadpoolctl import threadpool_limits
 
 from service.errors import LeaseHeld, NotFound, Unavailable
-from service.ports import QUEUES, EmbedChunk, FinishIngest, Message, RunOptimise, Sweep
+from service.ports import QUEUES, DeliverWebhook, EmbedChunk, FinishIngest, Message, RunOptimise, Sweep
 from service.usecases.context import Context
-from service.usecases.embed import embed_chunk
 from service.usecases.finish_ingest import finish_ingest
 from service.usecases.jobs import fail_job
+from service.usecases.next_chunk import work_on_next_chunk
 from service.usecases.optimise import run_optimise
 from service.usecases.sweep import sweep
+from service.usecases.webhooks import deliver_webhook
 
 if TYPE_CHECKING:
     from celery import Celery
@@ -79,13 +80,15 @@ def carry_out(context: Context, message: Message) -> None:
 
 def _call_use_case(context: Context, message: Message) -> None:
     match message:
-        case EmbedChunk(job_id, chunk):
-            embed_chunk(context, job_id, chunk)
+        case EmbedChunk():
+            work_on_next_chunk(context)  # the message is a token: whose turn it is, the registry knows
         case FinishIngest(job_id):
             finish_ingest(context, job_id)
         case RunOptimise(job_id):
             # Many small products: a second BLAS thread mostly spins (measured: 0.33 against 1.6 CPU seconds a trial).
             with threadpool_limits(1, user_api="blas"):
                 run_optimise(context, job_id)
+        case DeliverWebhook(delivery_id):
+            deliver_webhook(context, delivery_id)
         case Sweep():
             sweep(context)

@@ -9,7 +9,10 @@ from typing import Protocol
 
 @dataclass(frozen=True, slots=True)
 class EmbedChunk:
-    """Embed one chunk of an ingest job. Queue "embed"."""
+    """A token: work on the next open chunk, of whichever tenant is due. Queue "embed".
+
+    It names the chunk that it was sent for, but who was served least recently comes first.
+    """
 
     job_id: str
     chunk: int
@@ -30,16 +33,24 @@ class RunOptimise:
 
 
 @dataclass(frozen=True, slots=True)
+class DeliverWebhook:
+    """Send a message to a webhook. Queue "maintenance"."""
+
+    delivery_id: str
+
+
+@dataclass(frozen=True, slots=True)
 class Sweep:
     """Enqueue again what was lost; repair drifted flags. Queue "maintenance"."""
 
 
-Message = EmbedChunk | FinishIngest | RunOptimise | Sweep
+Message = EmbedChunk | FinishIngest | RunOptimise | DeliverWebhook | Sweep
 
 QUEUES: Mapping[type[Message], str] = {
     EmbedChunk: "embed",
     FinishIngest: "maintenance",
     RunOptimise: "optimise",
+    DeliverWebhook: "maintenance",
     Sweep: "maintenance",
 }
 """Which group of workers a message goes to."""
@@ -47,6 +58,10 @@ QUEUES: Mapping[type[Message], str] = {
 
 class JobQueue(Protocol):
     """Hands messages to workers. A hint only: the registry is the truth, so a lost or doubled message is harmless."""
+
+    def ping(self) -> None:
+        """Does it answer? Raises Unavailable."""
+        ...
 
     def enqueue(self, message: Message) -> None:
         """Raises Unavailable when the broker cannot be reached after retries."""

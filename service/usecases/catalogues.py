@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from service.records import Catalogue, ExampleState, JobState, Split
+from service.records import FINAL_STATES, Catalogue, ExampleState, JobState, Split
 from service.usecases.context import Context, head_key, partition_of, references_key, report_key
+from service.usecases.derived import forget_derived
 from service.usecases.forgetting import forget_pictures
+from service.usecases.jobs import end_job
 from service.usecases.labels import checked_name
 from service.usecases.splitting import batches
-
-UNFINISHED = (JobState.OPENING, JobState.QUEUED, JobState.RUNNING)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,8 +104,8 @@ def remove_catalogue(context: Context, catalogue: Catalogue) -> None:
     name = catalogue.name
     jobs = context.registry.jobs(list(JobState), catalogue.id)
     for job in jobs:
-        if job.state in UNFINISHED:
-            context.registry.finish_job(job.id, None, f"catalogue {name!r} was deleted")
+        if job.state not in FINAL_STATES:
+            end_job(context, job.id, None, f"catalogue {name!r} was deleted")
     _delete_points(context, catalogue)
     # Failed items have no example, but may have bytes.
     handed_over = {item.content_hash for job in jobs for item in context.registry.items(job.id) if item.content_hash}
@@ -116,6 +116,7 @@ def remove_catalogue(context: Context, catalogue: Catalogue) -> None:
     for selection in context.registry.selections(catalogue.id):
         keys = (head_key, references_key, report_key)
         context.blobs.delete([key(catalogue.tenant, selection.id) for key in keys])
+    forget_derived(context, catalogue)
     context.registry.delete_catalogue(catalogue.id)
     _delete_points(context, catalogue)  # of a worker that was in the middle of a chunk
 

@@ -6,14 +6,14 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from service.errors import JobFailed, NotFound
-from service.records import Catalogue, Example, ExampleState, Item, ItemState, Job, JobState
+from service.records import FINAL_STATES, Catalogue, Example, ExampleState, Item, ItemState, Job, JobState
 from service.usecases import publish
 from service.usecases.context import Context
-from service.usecases.forgetting import forget_pictures
+from service.usecases.job_control import cancel_waiting
+from service.usecases.job_view import images_per_s
+from service.usecases.jobs import end_job
 from service.usecases.leases import kept_lease
 from service.usecases.splitting import align_payloads, assign_open_splits, splits_lease
-
-FINISHED = (JobState.DONE, JobState.FAILED)
 
 
 def finish_ingest(context: Context, job_id: str) -> None:
@@ -25,7 +25,7 @@ def finish_ingest(context: Context, job_id: str) -> None:
         LeaseHeld: somebody else is finishing this job, or another one of the same catalogue. Try again.
         Unavailable: an outside system does not answer. Try again.
     """
-    if _finishable(context, job_id) is None:
+    if _unfinished(context, job_id) is None:
         return
     with kept_lease(context, f"job:{job_id}", context.limits.job_lease_s) as lease:
         job = _finishable(context, job_id)
@@ -37,10 +37,7 @@ def finish_ingest(context: Context, job_id: str) -> None:
             _settle_examples(context, catalogue)
         report = _report(context, job)
         lease.check()
-        context.registry.finish_job(job.id, report)
-        # After the end of the job, which needs its bytes until then. Broken files are kept by nobody.
-        failed = context.registry.items(job.id, [ItemState.FAILED])
-        forget_pictures(context, catalogue, [item.content_hash for item in failed if item.content_hash])
+        end_job(context, job.id, report)
 
 
 def ingest_report(context: Context, job_id: str) -> dict[str, Any]:
@@ -56,14 +53,23 @@ def ingest_report(context: Context, job_id: str) -> dict[str, Any]:
     return dict(job.result)
 
 
-def _finishable(context: Context, job_id: str) -> Job | None:
-    """The job, when all its items are settled and nobody has finished it."""
+def _unfinished(context: Context, job_id: str) -> Job | None:
+    """The job, when it may be for this call to finish it."""
     try:
         job = context.registry.job(job_id)
     except NotFound:
         return None
-    if job.state in FINISHED or job.state is JobState.OPENING:
+    if job.state in FINAL_STATES or job.state is JobState.OPENING:
         return None
+    return job if job.cancelled_at is not None or job.done == job.total else None
+
+
+def _finishable(context: Context, job_id: str) -> Job | None:
+    """The job, when all its items are settled and nobody has finished it; items that wait in vain are cancelled."""
+    job = _unfinished(context, job_id)
+    if job is None:
+        return None
+    cancel_waiting(context, job)
     return None if context.registry.item_counts(job_id).get(ItemState.PENDING, 0) else job
 
 
@@ -80,12 +86,13 @@ def _settle_examples(context: Context, catalogue: Catalogue) -> None:
 
 def _report(context: Context, job: Job) -> dict[str, Any]:
     counts = context.registry.item_counts(job.id)
-    seconds = max(context.clock() - job.created_at, 1e-3)
     items = context.registry.items(job.id, [ItemState.FAILED, ItemState.CONFLICT])
     report: dict[str, Any] = {"job": job.id}
     for state in (ItemState.STORED, ItemState.DUPLICATE, ItemState.CONFLICT, ItemState.FAILED):
         report[state.value] = counts.get(state, 0)
-    report["images_per_s"] = round(sum(counts.values()) / seconds, 2)
+    if job.cancelled_at is not None:
+        report["cancelled"] = counts.get(ItemState.CANCELLED, 0)
+    report["images_per_s"] = round(images_per_s(job, counts, context.clock()) or 0.0, 2)
     report["errors"] = [
         {"path": item.source, "reason": item.reason or "unknown"} for item in items if item.state is ItemState.FAILED
     ]

@@ -5,13 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from service.records import ItemState, Job, JobKind, JobState
-
-FINISHED = (JobState.DONE, JobState.FAILED, JobState.CANCELLED)
-"""States that a job does not leave."""
-
-OF_ITEMS = (JobKind.INGEST, JobKind.CLASSIFY)
-"""Kinds of jobs that work through items, so that `done` and `total` count pictures."""
+from service.core.pace import Pace, rate
+from service.records import KINDS_OF_ITEMS, ItemState, Job, JobKind, JobState
 
 
 def job_view(job: Job, catalogue: str, counts: Mapping[ItemState, int], now: float) -> dict[str, Any]:
@@ -23,18 +18,19 @@ def job_view(job: Job, catalogue: str, counts: Mapping[ItemState, int], now: flo
         counts: its items by state.
         now: seconds since 1970; how fast a running job is depends on it.
     """
-    rate = _images_per_s(job, now)
+    cancelled = counts.get(ItemState.CANCELLED, 0)
+    per_s = images_per_s(job, counts, now)
     return {
         "id": job.id,
         "kind": job.kind.value,
         "catalogue": catalogue,
         "state": job.state.value,
         "stage": job.stage,
-        "done": job.done,
+        "done": job.done - cancelled,
         "total": job.total,
         "counts": {state.value: number for state, number in sorted(counts.items()) if number},
-        "images_per_s": None if rate is None else round(rate, 2),
-        "eta_s": _eta_s(job, rate),
+        "images_per_s": None if per_s is None else round(per_s, 2),
+        "eta_s": _eta_s(job, per_s),
         "created_at": job.created_at,
         "started_at": job.started_at,
         "finished_at": job.finished_at,
@@ -44,19 +40,18 @@ def job_view(job: Job, catalogue: str, counts: Mapping[ItemState, int], now: flo
     }
 
 
-def _images_per_s(job: Job, now: float) -> float | None:
-    """Pictures a second since the job was begun; None for a job of no pictures, and while none is done."""
-    if job.kind not in OF_ITEMS or job.started_at is None or job.done == 0:
+def images_per_s(job: Job, counts: Mapping[ItemState, int], now: float) -> float | None:
+    """Pictures a second: recently, of a running job, else over all its working time. None while unknown."""
+    if job.kind not in KINDS_OF_ITEMS:
         return None
-    seconds = (job.finished_at or now) - job.started_at
-    return job.done / seconds if seconds > 0 else None
+    return rate(Pace.from_dict(job.pace), job.done - counts.get(ItemState.CANCELLED, 0), now)
 
 
-def _eta_s(job: Job, rate: float | None) -> float | None:
+def _eta_s(job: Job, per_s: float | None) -> float | None:
     """Seconds that a running job still needs at this rate; None while nobody can know."""
-    if job.state is not JobState.RUNNING or not rate:
+    if job.state is not JobState.RUNNING or job.cancelled_at is not None or not per_s:
         return None
-    return round((job.total - job.done) / rate, 1)
+    return round((job.total - job.done) / per_s, 1)
 
 
 def _links(job: Job) -> dict[str, str]:

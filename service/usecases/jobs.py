@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from service.errors import CatalogueNotFound, JobFailed, NotFound, Unavailable, quoted
-from service.records import Job, JobState
+from service.records import Item, ItemState, Job, JobKind, JobState
 from service.usecases.context import Context, OnProgress
 from service.usecases.job_view import job_view
+from service.usecases.webhooks import announce
 
 OUTAGE_S = 30.0
 """How long the registry may be silent before waiting is given up; the job itself goes on."""
@@ -32,6 +34,41 @@ def shown_job(context: Context, job: Job) -> dict[str, Any]:
     except CatalogueNotFound:
         raise _no_job(job.id) from None
     return job_view(job, catalogue.name, context.registry.item_counts(job.id), context.clock())
+
+
+def list_jobs(
+    context: Context,
+    tenant: str,
+    *,
+    states: Sequence[JobState] | None = None,
+    kind: JobKind | None = None,
+    catalogue: str | None = None,
+    before: int | None = None,
+    limit: int,
+) -> list[tuple[int, dict[str, Any]]]:
+    """The tenant's jobs as JSON, newest first, each with its serial number; those with a lower one than `before`.
+
+    Raises CatalogueNotFound.
+    """
+    names = {one.id: one.name for one in context.registry.catalogues(tenant)}
+    catalogue_id = None if catalogue is None else context.registry.catalogue(tenant, catalogue).id
+    found = context.registry.jobs_page(
+        tenant, states=states, kind=kind, catalogue_id=catalogue_id, before=before, limit=limit
+    )
+    counts = context.registry.item_counts_of([job.id for _, job in found])
+    now = context.clock()
+    return [
+        (serial, job_view(job, names[job.catalogue_id], counts[job.id], now))
+        for serial, job in found
+        if job.catalogue_id in names  # one that is being imported has no name yet
+    ]
+
+
+def list_items(
+    context: Context, tenant: str, job_id: str, states: Sequence[ItemState] | None, after: int | None, limit: int
+) -> list[Item]:
+    """Pictures of the tenant's job by id; those with a higher one than `after`. Raises NotFound."""
+    return context.registry.items_page(tenant_job(context, tenant, job_id).id, states=states, after=after, limit=limit)
 
 
 def _no_job(job_id: str) -> NotFound:
@@ -60,15 +97,18 @@ def wait_for_job(context: Context, job_id: str, on_progress: OnProgress, poll_s:
         if job.state is JobState.FAILED:
             raise JobFailed(f"the {job.kind} job failed: {job.error}", job=job.id, error=job.error)
         if job.state is JobState.CANCELLED:
-            done = f"{job.done} of {job.total}"
-            raise JobFailed(f"the {job.kind} job was cancelled; done were {done}", job=job.id, error=job.error)
+            raise JobFailed(f"the {job.kind} job was cancelled: what it had stored stays", job=job.id, error=job.error)
         time.sleep(poll_s)
+
+
+def end_job(context: Context, job_id: str, result: Mapping[str, Any] | None, error: str | None = None) -> None:
+    """End a job (`registry.finish_job`) and send out who is to be told of it; an ended job stays as it is."""
+    announce(context, context.registry.finish_job(job_id, result, error))
 
 
 def fail_job(context: Context, job_id: str, error: Exception) -> None:
     """End a job whose work raised an error that trying again would not mend; a finished job stays as it is."""
-    sentence = str(error) or type(error).__name__
-    context.registry.finish_job(job_id, None, error=sentence)
+    end_job(context, job_id, None, str(error) or type(error).__name__)
 
 
 def _read(context: Context, job_id: str, poll_s: float) -> Job:

@@ -21,7 +21,7 @@ from service.core.folds import fold_count
 from service.core.model import LabelledEmbeddings
 from service.core.pipeline import HOLOTYPE, build, joined
 from service.core.recipe import Recipe
-from service.errors import Busy, HolotypeError, LeaseHeld, SelectionNotFound, Unavailable
+from service.errors import Busy, HolotypeError, LeaseHeld, NotFound, SelectionNotFound, Unavailable
 from service.ports import RunOptimise
 from service.records import (
     FINAL_STATES,
@@ -113,8 +113,8 @@ def run_optimise(context: Context, job_id: str) -> None:
         raise
 
 
-class Interrupted(Exception):  # noqa: N818 -- no error: somebody paused or cancelled the job
-    """The job shall not go on. Nothing of it serves: publishing is its last stage."""
+class Interrupted(Exception):
+    """The job was paused or cancelled and shall not go on. Nothing of it serves: publishing is its last stage."""
 
 
 def _progress(context: Context, job: Job, stage: str, done: int, total: int) -> None:

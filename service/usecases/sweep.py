@@ -11,11 +11,15 @@ from dataclasses import dataclass
 
 from service.errors import Busy, CatalogueNotFound, HolotypeError, LeaseHeld, PublishIncomplete
 from service.ports import EmbedChunk, FinishIngest, RunOptimise
-from service.records import Catalogue, ItemState, Job, JobKind, JobState
+from service.records import KINDS_OF_ITEMS, Catalogue, ItemState, Job, JobKind, JobState
 from service.usecases import publish
 from service.usecases.archive_import import sweep_imports
 from service.usecases.context import Context
 from service.usecases.idempotency import forget_old_requests
+from service.usecases.job_control import MOST_TOKENS
+from service.usecases.jobs import end_job
+from service.usecases.leftovers import forget_leftovers
+from service.usecases.webhooks import announce_due
 
 logger = logging.getLogger(__name__)
 
@@ -40,6 +44,8 @@ class SweepReport:
         repaired: points whose flags were put right.
         forgotten: requests whose idempotency keys were forgotten.
         imports: half-built catalogues deleted whose import died.
+        leftovers: ended jobs whose failed pictures' bytes were forgotten.
+        deliveries: messages to webhooks enqueued.
     """
 
     chunks: int
@@ -49,6 +55,8 @@ class SweepReport:
     repaired: int
     forgotten: int = 0
     imports: int = 0
+    leftovers: int = 0
+    deliveries: int = 0
 
 
 def sweep(context: Context) -> SweepReport:
@@ -57,11 +65,11 @@ def sweep(context: Context) -> SweepReport:
     Raises:
         Unavailable: an outside system does not answer.
     """
-    unfinished = context.registry.jobs([JobState.QUEUED, JobState.RUNNING])
-    settled = [job for job in unfinished if job.kind is JobKind.INGEST and _settled(context, job)]
+    unfinished = context.registry.jobs([JobState.QUEUED, JobState.RUNNING, JobState.PAUSED])
+    settled = [job for job in unfinished if job.kind in KINDS_OF_ITEMS and _ends(context, job)]
     for job in settled:
         context.queue.enqueue(FinishIngest(job.id))
-    optimising = [job for job in unfinished if job.kind is JobKind.OPTIMISE]
+    optimising = [job for job in unfinished if job.kind is JobKind.OPTIMISE and job.state is not JobState.PAUSED]
     for job in optimising:
         context.queue.enqueue(RunOptimise(job.id))
     return SweepReport(
@@ -72,10 +80,15 @@ def sweep(context: Context) -> SweepReport:
         imports=sweep_imports(context),
         repaired=_reconcile(context),
         forgotten=forget_old_requests(context),
+        leftovers=forget_leftovers(context),
+        deliveries=announce_due(context),
     )
 
 
-def _settled(context: Context, job: Job) -> bool:
+def _ends(context: Context, job: Job) -> bool:
+    """All its items are settled, or it is to be cancelled."""
+    if job.cancelled_at is not None:
+        return True
     return not context.registry.item_counts(job.id).get(ItemState.PENDING, 0)
 
 
@@ -91,9 +104,9 @@ def _enqueue_open_chunks(context: Context) -> int:
             context.registry.take_lease(f"sweep:{job_id}", f"{context.owner}:{uuid.uuid4()}", pause_s)
         except LeaseHeld:
             continue
-        for number in open_numbers:
+        for number in open_numbers[:MOST_TOKENS]:
             context.queue.enqueue(EmbedChunk(job_id, number))
-        enqueued += len(open_numbers)
+        enqueued += len(open_numbers[:MOST_TOKENS])
     return enqueued
 
 
@@ -110,7 +123,7 @@ def _give_up_unread(context: Context, job: Job) -> bool:
         if context.registry.job(job.id).state is not JobState.OPENING:
             return False
         reason = "the process that read the pictures ended before all were handed over; nothing was taken: run it again"
-        context.registry.finish_job(job.id, None, reason)
+        end_job(context, job.id, None, reason)
         return True
     finally:
         context.registry.release_lease(name, context.owner)
