@@ -73,5 +73,5 @@ def screenshots(tmp_path_factory) -> Path:
 @pytest.fixture
 def watched(chromium, site, screenshots) -> Iterator[Watched]:
     """The page before anybody signed in, on a desktop. What its console complains of fails the test."""
-    with Watched(chromium, site.url, screenshots, viewport=DESKTOP) as opened:
+    with Watched(chromium, site.url, screenshots, "desktop-", viewport=DESKTOP) as opened:
         yield opened

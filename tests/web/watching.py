@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from playwright.sync_api import Browser, ConsoleMessage, Page
 
@@ -13,9 +13,10 @@ RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"
 
 
 class Watched:
-    """A context manager: a fresh window, signed out. `expected` are texts of console errors that a test provokes."""
+    """A context manager: a fresh window, signed out. `expected` are texts of console errors that a test provokes,
+    `prefix` begins the names of its screenshots."""
 
-    def __init__(self, browser: Browser, url: str, screenshots: Path, **options: Any) -> None:
+    def __init__(self, browser: Browser, url: str, screenshots: Path, prefix: str, **options: Any) -> None:
         self.context = browser.new_context(base_url=url, locale="en-GB", reduced_motion="reduce", **options)
         self.context.set_default_timeout(TIMEOUT_MS)
         self.page: Page = self.context.new_page()
@@ -25,9 +26,9 @@ class Watched:
         self.page.on("pageerror", lambda error: self.wrong.append(f"exception: {error}"))
         self.page.on("dialog", lambda dialog: (self.wrong.append(f"alert: {dialog.message}"), dialog.dismiss()))
         self.page.on("request", lambda request: self._asked(url, request.url))
-        self.screenshots = screenshots
+        self._shots = str(screenshots / prefix)
 
-    def __enter__(self) -> Watched:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
@@ -57,9 +58,15 @@ class Watched:
         self.page.wait_for_function("!document.querySelector('.waiting')")
         self.page.wait_for_load_state("networkidle")
 
+    def settled(self) -> None:
+        """Pictures that are being loaded are there, or found missing."""
+        self.page.wait_for_function(
+            "[...document.images].every((one) => one.complete || one.getBoundingClientRect().top > innerHeight)"
+        )
+
     def shot(self, name: str) -> None:
         """The whole page as a picture, for somebody to look at."""
-        self.page.screenshot(path=self.screenshots / f"{name}.png", full_page=True)
+        self.page.screenshot(path=f"{self._shots}{name}.png", full_page=True)
 
     def fits(self) -> None:
         """Nothing hangs out on the right."""

@@ -6,12 +6,14 @@ export class Problem extends Error {
    * @param {number} status 0 where the service was not reached
    * @param {string} detail
    * @param {Record<string, any>} [body]
+   * @param {number} [retryAfterMs] when to ask again, where the service says so
    */
-  constructor(status, detail, body = {}) {
+  constructor(status, detail, body = {}, retryAfterMs = 0) {
     super(detail);
     this.name = "Problem";
     this.status = status;
     this.body = body;
+    this.retryAfterMs = retryAfterMs;
   }
 }
 
@@ -123,7 +125,8 @@ async function problemOf(answer, path) {
     body = {};
   }
   if (answer.status === 401 && !path.endsWith("/session")) document.dispatchEvent(new CustomEvent(SIGNED_OUT));
-  return new Problem(answer.status, sentence(body.detail) || `The service answered ${answer.status}.`, body);
+  const pauseMs = 1000 * Number(answer.headers.get("Retry-After") ?? 0);
+  return new Problem(answer.status, sentence(body.detail) || `The service answered ${answer.status}.`, body, pauseMs);
 }
 
 /** @param {string | undefined} detail as the service words it, which begins in lower case */

@@ -28,12 +28,21 @@ export function s(tag, attributes = {}, ...children) {
 }
 
 /**
- * Give an element new children.
+ * Gives an element new children in place of those it has.
  * @param {Element} element
  * @param {...(Child | Child[])} children
  */
 export function put(element, ...children) {
   element.replaceChildren(...nodes(children));
+}
+
+/**
+ * Gives an element more children.
+ * @param {Element} element
+ * @param {...(Child | Child[])} children
+ */
+export function add(element, ...children) {
+  element.append(...nodes(children));
 }
 
 let lastId = 0;

@@ -9,7 +9,7 @@ export const number = (value) => count.format(value);
 
 /** @param {number | null | undefined} share 0..1 @param {number} [digits] behind the point */
 export function percent(share, digits = 1) {
-  return typeof share === "number" ? `${(100 * share).toFixed(digits)} %` : "–";
+  return typeof share === "number" ? `${(100 * share).toFixed(digits)}\u00a0%` : "–";
 }
 
 /** @param {number | null | undefined} value @param {number} [digits] */

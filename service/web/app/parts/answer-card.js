@@ -11,6 +11,8 @@ import { labelField } from "./label-field.js";
 import { previewImage } from "./preview-image.js";
 import { ingest } from "./upload.js";
 
+const NEIGHBOURS = 10;
+
 /** @param {any} answer @returns {string} what a screen reader says */
 export function spoken(answer) {
   if (answer.error) return `No answer: ${answer.error}`;
@@ -37,7 +39,7 @@ const unusable = (answer) => [h("h2", {}, "No answer"), h("p", {}, answer.error)
 
 function told(catalogue, answer) {
   const near = answer.neighbours.length
-    ? [h("h3", {}, "It resembles"), gallery(catalogue, answer.neighbours, { named: "Nearest references" })] : [];
+    ? [h("h3", {}, "It resembles"), gallery(catalogue, answer.neighbours.slice(0, NEIGHBOURS), { named: "Nearest references" })] : [];
   return [verdict(answer), figures(answer), ...why(answer), ...runners(answer), ...near, basis(answer)];
 }
 
@@ -81,7 +83,7 @@ function keeping(catalogue, answer, picture, labels, signal) {
   function enter(event) {
     event.preventDefault();
     busyWith(add, async () => {
-      const job = await ingest(catalogue, [{ ...picture, label: input.value.trim() }], { signal, onSent: () => {} });
+      const job = await ingest(catalogue, [{ ...picture, label: input.value.trim() }]);
       put(done, jobPanel(job, { signal }));
     });
   }

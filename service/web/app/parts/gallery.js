@@ -2,10 +2,10 @@
 
 import { thumbnailOf } from "../api.js";
 import { h } from "../dom.js";
-import { decimal, fileName } from "../format.js";
+import { decimal, fileName, percent } from "../format.js";
 import { showExample } from "./example-dialog.js";
 
-/** @typedef {{id: string, label: string, source: string, split?: string, similarity?: number}} Shown */
+/** @typedef {{id: string, label: string, source?: string, similarity?: number, confidence?: number}} Shown */
 
 /**
  * @param {string} catalogue
@@ -20,15 +20,22 @@ export function gallery(catalogue, examples, { onChange, named = "Pictures" } = 
 
 /** @param {string} catalogue @param {Shown} example @param {() => void} [onChange] */
 export function tile(catalogue, example, onChange) {
-  const likeness = example.similarity === undefined ? null : h("span", { class: "hint" }, decimal(example.similarity));
-  return h("button", { type: "button", class: "tile", title: example.source, on: { click: () => showExample(catalogue, example.id, onChange) } },
-    thumbnail(catalogue, example), h("span", { class: "tile-label" }, example.label), likeness);
+  const open = () => showExample(catalogue, example.id, onChange);
+  return h("button", { type: "button", class: "tile", title: example.source ?? example.label, on: { click: open } },
+    thumbnail(catalogue, example), h("span", { class: "tile-label" }, example.label), h("span", { class: "hint" }, noteOf(example)));
 }
 
-/** @param {string} catalogue @param {{id: string, label: string, source: string}} example @param {number} [edge] */
+/** @param {Shown} example */
+function noteOf(example) {
+  if (example.similarity !== undefined) return `similarity ${decimal(example.similarity)}`;
+  if (example.confidence !== undefined) return `confidence ${percent(example.confidence)}`;
+  return example.source ? fileName(example.source) : "";
+}
+
+/** @param {string} catalogue @param {Shown} example @param {number} [edge] */
 export function thumbnail(catalogue, example, edge = 160) {
   return h("img", {
-    src: thumbnailOf(catalogue, example.id, edge), alt: `${example.label}: ${fileName(example.source)}`,
+    src: thumbnailOf(catalogue, example.id, edge), alt: example.source ? `${example.label}: ${fileName(example.source)}` : example.label,
     loading: "lazy", decoding: "async", width: edge, height: edge,
   });
 }

@@ -37,7 +37,7 @@ export function jobPanel(job, { signal, onEnd }) {
     drawBar(bar, now);
     put(line, lineOf(now));
     put(figures, ...Object.entries(COUNTED).flatMap(([key, text]) => figure(text, now.counts?.[key])));
-    put(said, now.error ?? "");
+    put(said, now.error ?? now.result?.why ?? "");
     if (now.state !== state) {
       state = now.state;
       put(controls, ...controlsOf(now, draw));
@@ -71,7 +71,7 @@ function drawBar(bar, job) {
 function lineOf(job) {
   const parts = [STATES[job.state] ?? job.state];
   if (!isFinal(job) && job.stage) parts.push(job.stage);
-  if (job.total > 0) parts.push(`${number(job.done)} of ${number(job.total)}`);
+  if (job.total > 0 && (job.kind !== "optimise" || !isFinal(job))) parts.push(`${number(job.done)} of ${number(job.total)}`);
   if (job.images_per_s) parts.push(`${number(Math.round(10 * job.images_per_s) / 10)} images/s`);
   if (!isFinal(job) && job.eta_s) parts.push(`about ${duration(job.eta_s)} to go`);
   if (isFinal(job) && job.started_at && job.finished_at) parts.push(`took ${duration(job.finished_at - job.started_at)}`);

@@ -5,10 +5,15 @@ import { h } from "../dom.js";
 /**
  * @param {File} file
  * @param {string} [alt]
- * @returns {HTMLImageElement}
+ * @returns {HTMLImageElement} gives way to a sentence where the browser cannot read it
  */
 export function previewImage(file, alt = "") {
   const url = URL.createObjectURL(file);
-  const done = () => URL.revokeObjectURL(url);
-  return h("img", { src: url, alt, on: { load: done, error: done } });
+  const image = h("img", { src: url, alt });
+  image.addEventListener("load", () => URL.revokeObjectURL(url));
+  image.addEventListener("error", () => {
+    URL.revokeObjectURL(url);
+    image.replaceWith(h("span", { class: "no-preview" }, `${file.name} cannot be shown`));
+  });
+  return image;
 }

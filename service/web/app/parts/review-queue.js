@@ -2,6 +2,7 @@
 
 import { ofCatalogue, request } from "../api.js";
 import { button, h, put } from "../dom.js";
+import { mayWrite } from "../session.js";
 import { announce, complain } from "../telling.js";
 import { openDialog } from "./dialog.js";
 import { decisionsOf, findingCard, likelyLabel } from "./finding-card.js";
@@ -73,6 +74,7 @@ export class ReviewQueue {
     const already = finding.example ? this.decided.get(finding.example.id) : null;
     if (already) return h("p", { class: "decided" }, `This picture is ${DONE[already]}.`);
     const allowed = decisionsOf(finding);
+    if (!mayWrite()) return h("p", { class: "hint" }, `Suggested: ${finding.suggested}. Your key may look, but not decide.`);
     if (!allowed.length) return h("p", { class: "hint" }, "This is about classes: it stays listed as long as it holds.");
     const simple = (decision, key) => allowed.includes(decision) ? button(`${WORDS[decision]} (${key})`, () => this.decide(decision), {
       class: finding.suggested === decision ? "primary" : decision === "drop" ? "danger" : null, "aria-keyshortcuts": key,
@@ -99,7 +101,7 @@ export class ReviewQueue {
   /** @param {string} decision @param {string | null} [label] */
   decide(decision, label = null) {
     const finding = this.findings[this.at];
-    if (!finding?.example || this.isDone(finding) || !decisionsOf(finding).includes(decision)) return;
+    if (!mayWrite() || !finding?.example || this.isDone(finding) || !decisionsOf(finding).includes(decision)) return;
     this.flush();
     this.decided.set(finding.example.id, decision);
     this.pending = { finding, decision, label, timer: setTimeout(() => { this.flush(); this.quietly(); }, GRACE_MS) };

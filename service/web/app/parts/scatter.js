@@ -1,6 +1,6 @@
 // Points on a canvas: drawn at the screen's resolution, zoomed and moved, and found again under a pointer.
 
-/** @typedef {{id: string, x: number, y: number, label: string, source: string, reference: boolean}} Point */
+/** @typedef {{id: string, x: number, y: number, label: string, split: string, reference: boolean}} Point */
 
 const MARGIN = 24;
 const MOST_ZOOM = 40;

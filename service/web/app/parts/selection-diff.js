@@ -6,51 +6,65 @@ import { counted, moment, number, percent, shortId } from "../format.js";
 import { busyWith } from "../telling.js";
 import { gallery } from "./gallery.js";
 
-const FIGURES = [["accuracy", "Accuracy"], ["macro_f1", "Macro F1"], ["top5", "Among the five best"]];
+const FIGURES = [["accuracy", "Accuracy"], ["macro_f1", "Macro F1"], ["all_accuracy", "Accuracy of all references"]];
 
 /** @param {string} catalogue @param {any[]} selections the newest first, two at least */
 export function comparison(catalogue, selections) {
-  const options = selections.map((one) => /** @type {[string, string]} */ ([one.selection, nameOf(one)]));
-  const one = select(options, options[1][0]);
-  const other = select(options, options[0][0]);
+  const options = selections.map((one) => /** @type {[string, string]} */ ([one.id, nameOf(one)]));
+  const first = select(options, options[1][0]);
+  const second = select(options, options[0][0]);
   const submit = h("button", { type: "submit" }, "Compare");
   const shown = h("div", { class: "stack", "aria-live": "polite" });
   return h("section", { class: "stack" }, h("h2", {}, "Compare two"),
-    h("form", { class: "row end", on: { submit: enter } }, field("First", one), field("Second", other), submit), shown);
+    h("form", { class: "row end", on: { submit: enter } }, field("First", first), field("Second", second), submit), shown);
 
   function enter(event) {
     event.preventDefault();
     busyWith(submit, async () => {
-      const path = withQuery(ofCatalogue(catalogue, "selections", one.value, "diff"), { with: other.value });
-      const diff = await get(path);
-      const chosen = [one.value, other.value].map((id) => selections.find((each) => each.selection === id));
-      put(shown, figuresTable(chosen), ...differences(catalogue, diff));
+      const path = ofCatalogue(catalogue, "selections", first.value, "diff");
+      const diff = await get(withQuery(path, { with: second.value }));
+      put(shown, figuresTable(diff), ...settings(diff), ...references(catalogue, diff));
     });
   }
 }
 
-const nameOf = (one) => `${shortId(one.selection)} · ${moment(one.created_at)} · ${counted(one.references, "reference")}`;
+const nameOf = (one) => `${shortId(one.id)} · ${moment(one.created_at)} · ${counted(one.references, "reference")}`;
 
-function figuresTable([one, other]) {
-  const rows = FIGURES.map(([key, name]) => line(name, one.figures[key], other.figures[key]));
-  const references = h("tr", {}, h("th", { scope: "row" }, "References"), h("td", {}, number(one.references)), h("td", {}, number(other.references)), h("td", {}, signed(other.references - one.references)));
-  const heads = ["", `First ${shortId(one.selection)}`, `Second ${shortId(other.selection)}`, "Difference"];
+function figuresTable({ this: first, other: second }) {
+  const heads = ["Figure", `First ${shortId(first.id)}`, `Second ${shortId(second.id)}`, "Difference"];
+  const gained = signed(second.references - first.references, 0);
+  const rows = FIGURES.map(([key, name]) => line(name, percent(first[key]), percent(second[key]), points(first[key], second[key])));
   return h("table", { class: "plain" }, h("caption", { class: "unseen" }, "Figures of both"),
-    h("thead", {}, h("tr", {}, ...heads.map((text) => h("th", { scope: "col" }, text || h("span", { class: "unseen" }, "Figure"))))),
-    h("tbody", {}, references, ...rows));
+    h("thead", {}, h("tr", {}, ...heads.map((text) => h("th", { scope: "col" }, text)))),
+    h("tbody", {}, line("References", number(first.references), number(second.references), gained), ...rows));
 }
 
-function line(name, one, other) {
-  const both = typeof one === "number" && typeof other === "number";
-  const points = both ? `${signed(100 * (other - one), 1)} points` : "–";
-  return h("tr", {}, h("th", { scope: "row" }, name), h("td", {}, percent(one)), h("td", {}, percent(other)), h("td", {}, points));
+const line = (name, ...values) => h("tr", {}, h("th", { scope: "row" }, name), ...values.map((value) => h("td", {}, value)));
+
+const points = (one, other) => (one === null || other === null ? "–" : `${signed(100 * (other - one), 1)} points`);
+
+const signed = (value, digits) => `${value > 0 ? "+" : ""}${value.toFixed(digits)}`;
+
+/** What they were chosen by, where that differs. */
+function settings({ recipe }) {
+  const rows = Object.entries(recipe).filter(([, { this: one, other }]) => isPlain(one) && isPlain(other));
+  if (!rows.length) return [];
+  const body = rows.map(([name, { this: one, other }]) => line(name.replaceAll("_", " "), plain(one), plain(other)));
+  return [h("details", {}, h("summary", {}, "Settings that differ"), h("table", { class: "plain" },
+    h("thead", {}, h("tr", {}, ...["Setting", "First", "Second"].map((text) => h("th", { scope: "col" }, text)))), h("tbody", {}, ...body)))];
 }
 
-const signed = (value, digits = 0) => `${value > 0 ? "+" : ""}${value.toFixed(digits)}`;
+const isPlain = (value) => value === null || typeof value !== "object";
+const plain = (value) => (typeof value === "number" ? String(Number(value.toPrecision(4))) : String(value ?? "–"));
 
-function differences(catalogue, diff) {
-  return [["Only in the first", diff.removed], ["Only in the second", diff.added]].flatMap(([title, members]) => [
-    h("h3", {}, `${title}: ${counted(members.length, "reference")}`),
-    members.length ? gallery(catalogue, members, { named: title }) : null,
-  ]);
+function references(catalogue, diff) {
+  if (!diff.references.length) return [h("p", { class: "empty" }, "Both have the same references.")];
+  const sides = [["Only in the first", "only_this"], ["Only in the second", "only_other"]];
+  return sides.flatMap(([title, side]) => {
+    const total = diff.references.reduce((sum, one) => sum + one[side].count, 0);
+    const shown = diff.references.flatMap((one) => one[side].examples.map((link) => ({ id: lastStep(link), label: one.label })));
+    return [h("h3", {}, `${title}: ${counted(total, "reference")}`), shown.length ? gallery(catalogue, shown, { named: title }) : null];
+  });
 }
+
+const lastStep = (link) => decodeURIComponent(link.slice(link.lastIndexOf("/") + 1));

@@ -2,7 +2,7 @@
 
 import { ofCatalogue } from "../api.js";
 import { button, h } from "../dom.js";
-import { moment, number, percent, shortId } from "../format.js";
+import { counted, moment, number, percent, shortId } from "../format.js";
 
 const COLUMNS = ["Selection", "References", "Accuracy", "Chosen by", "Measured on", ""];
 
@@ -19,17 +19,17 @@ export function historyTable(catalogue, selections, activate) {
 }
 
 function row(catalogue, one, activate) {
-  const report = h("a", { class: "button", href: ofCatalogue(catalogue, "selections", one.selection, "report"), target: "_blank", rel: "noopener" },
-    "Report", h("span", { class: "unseen" }, ` of ${shortId(one.selection)}`));
-  const serve = one.activated || !activate || one.state === "failed" ? null
-    : button("Activate", () => activate(one.selection, serve), { "aria-label": `Activate ${shortId(one.selection)}` });
-  return h("tr", { id: `selection-${one.selection}`, tabindex: -1, class: one.activated ? "active" : null },
-    h("th", { scope: "row" }, h("code", { title: one.selection }, shortId(one.selection)), " ", badge(one),
+  const report = h("a", { class: "button", href: ofCatalogue(catalogue, "selections", one.id, "report"), target: "_blank", rel: "noopener" },
+    "Report", h("span", { class: "unseen" }, ` of ${shortId(one.id)}`));
+  const serve = one.active || !activate || one.state === "failed" ? null
+    : button("Activate", () => activate(one.id, serve), { "aria-label": `Activate ${shortId(one.id)}` });
+  return h("tr", { id: `selection-${one.id}`, tabindex: -1, class: one.active ? "active" : null },
+    h("th", { scope: "row" }, h("code", { title: one.id }, shortId(one.id)), " ", badge(one),
       h("div", { class: "hint" }, moment(one.created_at))),
     cell("References", number(one.references)),
-    cell("Accuracy", accuracy(one.figures)),
+    cell("Accuracy", accuracy(one)),
     cell("Chosen by", `${one.strategy}, head ${one.head}`),
-    cell("Measured on", one.measured_on),
+    cell("Measured on", measured(one)),
     h("td", { class: "actions" }, h("div", { class: "row" }, serve, report),
       h("details", {}, h("summary", {}, "Why"), h("p", { class: "why" }, one.why))));
 }
@@ -37,13 +37,15 @@ function row(catalogue, one, activate) {
 /** A narrow screen shows the column's name beside each value. */
 const cell = (name, ...content) => h("td", { "data-name": name }, ...content);
 
+const measured = (one) => (one.images ? `${counted(one.images, "picture")}, ${one.measured_on}` : one.measured_on);
+
 function badge(one) {
-  if (one.activated) return h("span", { class: "badge good" }, "serves");
+  if (one.active) return h("span", { class: "badge good" }, "serves");
   return one.state === "failed" ? h("span", { class: "badge bad" }, "failed") : null;
 }
 
-function accuracy(figures) {
-  if (typeof figures.accuracy !== "number") return "not measured";
-  const [low, high] = figures.interval ?? [null, null];
-  return [percent(figures.accuracy), low === null ? null : h("div", { class: "hint" }, `${percent(low)} to ${percent(high)}`)];
+function accuracy(one) {
+  if (one.accuracy === null) return "not measured";
+  const within = one.interval && h("div", { class: "hint" }, `${percent(one.interval[0])} to ${percent(one.interval[1])}`);
+  return [percent(one.accuracy), within];
 }

@@ -50,7 +50,7 @@ export async function showAdd(view, { catalogue, signal }) {
     await busyWith(submit, async () => {
       progress.hidden = false;
       progress.max = pictures.length;
-      const job = await ingest(catalogue, pictures, { signal, onSent: (sent) => { progress.value = sent; } });
+      const job = await ingest(catalogue, pictures, (sent) => { progress.value = sent; });
       put(staged);
       jobs.prepend(panelOf(job));
     });

@@ -1,11 +1,14 @@
 // Hygiene: what may be wrong with a catalogue, one finding after the other, decided with the keyboard.
 
-import { get, ofCatalogue } from "../api.js";
-import { field, h, put, select } from "../dom.js";
-import { counted, number } from "../format.js";
+import { get, ofCatalogue, withQuery } from "../api.js";
+import { add, button, field, h, put, select } from "../dom.js";
+import { counted, moment, number } from "../format.js";
 import { linkTo } from "../router.js";
-import { ReviewQueue } from "../parts/review-queue.js";
+import { busyWith, complain } from "../telling.js";
 import { KINDS } from "../parts/finding-card.js";
+import { ReviewQueue } from "../parts/review-queue.js";
+
+const MOST = 500;
 
 /**
  * @param {HTMLElement} view
@@ -14,32 +17,51 @@ import { KINDS } from "../parts/finding-card.js";
 export async function showHygiene(view, { catalogue, signal }) {
   const waiting = h("p", { class: "waiting", role: "status" }, "Looking at every picture …");
   put(view, h("h1", {}, "Review"), waiting);
-  const about = await get(ofCatalogue(catalogue), signal);
-  if (!Object.keys(about.labels).length && !about.conflicts.length) {
-    waiting.remove();
-    view.append(h("p", { class: "empty" }, "There is nothing to review yet. ", h("a", { href: linkTo(catalogue, "add") }, "Add pictures"), " first."));
+  const path = ofCatalogue(catalogue, "hygiene");
+  const [about, first] = await Promise.all([
+    get(ofCatalogue(catalogue), signal), get(withQuery(path, { limit: MOST }), signal),
+  ]).finally(() => waiting.remove());
+  if (!first.examples) {
+    add(view, h("p", { class: "empty" }, "There is nothing to review yet. ", h("a", { href: linkTo(catalogue, "add") }, "Add pictures"), " first."));
     return;
   }
-  const report = await get(ofCatalogue(catalogue, "hygiene"), signal).finally(() => waiting.remove());
-  const kind = select(kindsOf(report), "");
+  const told = h("div", { class: "stack" });
+  const kind = select(kindsOf(first), "");
   const place = h("div", { class: "stack" });
   const queue = new ReviewQueue(place, { catalogue, labels: Object.keys(about.labels), signal });
-  kind.addEventListener("change", () => queue.show(report.findings.filter((one) => !kind.value || one.kind === kind.value)));
-  view.append(h("p", { class: "lead" }, summary(report)), field("Show", kind), place, unreadable(report));
-  queue.show(report.findings);
+  kind.addEventListener("change", () => load({}).catch(complain));
+  add(view, told, field("Show", kind), place);
+  draw(first);
+
+  async function load(more) {
+    await queue.flush();
+    draw(await get(withQuery(path, { limit: MOST, kind: kind.value, ...more }), signal));
+  }
+
+  function draw(report) {
+    put(told, summary(report), report.changed ? changed() : null, unreadable(report));
+    queue.show(report.findings);
+  }
+
+  function changed() {
+    const anew = button("Look again", () => busyWith(anew, () => load({ renew: true })));
+    return h("p", { class: "notice row spread" }, "Pictures came, went or changed since.", anew);
+  }
 }
 
 function summary(report) {
-  return `${counted(report.examples, "picture")} looked at: ${counted(report.findings.length, "finding")}, the strongest evidence first; ${number(report.accepted)} more were kept before.`;
+  const shown = report.findings.length < report.total ? ` The first ${number(report.findings.length)} of ${number(report.total)} are shown.` : "";
+  return h("p", { class: "lead" },
+    `${counted(report.examples, "picture")} looked at on ${moment(report.made_at)}: ${counted(report.total, "finding")}, the strongest evidence first; ${number(report.accepted)} more were kept before.${shown}`);
 }
 
 function kindsOf(report) {
   const kinds = Object.entries(report.counts).filter(([, count]) => count);
-  const all = /** @type {[string, string]} */ (["", `All (${report.findings.length})`]);
-  return [all, ...kinds.map(([kind, count]) => /** @type {[string, string]} */ ([kind, `${KINDS[kind] ?? kind} (${count})`]))];
+  const all = /** @type {[string, string]} */ (["", `All (${number(report.total)})`]);
+  return [all, ...kinds.map(([kind, count]) => /** @type {[string, string]} */ ([kind, `${KINDS[kind] ?? kind} (${number(count)})`]))];
 }
 
 function unreadable(report) {
-  if (!report.unreadable.length) return "";
+  if (!report.unreadable.length) return null;
   return h("p", { class: "notice" }, `${counted(report.unreadable.length, "stored picture")} cannot be read any more.`);
 }

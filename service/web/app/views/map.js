@@ -1,8 +1,8 @@
 // The map of a catalogue: every picture where its embedding lies, the references ringed.
 
 import { get, ofCatalogue } from "../api.js";
-import { button, h, put } from "../dom.js";
-import { counted, fileName, number } from "../format.js";
+import { add, button, h, put } from "../dom.js";
+import { counted, number } from "../format.js";
 import { linkTo } from "../router.js";
 import { showExample } from "../parts/example-dialog.js";
 import { thumbnail } from "../parts/gallery.js";
@@ -21,30 +21,30 @@ export async function showMap(view, { catalogue, signal }) {
   const waiting = h("p", { class: "waiting", role: "status" }, "Drawing the map …");
   put(view, h("h1", {}, "Map"), waiting);
   const map = await get(ofCatalogue(catalogue, "map"), signal).finally(() => waiting.remove());
-  if (!map.points.length) {
-    view.append(h("p", { class: "empty" }, "There is nothing to draw yet. ", h("a", { href: linkTo(catalogue, "add") }, "Add pictures"), " first."));
+  if (!map.places.length) {
+    add(view, h("p", { class: "empty" }, "There is nothing to draw yet. ", h("a", { href: linkTo(catalogue, "add") }, "Add pictures"), " first."));
     return;
   }
-  const labels = [...new Set(map.points.map((point) => point.label))].sort((one, other) => one.localeCompare(other));
+  const labels = [...new Set(map.places.map((point) => point.label))].sort((one, other) => one.localeCompare(other));
   const places = new Map(labels.map((label, at) => [label, at]));
   const colour = (label) => colourOf(places.get(label) ?? 0, isDark());
   const canvas = h("canvas", {
     class: "map", tabindex: 0, role: "application", "aria-roledescription": "map", "aria-describedby": "map-keys",
-    "aria-label": `${counted(map.points.length, "picture")} of ${counted(labels.length, "label")}`,
+    "aria-label": `${counted(map.places.length, "picture")} of ${counted(labels.length, "label")}`,
   });
   const detail = h("aside", { class: "map-detail card", "aria-live": "polite", "aria-label": "The chosen picture" }, hint());
-  const scatter = new Scatter(canvas, map.points, colour);
+  const scatter = new Scatter(canvas, map.places, colour);
   const drawn = () => {
     canvas.classList.toggle("zoomed", scatter.zoom > 1);
     scatter.draw();
   };
-  const legend = legendOf(labels, colour, map.points, scatter, drawn);
-  view.append(about(map), h("div", { class: "map-frame" }, h("div", { class: "map-ground" }, canvas, zoomButtons(scatter, drawn)), detail), legend);
+  const legend = legendOf(labels, colour, map.places, scatter, drawn);
+  add(view, about(map), h("div", { class: "map-frame" }, h("div", { class: "map-ground" }, canvas, zoomButtons(scatter, drawn)), detail), legend);
 
   const choose = (point) => {
     if (!point || point === scatter.chosen) return;
     scatter.chosen = point;
-    put(detail, thumbnail(catalogue, point), h("strong", {}, point.label), h("span", { class: "hint" }, fileName(point.source)),
+    put(detail, thumbnail(catalogue, point), h("strong", {}, point.label), h("span", { class: "hint" }, point.split),
       point.reference ? h("span", { class: "badge good" }, "reference") : null,
       button("Open", () => showExample(catalogue, point.id)));
     drawn();
@@ -55,15 +55,16 @@ export async function showMap(view, { catalogue, signal }) {
   const observer = new ResizeObserver(drawn);
   observer.observe(canvas);
   signal.addEventListener("abort", () => observer.disconnect());
-  onTheme(signal, () => { drawn(); legend.replaceWith(legendOf(labels, colour, map.points, scatter, drawn)); });
+  onTheme(signal, () => { drawn(); legend.replaceWith(legendOf(labels, colour, map.places, scatter, drawn)); });
 }
 
 const hint = () => h("p", { class: "hint" }, "Point at a picture, or press the arrow keys on the map, and it is shown here.");
 
 function about(map) {
-  const references = map.points.filter((point) => point.reference).length;
+  const references = map.places.filter((point) => point.reference).length;
+  const some = map.total > map.places.length ? `, a fair sample of ${number(map.total)}` : "";
   return h("p", { id: "map-keys", class: "lead" },
-    `${counted(map.points.length, "picture")}, ${counted(references, "reference")} (ringed). Near means alike. Arrow keys go from picture to picture, Enter opens one, + and − zoom, 0 shows all.`);
+    `${counted(map.places.length, "picture")}${some}; ${counted(references, "reference")} (ringed). What lies together looks alike; far distances mean little. Arrow keys go from picture to picture, Enter opens one, + and − zoom, 0 shows all.`);
 }
 
 function zoomButtons(scatter, drawn) {

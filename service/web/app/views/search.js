@@ -24,7 +24,7 @@ export async function showSearch(view, { catalogue, signal }) {
   const submit = h("button", { type: "submit", class: "primary" }, "Search");
   const results = h("section", { class: "stack", "aria-label": "Results" });
   const asked = () => ({ top: Number(top.value), label: label.value || null, split: split.value || null });
-  const byWords = h("form", { class: "row end grow", on: { submit: enter } }, field("Words", words, wordsHint(about.encoder)), submit);
+  const byWords = h("form", { class: "stack", on: { submit: enter } }, field("Words", words, wordsHint(about.encoder)), h("div", {}, submit));
   const zone = dropzone({ title: "Drop a picture here", hint: "Shows what resembles it most.", multiple: false, onPictures: byPicture });
   onPaste(signal, byPicture);
   put(view, h("h1", {}, "Search"), h("div", { class: "halves" }, zone, byWords),

@@ -2,7 +2,7 @@
 
 import { everyRow, get, ofCatalogue, post, withQuery } from "../api.js";
 import { button, h, put } from "../dom.js";
-import { counted } from "../format.js";
+import { counted, shortId } from "../format.js";
 import { mayWrite } from "../session.js";
 import { busyWith, tell } from "../telling.js";
 import { historyChart } from "../parts/history-chart.js";
@@ -32,7 +32,7 @@ export async function showSelections(view, { catalogue, signal }) {
   }
 
   async function draw() {
-    const selections = await everyRow(ofCatalogue(catalogue, "selections"), signal, 500);
+    const selections = await everyRow(withQuery(ofCatalogue(catalogue, "selections"), { limit: 100 }), signal, 500);
     if (!selections.length) {
       put(history, h("p", { class: "empty" }, "There is no selection yet. With a few labelled pictures of each class, choose the references above."));
       return;
@@ -53,13 +53,13 @@ export async function showSelections(view, { catalogue, signal }) {
   }
 
   async function changed(now) {
-    tell(`${counted(now.references, "reference")} of selection ${now.selection.slice(0, 8)} answer now.`);
+    tell(`${counted(now.references, "reference")} of selection ${shortId(now.id)} answer now.`);
     await draw();
   }
 }
 
 function chartOf(selections) {
-  const points = selections.filter((one) => typeof one.figures.accuracy === "number").map(pointOf).reverse();
+  const points = selections.filter((one) => one.accuracy !== null).map(pointOf).reverse();
   if (!points.length) return h("p", { class: "hint" }, "Nothing was measured of them yet: one picture a class cannot judge.");
   const pick = (id) => {
     const row = /** @type {HTMLElement | null} */ (document.getElementById(`selection-${id}`));
@@ -71,6 +71,6 @@ function chartOf(selections) {
 }
 
 function pointOf(one) {
-  const [low, high] = one.figures.interval ?? [one.figures.accuracy, one.figures.accuracy];
-  return { id: one.selection, references: one.references, accuracy: one.figures.accuracy, low, high, active: one.activated };
+  const [low, high] = one.interval ?? [one.accuracy, one.accuracy];
+  return { id: one.id, references: one.references, accuracy: one.accuracy, low, high, active: one.active };
 }
