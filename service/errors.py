@@ -9,6 +9,7 @@ HolotypeError
 │   ├── TenantNotFound
 │   ├── CatalogueNotFound
 │   ├── SelectionNotFound
+│   ├── LabelNotFound
 │   └── ExampleNotFound
 ├── AlreadyExists             a catalogue of that name is there
 ├── WrongState                what is asked for is not possible in the state that the job is in
@@ -24,7 +25,6 @@ HolotypeError
 ├── LastAdminKey              without that key nobody could rule over tenants and keys any more
 ├── QuotaExceeded             the tenant has used up what it may use; details: quota, limit, retry_after_s
 ├── JobFailed                 a job ended without its result
-├── JobSealed                 a job takes no further pictures
 ├── PublishIncomplete         flags in the store disagree with the selection; the old selection still serves
 └── Unavailable               an outside system does not answer; trying again may help
 """
@@ -90,6 +90,10 @@ class SelectionNotFound(NotFound):
     """The catalogue has no such selection."""
 
 
+class LabelNotFound(NotFound):
+    """The catalogue has no class of that label."""
+
+
 class ExampleNotFound(NotFound):
     """The catalogue has no such example."""
 
@@ -152,10 +156,6 @@ class QuotaExceeded(HolotypeError):
 
 class JobFailed(HolotypeError):
     """A job ended without its result."""
-
-
-class JobSealed(HolotypeError):
-    """A job takes no further pictures."""
 
 
 class PublishIncomplete(HolotypeError):

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from service.records import FINAL_STATES, Catalogue, ExampleState, JobState, Split
-from service.usecases.context import Context, head_key, partition_of, references_key, report_key
+from service.records import FINAL_STATES, Catalogue, ExampleState, JobKind, JobState, Split
+from service.usecases.context import Context, head_key, partition_of, references_key, report_key, uploads_prefix
 from service.usecases.derived import forget_derived
 from service.usecases.forgetting import forget_pictures
 from service.usecases.jobs import end_job
@@ -82,6 +82,13 @@ def list_catalogues(context: Context, tenant: str) -> list[CatalogueSummary]:
     return [_summary(context, catalogue) for catalogue in context.registry.catalogues(tenant)]
 
 
+def catalogues_page(context: Context, tenant: str, after: str | None, limit: int) -> list[CatalogueSummary]:
+    """At most `limit` of the tenant's catalogues behind the name `after`, by name; only they are counted."""
+    rows = context.registry.catalogues(tenant)
+    behind = [one for one in rows if after is None or one.name > after]
+    return [_summary(context, catalogue) for catalogue in behind[:limit]]
+
+
 def show_catalogue(context: Context, tenant: str, name: str) -> CatalogueSummary:
     """Raises CatalogueNotFound."""
     return _summary(context, context.registry.catalogue(tenant, name))
@@ -113,6 +120,9 @@ def remove_catalogue(context: Context, catalogue: Catalogue) -> None:
         context.registry.delete_examples(catalogue.id, [example.id for example in batch])
         forget_pictures(context, catalogue, [example.content_hash for example in batch])
     forget_pictures(context, catalogue, sorted(handed_over))
+    for job in jobs:
+        if job.kind is JobKind.CLASSIFY:
+            context.blobs.delete(context.blobs.keys(f"{uploads_prefix(job.tenant)}{job.id}/"))
     for selection in context.registry.selections(catalogue.id):
         keys = (head_key, references_key, report_key)
         context.blobs.delete([key(catalogue.tenant, selection.id) for key in keys])

@@ -8,6 +8,7 @@ from service.errors import ExampleNotFound, quoted
 from service.records import Catalogue, Example, ExampleState, Split
 from service.usecases import publish
 from service.usecases.context import Context, partition_of
+from service.usecases.derived import forget_examples
 from service.usecases.forgetting import forget_pictures
 from service.usecases.labels import checked_label
 from service.usecases.leases import kept_lease
@@ -66,13 +67,19 @@ def drop(context: Context, tenant: str, name: str, example_ids: Sequence[str]) -
         raise _unknown(unknown, len(wanted))
     examples = [found[example_id] for example_id in wanted]
     for batch in batches(examples):
-        ids = [example.id for example in batch]
-        context.store.delete(partition_of(catalogue), ids)
-        context.registry.delete_examples(catalogue.id, ids)
-        forget_pictures(context, catalogue, [example.content_hash for example in batch])
+        take_out(context, catalogue, batch)
     if examples:
+        forget_examples(context, catalogue, wanted)
         publish.add_provisional(context, catalogue)
-    return [example.id for example in examples]
+    return wanted
+
+
+def take_out(context: Context, catalogue: Catalogue, examples: Sequence[Example]) -> None:
+    """The part of `drop` that is done for some examples at a time; the rest is its callers'. Raises Unavailable."""
+    ids = [example.id for example in examples]
+    context.store.delete(partition_of(catalogue), ids)
+    context.registry.delete_examples(catalogue.id, ids)
+    forget_pictures(context, catalogue, [example.content_hash for example in examples])
 
 
 def _unknown(ids: Sequence[str], asked: int) -> ExampleNotFound:

@@ -66,12 +66,7 @@ def survey_hygiene(context: Context, tenant: str, name: str, on_progress: OnProg
     catalogue = context.registry.catalogue(tenant, name)
     partition_of(catalogue)
     examples = context.registry.examples(catalogue.id)
-    on_progress(STAGE_COMPARE, 0, 1)
-    findings = _told_by_rows(context, catalogue, examples)
-    on_progress(STAGE_COMPARE, 1, 1)
-    blank, unreadable = _blank(context, catalogue, examples, lambda done: on_progress(STAGE_LOOK, done, len(examples)))
-    order = list(FindingKind)
-    everything = sorted([*findings, *blank], key=lambda one: order.index(one.kind))
+    everything, unreadable = looked_over(context, catalogue, examples, on_progress)
     kept = context.registry.kept_findings(catalogue.id)
     listed = tuple(one for one in everything if not accepted(one, kept))
     return HygieneReport(
@@ -80,6 +75,21 @@ def survey_hygiene(context: Context, tenant: str, name: str, on_progress: OnProg
         accepted=len(everything) - len(listed),
         unreadable=tuple(unreadable),
     )
+
+
+def looked_over(
+    context: Context, catalogue: Catalogue, examples: Sequence[Example], on_progress: OnProgress
+) -> tuple[list[Finding], list[str]]:
+    """All findings about the examples, accepted ones too, and the ids of those whose bytes cannot be looked at.
+
+    Raises PublishIncomplete, Unavailable: as for `survey_hygiene`.
+    """
+    on_progress(STAGE_COMPARE, 0, 1)
+    findings = _told_by_rows(context, catalogue, examples)
+    on_progress(STAGE_COMPARE, 1, 1)
+    blank, unreadable = _blank(context, catalogue, examples, lambda done: on_progress(STAGE_LOOK, done, len(examples)))
+    order = list(FindingKind)
+    return sorted([*findings, *blank], key=lambda one: order.index(one.kind)), unreadable
 
 
 def keep(context: Context, tenant: str, name: str, example_ids: Sequence[str]) -> dict[str, list[str]]:

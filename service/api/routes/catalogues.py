@@ -8,6 +8,7 @@ from fastapi import Path, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from service.api.access import ContextOf, Reader, SettingsOf, Writer, scoped_router
+from service.api.paging import Cursor, Limit, Page, cut, decode_cursor
 from service.api.problems import responses
 from service.usecases import catalogues
 
@@ -66,6 +67,16 @@ def create_catalogue(
     catalogues.create_catalogue(context, who.tenant, body.name, body.encoder or settings.encoder)
     response.headers["Location"] = f"/v1/catalogues/{body.name}"
     return shown_catalogue(catalogues.show_catalogue(context, who.tenant, body.name))
+
+
+@router.get("/catalogues")
+def list_catalogues(who: Reader, context: ContextOf, cursor: Cursor = None, limit: Limit = 50) -> Page[Catalogue]:
+    """Your catalogues by name, a page at a time."""
+    last = decode_cursor(cursor, str)
+    after = None if last is None else str(last[0])
+    found = catalogues.catalogues_page(context, who.tenant, after, limit + 1)
+    page, following = cut(found, limit, lambda one: one.name)
+    return Page(items=[shown_catalogue(one) for one in page], next_cursor=following)
 
 
 @router.get("/catalogues/{catalogue}")
