@@ -13,6 +13,7 @@ from service.api.routes import (
     health,
     hygiene,
     ingests,
+    job_events,
     jobs,
     judgements,
     keys,
@@ -29,6 +30,7 @@ from service.api.routes import (
     tenants,
     verify,
     web,
+    webhooks,
 )
 
 ROUTERS: tuple[APIRouter, ...] = (
@@ -55,6 +57,8 @@ ROUTERS: tuple[APIRouter, ...] = (
     preview.router,
     optimise.router,
     jobs.router,
+    job_events.router,
+    webhooks.router,
     web.router,
 )
 """In the order in which they are looked at and described."""
