@@ -6,9 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from service.core.model import Prediction
+from service.core.model import Float32Array, Prediction
 from service.core.rejection import Rejected
 from service.errors import InvalidInput
+from service.ports import Encoder
 from service.records import Catalogue
 from service.usecases.context import Context, partition_of
 from service.usecases.reading import encoder_of, read_pictures
@@ -92,19 +93,40 @@ def classify(
     resolver = resolver or Resolver(context)
     if max_error is not None:
         policy_of(resolver.serving(catalogue), name, max_error)
-        top = max(top, LABELS_TO_TELL)
     encoder = encoder_of(context, catalogue)
     read = read_pictures(context, encoder, [data for _, data in pictures])
-    if not len(read.embeddings):
-        return [Classified(path=source, error=str(why)) for (source, _), why in zip(pictures, read.rows, strict=True)]
-    resolved = resolver.resolve(catalogue, read.embeddings, max(top, CONTENDERS))
-    answers = rejecting(resolved, name, max_error)
-    made_by = {"specification": catalogue.encoder, "fingerprint": encoder.fingerprint.digest}
-    notes = _Notes(context, catalogue, resolved, top, made_by)
+    usable = [source for (source, _), row in zip(pictures, read.rows, strict=True) if not isinstance(row, str)]
+    answers = answers_of(context, catalogue, encoder, resolver, usable, read.embeddings, top=top, max_error=max_error)
     return [
-        Classified(path=source, error=row) if isinstance(row, str) else notes.answer(source, *answers[row])
+        Classified(path=source, error=row) if isinstance(row, str) else answers[row]
         for (source, _), row in zip(pictures, read.rows, strict=True)
     ]
+
+
+def answers_of(
+    context: Context,
+    catalogue: Catalogue,
+    encoder: Encoder,
+    resolver: Resolver,
+    sources: Sequence[str],
+    embeddings: Float32Array,
+    *,
+    top: int,
+    max_error: float | None,
+) -> list[Classified]:
+    """The answers for pictures whose unit embeddings (n, d) are at hand, named by `sources`, in order.
+
+    Raises NothingToServe, and InvalidInput when `max_error` cannot be promised, as `classify`.
+    """
+    if not len(embeddings):
+        return []
+    if max_error is not None:
+        top = max(top, LABELS_TO_TELL)
+    resolved = resolver.resolve(catalogue, embeddings, max(top, CONTENDERS))
+    answers = rejecting(resolved, catalogue.name, max_error)
+    made_by = {"specification": catalogue.encoder, "fingerprint": encoder.fingerprint.digest}
+    notes = _Notes(context, catalogue, resolved, top, made_by)
+    return [notes.answer(source, *answer) for source, answer in zip(sources, answers, strict=True)]
 
 
 class _Notes:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
@@ -33,12 +34,26 @@ class _Prepared:
 
 
 def embeddings_of(
-    context: Context, encoder: Encoder, tenant: str, content_hashes: Sequence[str]
+    context: Context,
+    encoder: Encoder,
+    tenant: str,
+    content_hashes: Sequence[str],
+    *,
+    key_of: Callable[[str], str] | None = None,
+    keep: bool = True,
 ) -> Mapping[str, StoredEmbedding | str]:
     """For each content hash its embedding, or a sentence that says why there is none.
 
     What the tenant's cache holds is not encoded again; what is encoded goes into it. At most one chunk's network inputs
     are in memory, and as many decoded pictures as there are threads.
+
+    Args:
+        context: the ports.
+        encoder: makes the embeddings.
+        tenant: whose cache it is.
+        content_hashes: of the pictures; each is encoded once.
+        key_of: blob key of a picture's bytes by its hash; that of the tenant's pictures when left out.
+        keep: False reads the cache only, for pictures that nobody stores.
 
     Raises:
         Unavailable: the blob store does not answer.
@@ -53,8 +68,8 @@ def embeddings_of(
         else:
             outcomes[content_hash] = cached
     if missing:
-        outcomes.update(_encoded(context, encoder, tenant, missing))
-    for content_hash in missing:
+        outcomes.update(_encoded(context, encoder, key_of or partial(image_key, tenant), missing))
+    for content_hash in missing if keep else ():
         outcome = outcomes[content_hash]
         if isinstance(outcome, StoredEmbedding):
             context.blobs.put(embedding_key(tenant, digest, content_hash), outcome.to_bytes())
@@ -73,18 +88,18 @@ def _cached(context: Context, key: str, dimension: int) -> StoredEmbedding | Non
 
 
 def _encoded(
-    context: Context, encoder: Encoder, tenant: str, content_hashes: Sequence[str]
+    context: Context, encoder: Encoder, key_of: Callable[[str], str], content_hashes: Sequence[str]
 ) -> dict[str, StoredEmbedding | str]:
     """Decode in threads, encode in parts."""
     outcomes: dict[str, StoredEmbedding | str] = {}
     pool = ThreadPoolExecutor(context.limits.decode_threads, thread_name_prefix="decode")
     try:
-        waiting = [(one, pool.submit(_prepare, context, encoder, tenant, one)) for one in content_hashes]
+        waiting = [(one, pool.submit(_prepare, context, encoder, key_of(one))) for one in content_hashes]
         part = -(-len(waiting) // PARTS)
         for start in range(0, len(waiting), part):
             ready: dict[str, _Prepared] = {}
             for content_hash, future in waiting[start : start + part]:
-                prepared = _outcome(context, encoder, tenant, content_hash, future)
+                prepared = _outcome(context, encoder, key_of(content_hash), future)
                 if isinstance(prepared, str):
                     outcomes[content_hash] = prepared
                 else:
@@ -96,10 +111,10 @@ def _encoded(
     return outcomes
 
 
-def _prepare(context: Context, encoder: Encoder, tenant: str, content_hash: str) -> _Prepared | str:
+def _prepare(context: Context, encoder: Encoder, key: str) -> _Prepared | str:
     """Bytes to network input; a sentence when the picture cannot be used."""
     try:
-        data = context.blobs.get(image_key(tenant, content_hash))
+        data = context.blobs.get(key)
     except NotFound:
         return "its bytes are no longer stored (they were dropped meanwhile): ingest it again"
     try:
@@ -110,22 +125,20 @@ def _prepare(context: Context, encoder: Encoder, tenant: str, content_hash: str)
     return _Prepared(network_input, decoded.width_px, decoded.height_px, decoded.perceptual_hash)
 
 
-def _outcome(
-    context: Context, encoder: Encoder, tenant: str, content_hash: str, future: Future[_Prepared | str]
-) -> _Prepared | str:
+def _outcome(context: Context, encoder: Encoder, key: str, future: Future[_Prepared | str]) -> _Prepared | str:
     """What a thread made of a picture. One that failed unforeseen (memory ran short, say) is tried once more, alone."""
     try:
         return future.result()
     except Unavailable:
         raise
     except Exception:
-        logger.exception("decoding %s failed, trying it alone", content_hash)
+        logger.exception("decoding %s failed, trying it alone", key)
     try:
-        return _prepare(context, encoder, tenant, content_hash)
+        return _prepare(context, encoder, key)
     except Unavailable:
         raise
     except Exception as error:  # one picture must not take its neighbours along, whatever it does to the decoder
-        logger.exception("decoding %s failed again", content_hash)
+        logger.exception("decoding %s failed again", key)
         return f"decoding it failed twice ({type(error).__name__}: {error}): open it and save it anew as JPEG or PNG"
 
 

@@ -1,4 +1,4 @@
-"""The end of an ingest job: conflicts, splits, provisional references, the report."""
+"""The end of a job of pictures. Of an ingest job: conflicts, splits, provisional references, the report."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from service.errors import JobFailed, NotFound
-from service.records import FINAL_STATES, Catalogue, Example, ExampleState, Item, ItemState, Job, JobState
+from service.records import FINAL_STATES, Catalogue, Example, ExampleState, Item, ItemState, Job, JobKind, JobState
 from service.usecases import publish
+from service.usecases.classify_results import answers_report, forget_answered
 from service.usecases.context import Context
 from service.usecases.job_control import cancel_waiting
 from service.usecases.job_view import images_per_s
@@ -17,7 +18,7 @@ from service.usecases.splitting import align_payloads, assign_open_splits, split
 
 
 def finish_ingest(context: Context, job_id: str) -> None:
-    """Close an ingest job whose items are all settled; does nothing before, afterwards, or for a job that is gone.
+    """Close an ingest or classify job whose items are all settled; nothing before, afterwards, or for one that is gone.
 
     Every step may be repeated: a finisher that dies leaves the rest to the next one.
 
@@ -31,13 +32,20 @@ def finish_ingest(context: Context, job_id: str) -> None:
         job = _finishable(context, job_id)
         if job is None:
             return
-        catalogue = context.registry.catalogue_by_id(job.catalogue_id)
-        context.registry.mark_conflicts(job.id)
-        if catalogue.fingerprint is not None:
-            _settle_examples(context, catalogue)
-        report = _report(context, job)
+        report = answers_report(context, job) if job.kind is JobKind.CLASSIFY else _stored(context, job)
         lease.check()
         end_job(context, job.id, report)
+        if job.kind is JobKind.CLASSIFY:
+            forget_answered(context, job)
+
+
+def _stored(context: Context, job: Job) -> dict[str, Any]:
+    """What is to be done once all pictures are examples; the report."""
+    catalogue = context.registry.catalogue_by_id(job.catalogue_id)
+    context.registry.mark_conflicts(job.id)
+    if catalogue.fingerprint is not None:
+        _settle_examples(context, catalogue)
+    return _report(context, job)
 
 
 def ingest_report(context: Context, job_id: str) -> dict[str, Any]:

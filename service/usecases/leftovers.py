@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from service.errors import CatalogueNotFound
 from service.records import ItemState, Job, JobKind
+from service.usecases.classify_results import forget_uploads
 from service.usecases.context import Context
 from service.usecases.forgetting import forget_pictures
 from service.usecases.splitting import BATCH
@@ -20,7 +21,9 @@ def forget_leftovers(context: Context) -> int:
     """
     due = context.registry.jobs_to_forget(JOBS_AT_ONCE)
     for job in due:
-        if job.kind is JobKind.INGEST:
+        if job.kind is JobKind.CLASSIFY:
+            forget_uploads(context, job)
+        else:
             _forget(context, job)
         context.registry.forgot_job(job.id)
     return len(due)

@@ -7,13 +7,17 @@ from collections.abc import Callable, Mapping
 
 from service.errors import LeaseHeld, NotFound, Unavailable
 from service.records import Chunk, JobKind
+from service.usecases.answer_chunk import answer_claimed
 from service.usecases.context import Context
 from service.usecases.embed import embed_claimed
 from service.usecases.jobs import fail_job
 
 logger = logging.getLogger(__name__)
 
-WORK: Mapping[JobKind, Callable[[Context, Chunk], None]] = {JobKind.INGEST: embed_claimed}
+WORK: Mapping[JobKind, Callable[[Context, Chunk], None]] = {
+    JobKind.INGEST: embed_claimed,
+    JobKind.CLASSIFY: answer_claimed,
+}
 """What is done with a claimed chunk. Each gives the chunk back when an outside system does not answer."""
 
 

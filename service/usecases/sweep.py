@@ -40,7 +40,7 @@ class SweepReport:
         chunks: chunks enqueued.
         finishing: ingest jobs enqueued to be closed.
         optimising: optimise jobs enqueued.
-        abandoned: ingest jobs given up whose reader died before it had handed over all pictures.
+        abandoned: jobs given up whose pictures were never all handed over: their reader died or fell silent.
         repaired: points whose flags were put right.
         forgotten: requests whose idempotency keys were forgotten.
         imports: half-built catalogues deleted whose import died.
@@ -111,8 +111,15 @@ def _enqueue_open_chunks(context: Context) -> int:
 
 
 def _give_up_unread(context: Context, job: Job) -> bool:
-    """Fail an ingest job whose reader lets go of its lease without a seal: it died. Nothing of it was accepted."""
-    if job.kind is not JobKind.INGEST or context.clock() - job.created_at < context.limits.job_lease_s:
+    """Fail a job whose reader lets go of its lease without a seal: it died. Nothing of it was accepted.
+
+    An open one has no reader in between: it is given up when it has heard of nobody for long.
+    """
+    if job.kind not in KINDS_OF_ITEMS:
+        return False
+    if job.parameters.get("open"):
+        return _give_up_silent(context, job)
+    if context.clock() - job.created_at < context.limits.job_lease_s:
         return False
     name = f"job:{job.id}"
     try:
@@ -127,6 +134,20 @@ def _give_up_unread(context: Context, job: Job) -> bool:
         return True
     finally:
         context.registry.release_lease(name, context.owner)
+
+
+def _give_up_silent(context: Context, job: Job) -> bool:
+    silent_s = context.clock() - (job.heard_at or job.created_at)
+    if silent_s < context.limits.upload_silence_s:
+        return False
+    end_job(
+        context,
+        job.id,
+        None,
+        f"no picture arrived for {silent_s / 60:.0f} minutes and it was never sealed; nothing was taken: open another "
+        "one and hand the pictures over again (HOLOTYPE_UPLOAD_SILENCE_S sets how long is waited)",
+    )
+    return True
 
 
 def _reconcile(context: Context) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from service.errors import CatalogueNotFound, HolotypeError, InvalidInput, JobSealed
+from service.errors import CatalogueNotFound, HolotypeError, InvalidInput, WrongState
 from service.records import Catalogue, Job, JobKind, JobState
 from service.usecases.context import Context, partition_of
 from service.usecases.handing_over import Picture, add_pictures, filled_job, seal
@@ -86,11 +86,11 @@ def open_upload(context: Context, tenant: str, job_id: str) -> Job:
 
     Raises:
         NotFound: the tenant has no such job.
-        JobSealed: it takes no pictures (any more).
+        WrongState: it takes no pictures (any more).
     """
     job = tenant_job(context, tenant, job_id)
     if job.state is not JobState.OPENING or not job.parameters.get("open"):
-        raise JobSealed(_sealed(job), job=job.id, state=job.state.value)
+        raise WrongState(_sealed(job), job=job.id, state=job.state.value)
     context.registry.add_items(job.id, [])
     return job
 
@@ -99,7 +99,7 @@ def add_to_upload(context: Context, tenant: str, job_id: str, pictures: Sequence
     """The open job with these pictures more; one that it has already, by name, content and label, is not added again.
 
     Raises:
-        NotFound, JobSealed: as `open_upload`.
+        NotFound, WrongState: as `open_upload`.
         InvalidInput: there is no picture, or the job was opened for the other kind: files or URLs.
         QuotaExceeded: they are too many for the tenant; some may have been added, and the job stays open.
         Unavailable: an outside system does not answer.
@@ -120,12 +120,12 @@ def seal_upload(context: Context, tenant: str, job_id: str) -> Job:
 
     Raises:
         NotFound: the tenant has no such job.
-        JobSealed: it never took pictures.
+        WrongState: it never took pictures.
         JobFailed: it was given up or cancelled.
     """
     job = tenant_job(context, tenant, job_id)
     if not job.parameters.get("open"):
-        raise JobSealed(_sealed(job), job=job.id, state=job.state.value)
+        raise WrongState(_sealed(job), job=job.id, state=job.state.value)
     return seal(context, job)
 
 

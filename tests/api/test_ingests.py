@@ -298,7 +298,7 @@ def test_an_open_ingest_takes_pictures_until_it_is_sealed(shop):
     again = shop.post(f"/v1/jobs/{job}:seal")
     assert (again.status_code, again.json()["state"]) == (202, "done")
     late = add(shop, job, {"apple/late.png": picture(seed=77)})
-    assert (late.status_code, late.json()["code"]) == (409, "JobSealed")
+    assert (late.status_code, late.json()["code"]) == (409, "WrongState")
 
 
 def test_an_ingest_may_be_opened_empty(shop):
@@ -309,7 +309,7 @@ def test_an_ingest_may_be_opened_empty(shop):
 def test_a_job_that_was_not_opened_takes_nothing_more(shop):
     job = ingest(shop, fruit()).json()["id"]
     answer = add(shop, job, {"apple/late.png": picture(seed=77)})
-    assert (answer.status_code, answer.json()["code"]) == (409, "JobSealed")
+    assert (answer.status_code, answer.json()["code"]) == (409, "WrongState")
     assert shop.post(f"/v1/jobs/{job}:seal").status_code == 409
 
 
