@@ -114,6 +114,13 @@ def rate_limiter(settings: Settings) -> RateLimiter:
     return MovingWindow(None if settings.broker_url is None else settings.broker_url.get_secret_value())
 
 
+def start_logging(settings: Settings) -> None:
+    """Log of all libraries to standard error, at the settings' level and in their form."""
+    from service.adapters import structured_logs
+
+    structured_logs.start_logging(settings.log_level, settings.log_format)
+
+
 def report_writer() -> ReportWriter:
     """What writes the HTML page of an evaluation."""
     from service.adapters.report_html import HtmlReportWriter

@@ -46,6 +46,9 @@ class FakeImports(FakeJobs):
     def imports(self) -> list[Catalogue]:
         return [one for one in self.rows.values() if one.name.startswith(IMPORTING)]
 
+    def ping(self) -> None:
+        """In memory: it answers."""
+
     @locked
     def catalogue(self, tenant: str, name: str) -> Catalogue:
         if name.startswith(IMPORTING):

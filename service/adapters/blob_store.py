@@ -54,6 +54,12 @@ class FsspecBlobStore:
         if self._local:
             Path(self._root).mkdir(parents=True, exist_ok=True)
 
+    def ping(self) -> None:
+        with self._outages_as_sentences("ping"):
+            if self._local and not Path(self._root).is_dir():
+                raise Unavailable(f"the folder {self._root} is gone", location=self.location)
+            self._files.isfile(self._path("ping"))
+
     def put(self, key: str, data: bytes) -> None:
         path = self._path(key)
         with self._outages_as_sentences(key):

@@ -79,16 +79,26 @@ class CeleryQueue:
     def __init__(self, app: Celery) -> None:
         self._app = app
 
+    def ping(self) -> None:
+        try:
+            with self._app.connection_for_write() as connection:
+                connection.ensure_connection(max_retries=1, timeout=CONNECT_TIMEOUT_S)
+        except (OperationalError, OSError) as error:
+            raise self._silent(error) from error
+
     def enqueue(self, message: Message) -> None:
         """Raises Unavailable when the broker cannot be reached after `PUBLISH_RETRIES`."""
         try:
             self._app.send_task(type(message).__name__, kwargs=asdict(message))
         except (OperationalError, OSError) as error:
-            broker = self._app.connection_for_write().as_uri()  # without the password
-            raise Unavailable(
-                f"the queue at {broker} does not answer ({error}): start the broker or correct HOLOTYPE_BROKER_URL",
-                broker=broker,
-            ) from error
+            raise self._silent(error) from error
+
+    def _silent(self, error: Exception) -> Unavailable:
+        broker = self._app.connection_for_write().as_uri()  # without the password
+        return Unavailable(
+            f"the queue at {broker} does not answer ({error}): start the broker or correct HOLOTYPE_BROKER_URL",
+            broker=broker,
+        )
 
 
 def _redis_url(url: str) -> str:

@@ -29,6 +29,10 @@ class EdgeStore:
         """`folder` is made when it is not there; nothing is opened yet."""
         self._shards = EdgeShards(folder)
 
+    def ping(self) -> None:
+        """In this process: it answers as long as its folder is there."""
+        self._shards.exists("ping")
+
     def open_collection(self, collection: str, dimension: int) -> None:
         self._shards.open(collection, dimension)
 

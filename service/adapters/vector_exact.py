@@ -36,6 +36,9 @@ class ExactStore:
         self._collections: dict[str, _Collection] = {}
         self._lock = threading.RLock()
 
+    def ping(self) -> None:
+        """In memory: it answers."""
+
     def open_collection(self, collection: str, dimension: int) -> None:
         with self._lock:
             stored = self._collections.setdefault(collection, _Collection(dimension))

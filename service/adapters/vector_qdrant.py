@@ -54,6 +54,13 @@ class QdrantStore:
         client = QdrantClient(path) if path == ":memory:" else QdrantClient(path=path)
         return cls(client, Caller(path))
 
+    def ping(self) -> None:
+        """Asked once: whoever asks for readiness will ask again."""
+        try:
+            self._client.get_collections()
+        except Exception as error:  # whatever the transport raises: it does not answer
+            raise Unavailable(f"the vector store does not answer: {error}") from error
+
     def open_collection(self, collection: str, dimension: int) -> None:
         width = open_collection(self._client, self._call, collection, dimension)
         common.check_width(collection, width, dimension)

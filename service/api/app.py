@@ -11,12 +11,15 @@ from fastapi.routing import APIRoute
 from service import __version__
 from service.api import problems
 from service.api.access import WITHOUT_KEY, principal
+from service.api.metrics import Metrics
+from service.api.observing import Observing
 from service.api.openapi import describe
 from service.api.requests import RequestIds, SecurityHeaders
 from service.api.routes import ROUTERS
 from service.bootstrap import rate_limiter
 from service.settings import Settings
 from service.usecases.context import Context
+from service.usecases.readiness import Readiness
 
 MAX_BODY_BYTES = 64 * 1024 * 1024
 """Of a request whose route sets no limit of its own."""
@@ -36,8 +39,11 @@ def create_app(context: Context, settings: Settings) -> FastAPI:
     app.state.context = context
     app.state.settings = settings
     app.state.rates = rate_limiter(settings)
+    app.state.metrics = Metrics(context)
+    app.state.readiness = Readiness(context)
     problems.install(app)
     app.add_middleware(SecurityHeaders)
+    app.add_middleware(Observing, metrics=app.state.metrics)
     app.add_middleware(RequestIds)
     for router in ROUTERS:
         app.include_router(router)

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import logging
-import sys
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from functools import cached_property
 from pathlib import Path
-from typing import IO, TYPE_CHECKING
+from typing import TYPE_CHECKING
 
 from service.cli.output import Output
 from service.errors import InvalidInput, quoted
@@ -17,11 +15,11 @@ if TYPE_CHECKING:
     from pydantic import ValidationError
     from pydantic_core import ErrorDetails
 
+    from service.cli.backend import Backend
+    from service.cli.checks import Check
     from service.settings import Settings
     from service.usecases.context import Context
 
-
-ENCODER_LOG = "service.adapters.logged_encoders"
 
 
 class Session:
@@ -53,7 +51,7 @@ class Session:
             settings = Settings.model_validate({name: value for name, value in given.items() if value is not None})
         except ValidationError as error:
             raise _setting_error(error) from error
-        start_logging(settings.log_level)
+        _start_logging(settings)
         return settings
 
     @property
@@ -61,39 +59,65 @@ class Session:
         """The tenant to act for."""
         return self.settings.tenant
 
-    def open(self) -> AbstractContextManager[Context]:
-        """The wired ports. In the embedded default the data directory is this process's until the end."""
+    @cached_property
+    def backend(self) -> Backend:
+        """Who does what commands ask: the server that HOLOTYPE_URL names, or this process.
+
+        Raises:
+            InvalidInput: there is a server, and an option that is about this machine.
+        """
+        if self.settings.url is None:
+            from service.cli.local import LocalBackend
+
+            return LocalBackend(self)
+        from service.cli.remote import RemoteBackend
+
+        given = {"--data-dir": self._data_dir, "--tenant": self._tenant}
+        pointless = [option for option, value in given.items() if value is not None]
+        if pointless:
+            raise InvalidInput(
+                f"HOLOTYPE_URL is set, so {self.settings.url} does the work, for the tenant of HOLOTYPE_KEY: leave "
+                f"{' and '.join(pointless)} out, or unset HOLOTYPE_URL"
+            )
+        return RemoteBackend(self.settings)
+
+    def refuse_server(self, why: str) -> None:
+        """Raises InvalidInput where HOLOTYPE_URL is set, for what a server cannot be asked."""
+        if self.settings.url is not None:
+            raise InvalidInput(f"{why}, and HOLOTYPE_URL says that another one does it: unset HOLOTYPE_URL")
+
+    def checks(self, *, quick: bool) -> list[Check]:
+        """What `doctor` finds; settings that cannot be used are a finding, too."""
+        from service.cli.checks import run_checks
+
+        try:
+            asked = self.settings.url is not None
+        except InvalidInput:
+            asked = False
+        return self.backend.checks(quick=quick) if asked else run_checks(self, quick=quick)
+
+    def open(self, *, micro_batches: bool = False) -> AbstractContextManager[Context]:
+        """The wired ports. In the embedded default the data directory is this process's until the end.
+
+        `micro_batches` is for a process that answers many at once.
+        """
         from service.bootstrap import open_context
 
-        return open_context(self.settings)
+        return open_context(self.settings, micro_batches=micro_batches)
 
     @contextmanager
-    def working(self) -> Iterator[Context]:
+    def working(self, *, micro_batches: bool = False) -> Iterator[Context]:
         """The wired ports, with somebody to do the jobs: worker threads here unless a broker is set."""
         from workers.embedded import embedded_workers
 
-        with self.open() as context, embedded_workers(context, self.settings):
+        with self.open(micro_batches=micro_batches) as context, embedded_workers(context, self.settings):
             yield context
 
 
-def start_logging(level: str) -> None:
-    """Log of all libraries to standard error, from this level on; names of loggers with DEBUG only."""
-    line = "%(levelname)s %(name)s: %(message)s" if level == "DEBUG" else "%(levelname)s: %(message)s"
-    logging.basicConfig(level=level, handlers=[_StandardError()], format=line, force=True)
-    if level == "WARNING":
-        # Which device and precision an encoder got is said whenever one is loaded.
-        logging.getLogger(ENCODER_LOG).setLevel(logging.INFO)
+def _start_logging(settings: Settings) -> None:
+    from service.bootstrap import start_logging
 
-
-class _StandardError(logging.StreamHandler[IO[str]]):
-    """Writes to what standard error is now: a progress bar puts its own stream there while it is drawn."""
-
-    def __init__(self) -> None:
-        logging.Handler.__init__(self)
-
-    @property
-    def stream(self) -> IO[str]:  # type: ignore[override]
-        return sys.stderr
+    start_logging(settings)
 
 
 _WHOLE, _NUMBER = "must be a whole number", "must be a number"

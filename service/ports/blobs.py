@@ -9,6 +9,10 @@ from typing import Protocol
 class BlobStore(Protocol):
     """Bytes by key. Keys start with the tenant: `{tenant}/images/...`, `{tenant}/embeddings/...` and so on."""
 
+    def ping(self) -> None:
+        """Does it answer? Raises Unavailable."""
+        ...
+
     def put(self, key: str, data: bytes) -> None:
         """Write whole or not at all; an existing key is replaced."""
         ...

@@ -72,6 +72,10 @@ class VectorStore(Protocol):
     must be float32, finite, of unit length and of the collection's width, else InvalidInput. Outages raise Unavailable.
     """
 
+    def ping(self) -> None:
+        """Does it answer? Raises Unavailable."""
+        ...
+
     def open_collection(self, collection: str, dimension: int) -> None:
         """Create with all payload indexes, or check the width. Idempotent. Raises EncoderMismatch on another width."""
         ...

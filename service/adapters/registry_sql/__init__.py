@@ -18,6 +18,7 @@ from service.adapters.registry_sql.job_retry import JobRetry
 from service.adapters.registry_sql.job_states import JobStates
 from service.adapters.registry_sql.jobs import Jobs
 from service.adapters.registry_sql.keys import Keys
+from service.adapters.registry_sql.measures import Measuring
 from service.adapters.registry_sql.migrate import bring_up_to_date
 from service.adapters.registry_sql.selections import Selections
 from service.adapters.registry_sql.tenants import Tenants
@@ -42,6 +43,7 @@ class SqlRegistry(
     Idempotency,
     Imports,
     Webhooks,
+    Measuring,
 ):
     """Implements `ports.Registry`. Each method is one transaction; threads and processes may call at once.
 

@@ -1,0 +1,119 @@
+"""The log: lines for people or JSON objects on standard error, each with the ids of what is being done.
+
+structlog renders what the standard library's loggers say, so libraries' lines look like ours. Whatever looks like a
+credential is masked in the finished line, wherever it came from: an exception's text, a library's debug line.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+import sys
+from collections.abc import MutableMapping
+from typing import IO, Any, Literal
+
+import structlog
+from structlog.typing import EventDict, WrappedLogger
+
+from service.usecases.log_context import current_ids
+
+ALWAYS_TOLD = ("service.adapters.logged_encoders", "holotype.access")
+"""Loggers whose INFO is told at level WARNING too: which device an encoder got, and the requests of a server."""
+
+MASK = "***"
+_SECRETS = (
+    re.compile(r"(holo_[0-9A-Za-z]+_)[0-9A-Za-z_-]{16,}"),
+    re.compile(r"(whsec_)[0-9A-Za-z+/=_-]{16,}"),
+    re.compile(r"(?i)(bearer\s+)[^\s'\",;]{8,}"),
+    re.compile(r"(://[^\s:/@]*:)[^\s/@]+(?=@)"),
+)
+
+
+def start_logging(level: str, form: Literal["text", "json"] = "text") -> None:
+    """Log of all libraries to standard error, from this level on. Text names loggers with DEBUG only."""
+    handler = _StandardError()
+    handler.setFormatter(_Masking(_json() if form == "json" else _text(named=level == "DEBUG")))
+    logging.basicConfig(level=level, handlers=[handler], force=True)
+    for name in ALWAYS_TOLD:
+        logging.getLogger(name).setLevel(logging.INFO if level == "WARNING" else logging.NOTSET)
+
+
+def masked(line: str) -> str:
+    """The line without anything that looks like a credential."""
+    for secret in _SECRETS:
+        line = secret.sub(rf"\1{MASK}", line)
+    return line
+
+
+class _StandardError(logging.StreamHandler[IO[str]]):
+    """Writes to what standard error is now: a progress bar puts its own stream there while it is drawn."""
+
+    def __init__(self) -> None:
+        logging.Handler.__init__(self)
+
+    @property
+    def stream(self) -> IO[str]:  # type: ignore[override]
+        return sys.stderr
+
+
+class _Masking(logging.Formatter):
+    """Another formatter's lines, masked."""
+
+    def __init__(self, inner: logging.Formatter) -> None:
+        super().__init__()
+        self._inner = inner
+
+    def format(self, record: logging.LogRecord) -> str:
+        return masked(self._inner.format(record))
+
+
+def _json() -> logging.Formatter:
+    return structlog.stdlib.ProcessorFormatter(
+        foreign_pre_chain=[
+            structlog.stdlib.add_log_level,
+            structlog.stdlib.add_logger_name,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            _told,
+            _ids,
+        ],
+        processors=[
+            structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+            structlog.processors.format_exc_info,
+            structlog.processors.JSONRenderer(),
+        ],
+    )
+
+
+def _told(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    """Fields that a line has beside its text."""
+    record = event.get("_record")
+    told = getattr(record, "told", None)
+    if isinstance(told, dict):
+        event.update(told)
+    return event
+
+
+def _ids(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    event.update(current_ids())
+    return event
+
+
+def _text(*, named: bool) -> logging.Formatter:
+    return structlog.stdlib.ProcessorFormatter(
+        foreign_pre_chain=[structlog.stdlib.add_logger_name],
+        processors=[structlog.processors.format_exc_info, _Line(named=named)],
+    )
+
+
+class _Line:
+    """`LEVEL name: message (request_id=... tenant=...)`, a traceback below it."""
+
+    def __init__(self, *, named: bool) -> None:
+        self._named = named
+
+    def __call__(self, _logger: WrappedLogger, _method: str, event: MutableMapping[str, Any]) -> str:
+        record: logging.LogRecord = event["_record"]
+        name = f" {record.name}" if self._named else ""
+        ids = " ".join(f"{key}={value}" for key, value in current_ids().items())
+        line = f"{record.levelname}{name}: {event['event']}{f' ({ids})' if ids else ''}"
+        return f"{line}\n{event['exception']}" if event.get("exception") else line

@@ -1,0 +1,122 @@
+"""Lines of the log: with ids, in both forms, without credentials."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Iterator
+
+import pytest
+
+from service.adapters.structured_logs import masked, start_logging
+from service.usecases.log_context import current_ids, log_ids
+
+CREDENTIAL = "holo_0123456789abcdef_" + "a1" * 32
+
+
+@pytest.fixture(autouse=True)
+def _root_logger() -> Iterator[None]:
+    root = logging.getLogger()
+    handlers, level = list(root.handlers), root.level
+    yield
+    root.handlers[:], root.level = handlers, level
+    for name in ("holotype.access", "service.adapters.logged_encoders"):
+        logging.getLogger(name).setLevel(logging.NOTSET)
+
+
+def fail(why: str) -> None:
+    raise ValueError(why)
+
+
+def lines(capsys) -> list[str]:
+    return capsys.readouterr().err.splitlines()
+
+
+def test_text_is_as_it_was_without_ids(capsys):
+    start_logging("WARNING")
+    logging.getLogger("some.library").warning("%d of %d", 1, 2)
+    logging.getLogger("some.library").info("not told")
+    assert lines(capsys) == ["WARNING: 1 of 2"]
+
+
+def test_debug_names_the_logger_and_tells_tracebacks(capsys):
+    start_logging("DEBUG")
+    try:
+        fail("here")
+    except ValueError:
+        logging.getLogger("some.library").exception("failed")
+    first, *rest = lines(capsys)
+    assert first == "ERROR some.library: failed"
+    assert rest[0].startswith("Traceback")
+    assert rest[-1] == "ValueError: here"
+
+
+def test_ids_are_told_with_every_line(capsys):
+    start_logging("WARNING")
+    state = {"request_id": "r1", "other": "x"}
+    with log_ids(state):
+        state["tenant"] = "acme"
+        with log_ids({"job": 7}):
+            logging.getLogger("x").warning("inside")
+        logging.getLogger("x").warning("outside")
+    logging.getLogger("x").warning("after")
+    assert lines(capsys) == [
+        "WARNING: inside (request_id=r1 tenant=acme job=7)",
+        "WARNING: outside (request_id=r1 tenant=acme)",
+        "WARNING: after",
+    ]
+    assert current_ids() == {}
+
+
+def test_json_is_an_object_a_line(capsys):
+    start_logging("INFO", "json")
+    with log_ids({"request_id": "r1", "job": "j1"}):
+        logging.getLogger("holotype.access").info("GET %s", "/x", extra={"told": {"status": 200, "route": "/x"}})
+        try:
+            fail("two\nlines")
+        except ValueError:
+            logging.getLogger("y").exception("failed")
+    first, second = (json.loads(line) for line in lines(capsys))
+    assert first.pop("timestamp").endswith("Z")
+    assert first == {
+        "event": "GET /x", "level": "info", "logger": "holotype.access", "status": 200, "route": "/x",
+        "request_id": "r1", "job": "j1",
+    }  # fmt: skip
+    assert "ValueError: two\nlines" in second["exception"]
+    assert (second["level"], second["job"]) == ("error", "j1")
+
+
+def test_requests_and_encoders_are_told_at_the_default_level(capsys):
+    start_logging("WARNING")
+    logging.getLogger("holotype.access").info("GET /x")
+    start_logging("ERROR")
+    logging.getLogger("holotype.access").info("GET /y")
+    assert lines(capsys) == ["INFO: GET /x"]
+
+
+@pytest.mark.parametrize("form", ["text", "json"])
+def test_no_credential_is_written_wherever_it_comes_from(capsys, form):
+    start_logging("DEBUG", form)
+    secrets = [
+        CREDENTIAL,
+        "whsec_" + "Zm9v" * 8,
+        "Bearer sesame-open-sesame",
+        "postgresql://holotype:hunter22@db/holotype",
+        "redis://:hunter22@valkey:6379/0",
+    ]
+    for secret in secrets:
+        logging.getLogger("x").warning("said %s here", secret)
+        try:
+            fail(secret)
+        except ValueError:
+            logging.getLogger("x").exception("failed")
+    told = capsys.readouterr().err
+    for secret in ("a1" * 32, "Zm9v" * 8, "sesame-open-sesame", "hunter22"):
+        assert secret not in told
+    assert "holo_0123456789abcdef_***" in told
+    assert "postgresql://holotype:***@db/holotype" in told
+
+
+def test_what_is_no_credential_stays():
+    for line in ("GET /v1/catalogues/{catalogue} 200", "http://127.0.0.1:8000/v1 10:30:11", "a@b.c holo_x"):
+        assert masked(line) == line
