@@ -1,3 +1,4 @@
+import io
 import re
 import struct
 import warnings
@@ -344,3 +345,44 @@ def test_whatever_the_bytes_it_is_a_picture_or_a_refusal(data):
     assert decoded.pixels.ndim == 3
     assert decoded.pixels.shape[2] == 3
     assert decoded.width_px * decoded.height_px <= MAX_PIXELS
+
+
+# --------------------------------------------------------------------------------------------------------- thumbnails
+
+
+def thumbnail(data, edge_px=64):
+    with Image.open(io.BytesIO(DECODER.thumbnail(data, edge_px))) as opened:
+        opened.load()
+        return opened
+
+
+@pytest.mark.parametrize("kind", ["PNG", "JPEG", "WEBP"])
+def test_a_thumbnail_is_a_small_jpeg_of_the_same_picture(kind):
+    pixels = noise(300, 600)
+    small = thumbnail(as_file(pixels, kind))
+    assert (small.format, small.mode, small.size) == ("JPEG", "RGB", (64, 32))
+    exact = np.asarray(Image.fromarray(pixels).resize((64, 32), Image.Resampling.LANCZOS), dtype=int)
+    assert np.abs(np.asarray(small, dtype=int) - exact).mean() < 6
+
+
+def test_a_thumbnail_is_never_larger_than_the_picture():
+    assert thumbnail(as_file(noise(20, 30)), 512).size == (30, 20)
+    assert thumbnail(as_file(noise(8, 400)), 32).size == (32, 1)
+
+
+def test_a_thumbnail_is_upright_on_white_and_tells_nothing_but_pixels():
+    exif = Image.Exif()
+    exif[ORIENTATION], exif[0x010E] = 6, "somewhere secret"
+    data = as_file(Image.fromarray(noise(100, 200)), "JPEG", exif=exif, comment=b"secret too")
+    assert b"secret" in data
+    small = thumbnail(data)
+    assert small.size == (32, 64)
+    assert not small.getexif()
+    assert b"secret" not in DECODER.thumbnail(data, 64)
+    clear = as_file(Image.new("RGBA", (80, 80), (0, 0, 0, 0)))
+    assert np.asarray(thumbnail(clear)).min() > 250
+
+
+def test_what_cannot_be_decoded_has_no_thumbnail():
+    with pytest.raises(ImageRejected):
+        DECODER.thumbnail(b"GIF89a", 64)

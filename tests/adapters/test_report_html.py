@@ -1,6 +1,9 @@
 from __future__ import annotations
 
+import base64
+import hashlib
 import re
+from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
 from html.parser import HTMLParser
 from pathlib import Path
@@ -262,3 +265,20 @@ def test_numbers_for_people() -> None:
     assert interval([-0.01, 0.02], signed=True) == "-1.0 to +2.0 %"
     assert interval(None) == ""
     assert moment(0.0) == "1970-01-01 00:00 UTC"
+
+
+def test_the_policy_names_the_page_s_own_script_and_nothing_else():
+    writer = HtmlReportWriter()
+    (script,) = re.findall(r"<script>(.*?)</script>", writer.render(full_report()), re.DOTALL)
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    directives = dict(part.split(" ", 1) for part in writer.policy.split("; "))
+    assert directives["script-src"] == f"'sha256-{digest}'"
+    assert directives["default-src"] == "'none'"
+    assert directives["sandbox"] == "allow-scripts"
+
+
+def test_pages_are_drawn_side_by_side_without_mixing_settings():
+    writer = HtmlReportWriter()
+    alone = writer.render(full_report())
+    with ThreadPoolExecutor(2) as pool:
+        assert set(pool.map(lambda _: writer.render(full_report()), range(4))) == {alone}

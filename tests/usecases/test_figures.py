@@ -13,8 +13,11 @@ from service.core.crossfit import CrossFitter
 from service.core.evaluation import bootstrap_interval, evaluate, mcnemar_p
 from service.core.fitting import everything
 from service.core.gate import judge
-from service.core.pipeline import HOLOTYPE, RAW, build, compare, joined
+from service.core.pipeline import HOLOTYPE, RAW, build, compare, joined, pooled
 from service.core.recipe import Recipe
+from service.core.rejection import Policy, risk_curve
+from service.core.trust import fit_trust, readings
+from service.core.voting import confidences
 from service.usecases.figures import cross_fitted_classes, figures_of, report_of
 from service.usecases.judging import Judgement, verdict_of
 from tests.usecases.optimising import LOPSIDED, lopsided
@@ -159,3 +162,32 @@ def test_versions_name_what_is_installed(report):
     assert report["versions"]["numpy"] == np.__version__
     assert {"holotype", "scikit-learn", "torch"} <= set(report["versions"])
     json.dumps(report)
+
+
+@pytest.mark.parametrize("served", [HOLOTYPE, "all"])
+def test_single_judgements_add_up_to_the_confusion(served):
+    fitted = CANDIDATE if served == HOLOTYPE else everything(CANDIDATE, SUPPORT)
+    report = report_of(JUDGEMENT, fitted, SUPPORT, FITTER, served)
+    json.dumps(report)
+    judged, labels = report["judged"], report["confusion"]["labels"]
+    assert judged["ids"] == list(HOLDOUT.ids)
+    assert judged["truth"] == HOLDOUT.codes.tolist()
+    matrix = np.zeros((len(labels), len(labels)), dtype=int)
+    np.add.at(matrix, (judged["truth"], judged["predicted"]), 1)
+    assert matrix.tolist() == report["confusion"]["matrix"]
+    expected = confidences(COMPARISON.scores[served], fitted.recipe.temperature)
+    assert judged["confidence"] == pytest.approx(expected.tolist(), abs=1e-4)
+
+
+def test_judgements_tell_the_confidence_that_is_served():
+    table, right = readings(COMPARISON.scores[HOLOTYPE], CANDIDATE.recipe.temperature), EVALUATIONS[HOLOTYPE].correct
+    model = fit_trust(table, right)
+    assert model is not None
+    policy = Policy(model, model, (0.5, 0.1, 0.1), risk_curve(model.probabilities(table), right, np.ones(len(right))))
+    report = report_of(JUDGEMENT, CANDIDATE, SUPPORT, FITTER, HOLOTYPE, policy.as_dict())
+    assert report["judged"]["confidence"] == pytest.approx(model.probabilities(table).tolist(), abs=1e-4)
+
+
+def test_folds_side_by_side_keep_whose_answer_is_whose():
+    parts = [compare(CANDIDATE, SUPPORT, HOLDOUT.take(rows), 0) for rows in np.array_split(np.arange(len(HOLDOUT)), 3)]
+    assert pooled(parts).ids == HOLDOUT.ids
