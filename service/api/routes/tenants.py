@@ -18,7 +18,7 @@ from service.usecases.tenants import LARGEST_QUOTA, TenantUsage
 router = scoped_router("tenants", Scope.ADMIN)
 
 TenantName = Annotated[str, Path(alias="tenant", description="The tenant's name.", examples=["acme"], max_length=100)]
-Quota = Annotated[int | None, Field(ge=0, le=LARGEST_QUOTA, examples=[1000])]
+Quota = Annotated[int | None, Field(strict=True, ge=0, le=LARGEST_QUOTA, examples=[1000])]
 
 
 class QuotasBody(BaseModel):
