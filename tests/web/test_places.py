@@ -129,6 +129,8 @@ def _tab_to(page: Page, name: str) -> None:
         text, outline = page.evaluate(
             "[document.activeElement.innerText ?? '', getComputedStyle(document.activeElement).outlineStyle]"
         )
+        if page.evaluate("document.activeElement === document.body"):
+            continue  # the end of the page: it begins again at the top
         assert outline != "none", f"the focus is not to be seen on {text!r}"
         if name in text.split("\n"):
             return

@@ -5,9 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Self
 
-from playwright.sync_api import Browser, ConsoleMessage, Page
+from playwright.sync_api import Browser, ConsoleMessage, Page, expect
 
 TIMEOUT_MS = 20_000
+POLL_MS = 50
+LOADED = "[...document.images].every((one) => one.complete || one.getBoundingClientRect().top > innerHeight)"
 AXE = Path(__file__).parent / "vendor" / "axe.min.js"
 RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
 
@@ -55,14 +57,16 @@ class Watched:
         """A place of a catalogue, once it shows its heading and waits for nothing."""
         self.page.goto(f"/#/c/{catalogue}/{place}")
         self.page.get_by_role("heading", level=1, name=heading).wait_for()
-        self.page.wait_for_function("!document.querySelector('.waiting')")
+        expect(self.page.locator(".waiting")).to_have_count(0)
         self.page.wait_for_load_state("networkidle")
 
     def settled(self) -> None:
-        """Pictures that are being loaded are there, or found missing."""
-        self.page.wait_for_function(
-            "[...document.images].every((one) => one.complete || one.getBoundingClientRect().top > innerHeight)"
-        )
+        """Pictures in sight are there. Not `wait_for_function`: the page's policy lets nobody evaluate text."""
+        for _ in range(TIMEOUT_MS // POLL_MS):
+            if self.page.evaluate(LOADED):
+                return
+            self.page.wait_for_timeout(POLL_MS)
+        raise AssertionError("a picture does not load")
 
     def shot(self, name: str) -> None:
         """The whole page as a picture, for somebody to look at."""
@@ -81,4 +85,4 @@ class Watched:
             ".map((one) => `${one.id}: ${one.help}: ${one.nodes.map((node) => node.html.slice(0, 120)).join(' | ')}`)",
             RULES,
         )
-        assert found == [], self.page.url
+        assert not found, f"{self.page.url}: {found}"

@@ -10,7 +10,7 @@ import { busyWith } from "./telling.js";
 export function drawMasthead(route) {
   const me = whoIs();
   const masthead = /** @type {HTMLElement} */ (document.getElementById("masthead"));
-  const brand = h("a", { class: "brand", href: linkTo(null) }, h("img", { src: "/web/icon.svg", alt: "" }), "Holotype");
+  const brand = h("a", { class: "brand", href: linkTo(null), "aria-label": "Holotype" }, h("img", { src: "/web/icon.svg", alt: "" }), h("span", {}, "Holotype"));
   if (!me) {
     put(masthead, brand);
     return;

@@ -26,7 +26,7 @@ async function showPlace() {
   drawPlaces(route);
   put(main, view);
   try {
-    if (!whoIs()) showSignIn(view, start);
+    if (!whoIs()) showSignIn(view, moved);
     else if (route.catalogue === null) await showCatalogues(view, { signal });
     else await place.show(view, { catalogue: route.catalogue, query: route.query, signal });
   } catch (error) {

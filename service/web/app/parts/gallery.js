@@ -32,10 +32,15 @@ function noteOf(example) {
   return example.source ? fileName(example.source) : "";
 }
 
-/** @param {string} catalogue @param {Shown} example @param {number} [edge] */
+/**
+ * Where the source is not known there is nothing to say that the label beside it does not say.
+ * @param {string} catalogue
+ * @param {Shown} example
+ * @param {number} [edge] longer edge, pixels
+ */
 export function thumbnail(catalogue, example, edge = 160) {
   return h("img", {
-    src: thumbnailOf(catalogue, example.id, edge), alt: example.source ? `${example.label}: ${fileName(example.source)}` : example.label,
+    src: thumbnailOf(catalogue, example.id, edge), alt: example.source ? `${example.label}: ${fileName(example.source)}` : "",
     loading: "lazy", decoding: "async", width: edge, height: edge,
   });
 }

@@ -5,7 +5,6 @@ import { counted, percent, shortId } from "../format.js";
 
 /** @typedef {{id: string, references: number, accuracy: number, low: number, high: number, active: boolean}} Point */
 
-const WIDTH = 640;
 const HEIGHT = 300;
 const LEFT = 56;
 const RIGHT = 20;
@@ -15,14 +14,16 @@ const STEPS = [1, 2, 5];
 
 /**
  * @param {Point[]} points the oldest first
+ * @param {number} width pixels: letters keep their size on a narrow screen
  * @param {(id: string) => void} onPick
  * @returns {SVGElement}
  */
-export function historyChart(points, onPick) {
-  const x = scale(axis(points.map((one) => one.references), 0), LEFT, WIDTH - RIGHT);
+export function historyChart(points, width, onPick) {
+  const right = width - RIGHT;
+  const x = scale(axis(points.map((one) => one.references), 0), LEFT, right);
   const y = scale(axis(points.flatMap((one) => [one.low, one.high]), null, 1), HEIGHT - BOTTOM, TOP);
-  return s("svg", { class: "chart", viewBox: `0 0 ${WIDTH} ${HEIGHT}`, role: "group", "aria-label": "Accuracy against number of references" },
-    gridX(x), gridY(y), path(points, x, y), ...points.map((point) => mark(point, x, y, onPick)));
+  return s("svg", { class: "chart", viewBox: `0 0 ${width} ${HEIGHT}`, role: "group", "aria-label": "Accuracy against number of references" },
+    gridX(x, right), gridY(y, right), path(points, x, y), ...points.map((point) => mark(point, x, y, onPick)));
 }
 
 /** Round numbers around the values: at most about six of them. */
@@ -50,15 +51,15 @@ function scale(ticks, start, end) {
   return { ticks, at: (value) => start + ((value - low) / (high - low)) * (end - start) };
 }
 
-function gridX(x) {
+function gridX(x, right) {
   const ticks = x.ticks.map((tick) => s("text", { x: x.at(tick), y: HEIGHT - BOTTOM + 18, "text-anchor": "middle" }, String(Number(tick.toFixed(6)))));
-  const name = s("text", { class: "axis", x: (LEFT + WIDTH - RIGHT) / 2, y: HEIGHT - 6, "text-anchor": "middle" }, "references");
+  const name = s("text", { class: "axis", x: (LEFT + right) / 2, y: HEIGHT - 6, "text-anchor": "middle" }, "references");
   return s("g", { "aria-hidden": "true" }, ...ticks, name);
 }
 
-function gridY(y) {
+function gridY(y, right) {
   const lines = y.ticks.map((tick) => s("g", {},
-    s("line", { class: "grid", x1: LEFT, x2: WIDTH - RIGHT, y1: y.at(tick), y2: y.at(tick) }),
+    s("line", { class: "grid", x1: LEFT, x2: right, y1: y.at(tick), y2: y.at(tick) }),
     s("text", { x: LEFT - 8, y: y.at(tick) + 4, "text-anchor": "end" }, percent(tick, digitsOf(y.ticks)))));
   return s("g", { "aria-hidden": "true" }, ...lines);
 }

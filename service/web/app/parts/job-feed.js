@@ -23,7 +23,9 @@ export function followJob(id, signal, onJob) {
     if (ended) source.close();
     onJob(job);
   };
-  source.addEventListener("job", (event) => seen(JSON.parse(event.data)));
+  for (const kind of ["progress", "finished"]) {
+    source.addEventListener(kind, (event) => seen(JSON.parse(/** @type {MessageEvent} */ (event).data)));
+  }
   source.addEventListener("error", () => {
     if (source.readyState === EventSource.CLOSED && !ended) ask();
   });

@@ -40,7 +40,7 @@ export function jobPanel(job, { signal, onEnd }) {
     put(said, now.error ?? now.result?.why ?? "");
     if (now.state !== state) {
       state = now.state;
-      put(controls, ...controlsOf(now, draw));
+      put(controls, ...controlsOf(now, draw, (again) => panel.replaceWith(jobPanel(again, { signal, onEnd }))));
       announce(`${KINDS[now.kind] ?? now.kind}: ${STATES[now.state] ?? now.state}`);
     }
     if ((now.counts?.failed ?? 0) !== failed) {
@@ -82,10 +82,12 @@ function figure(text, count) {
   return count ? [h("div", {}, h("dt", {}, text), h("dd", {}, number(count)))] : [];
 }
 
-function controlsOf(job, draw) {
+/** Trying again makes a new job of what failed: its panel takes the place of this one. */
+function controlsOf(job, draw, replace) {
   if (!mayWrite()) return [];
   const acting = (text, verb, attributes = {}) => {
-    const made = button(text, () => busyWith(made, async () => draw(await post(`/v1/jobs/${job.id}:${verb}`))), attributes);
+    const act = async () => (verb === "retry" ? replace : draw)(await post(`/v1/jobs/${job.id}:${verb}`));
+    const made = button(text, () => busyWith(made, act), attributes);
     return made;
   };
   if (job.state === "paused") return [acting("Resume", "resume", { class: "primary" }), acting("Cancel", "cancel")];

@@ -70,7 +70,7 @@ function about(map) {
 function zoomButtons(scatter, drawn) {
   const zoom = (text, label, act) => button(text, () => { act(); drawn(); }, { "aria-label": label, title: label });
   return h("div", { class: "zoom" }, zoom("+", "Zoom in", () => scatter.scaleBy(ZOOM)),
-    zoom("−", "Zoom out", () => scatter.scaleBy(1 / ZOOM)), zoom("All", "Show the whole map", () => scatter.reset()));
+    zoom("−", "Zoom out", () => scatter.scaleBy(1 / ZOOM)), zoom("All", "All of the map", () => scatter.reset()));
 }
 
 function legendOf(labels, colour, points, scatter, drawn) {

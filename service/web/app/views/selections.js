@@ -12,6 +12,9 @@ import { optimiseForm } from "../parts/optimise-form.js";
 import { comparison } from "../parts/selection-diff.js";
 import { historyTable } from "../parts/selection-table.js";
 
+/** Of the chart, pixels; the frame is what its card takes. */
+const [NARROWEST, WIDEST, FRAME] = [280, 900, 48];
+
 /**
  * @param {HTMLElement} view
  * @param {import("../places.js").Visit} visit
@@ -37,7 +40,7 @@ export async function showSelections(view, { catalogue, signal }) {
       put(history, h("p", { class: "empty" }, "There is no selection yet. With a few labelled pictures of each class, choose the references above."));
       return;
     }
-    put(history, h("h2", {}, "History"), chartOf(selections), mayWrite() ? back(selections) : null,
+    put(history, h("h2", {}, "History"), chartOf(selections, history.clientWidth), mayWrite() ? back(selections) : null,
       historyTable(catalogue, selections, mayWrite() ? activate : null),
       selections.length > 1 ? comparison(catalogue, selections) : null);
   }
@@ -58,7 +61,7 @@ export async function showSelections(view, { catalogue, signal }) {
   }
 }
 
-function chartOf(selections) {
+function chartOf(selections, room) {
   const points = selections.filter((one) => one.accuracy !== null).map(pointOf).reverse();
   if (!points.length) return h("p", { class: "hint" }, "Nothing was measured of them yet: one picture a class cannot judge.");
   const pick = (id) => {
@@ -66,7 +69,7 @@ function chartOf(selections) {
     row?.focus();
     row?.scrollIntoView({ block: "center" });
   };
-  return h("figure", { class: "card" }, historyChart(points, pick),
+  return h("figure", { class: "card" }, historyChart(points, Math.min(WIDEST, Math.max(NARROWEST, room - FRAME)), pick),
     h("figcaption", { class: "hint" }, "Accuracy on pictures that chose nothing, with its 95 % interval, against the number of references. The line follows time; the filled point serves. The table below says the same."));
 }
 
