@@ -12,6 +12,7 @@ from service.errors import InvalidInput
 Metric = Literal["accuracy", "macro_f1"]
 Search = Literal["sweep", "thresholds"]
 DEFAULT_TRIALS = 40
+MOST_TRIALS = 100_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,8 +43,10 @@ class OptimiseRequest:
             raise InvalidInput(
                 f"the budget is {self.budget} references a class; at least 1 is needed", budget=self.budget
             )
-        if not 1 <= self.trials <= 100_000:
-            raise InvalidInput(f"{self.trials} trials were asked for; 1 to 100000 can be run", trials=self.trials)
+        if not 1 <= self.trials <= MOST_TRIALS:
+            raise InvalidInput(
+                f"{self.trials} trials were asked for; 1 to {MOST_TRIALS} can be run", trials=self.trials
+            )
         if not 0 <= self.seed < 2**32:
             raise InvalidInput(f"the seed is {self.seed}; 0 to 4294967295 can be used", seed=self.seed)
         _one_of("metric", self.metric, get_args(Metric))

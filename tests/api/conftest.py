@@ -44,7 +44,7 @@ def settings(tmp_path) -> Settings:
 
 @pytest.fixture
 def context(settings) -> Iterator[Context]:
-    with open_context(settings) as opened, embedded_workers(opened, settings):
+    with open_context(settings, micro_batches=True) as opened, embedded_workers(opened, settings):
         yield opened
 
 

@@ -1,0 +1,63 @@
+"""Optimise: choose the references that answer, as a job."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from fastapi import Request, Response
+from pydantic import BaseModel, ConfigDict, Field
+
+from service.api.access import ContextOf, Writer, scoped_router
+from service.api.idempotency import REPEATABLE, Answered, digest_of, once
+from service.api.problems import responses
+from service.api.routes.catalogues import CatalogueName
+from service.api.routes.jobs import JobBody, job_body
+from service.core.recipe import Strategy
+from service.usecases.optimise import start_optimise
+from service.usecases.optimise_request import DEFAULT_TRIALS, MOST_TRIALS, Metric, OptimiseRequest, Search
+
+router = scoped_router("ask")
+
+
+class OptimiseOptions(BaseModel):
+    """What is asked of an optimisation."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    budget: int | None = Field(
+        default=None, ge=1, le=1_000_000, description="References a class at most; absent: half of the class."
+    )
+    metric: Metric = Field(default="accuracy", description="What the choice maximises.")
+    strategy: Strategy | Literal["auto"] = Field(
+        default="auto", description="How references are chosen; `auto` lets cross-fitting decide."
+    )
+    search: Search = Field(
+        default="sweep",
+        description="`sweep`: an exact sweep of the thresholds; `thresholds`: a search over them as well.",
+    )
+    trials: int = Field(default=DEFAULT_TRIALS, ge=1, le=MOST_TRIALS, description="Trials of each search.")
+    seed: int = Field(default=0, ge=0, lt=2**32, description="Of folds, search and bootstrap.")
+    refit: bool = Field(default=True, description="Make every labelled picture a candidate for what is served.")
+
+
+@router.post(
+    "/catalogues/{catalogue}:optimise",
+    status_code=202,
+    response_model=JobBody,
+    dependencies=REPEATABLE,
+    responses=responses(400, 409, 413),
+)
+def optimise_catalogue(
+    name: CatalogueName, body: OptimiseOptions, request: Request, who: Writer, context: ContextOf
+) -> Response:
+    """Choose the references that classify best, judge the choice, and let it serve: a job.
+
+    409 while another optimisation of the catalogue is not finished.
+    """
+    asked = OptimiseRequest(**body.model_dump())
+
+    def start() -> Answered:
+        job = start_optimise(context, who.tenant, name, asked, alone=True)
+        return Answered(body=job_body(context, job), status=202, location=f"/v1/jobs/{job.id}")
+
+    return once(request, context, who, digest_of(body), start)
