@@ -6,7 +6,7 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from service.errors import CatalogueNotFound, JobFailed, NotFound, Unavailable, quoted
+from service.errors import CatalogueNotFound, InvalidInput, JobFailed, NotFound, Unavailable, quoted
 from service.records import Item, ItemState, Job, JobKind, JobState
 from service.usecases.context import Context, OnProgress
 from service.usecases.job_view import job_view
@@ -20,7 +20,7 @@ def tenant_job(context: Context, tenant: str, job_id: str) -> Job:
     """The tenant's job. Raises NotFound, in the same words for another tenant's."""
     try:
         job = context.registry.job(job_id)
-    except NotFound:
+    except (NotFound, InvalidInput):  # the latter for text that no id can be
         raise _no_job(job_id) from None
     if job.tenant != tenant:
         raise _no_job(job_id)

@@ -68,7 +68,7 @@ def list_webhooks(context: Context, tenant: str) -> list[Webhook]:
 
 def show_webhook(context: Context, tenant: str, webhook_id: str) -> Webhook:
     """Raises NotFound, in the same words for another tenant's."""
-    with suppress(NotFound):
+    with suppress(NotFound, InvalidInput):  # the latter for text that no id can be
         found = context.registry.webhook(webhook_id)
         if found.tenant == tenant:
             return found

@@ -6,6 +6,7 @@ Locks come in the order of `chunks.py`: chunk, job, and then the tenant.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import chain
 
 from sqlalchemy import ColumnElement, Connection, exists, func, select, update
 
@@ -43,7 +44,7 @@ class Claims(Part):
         Reads the jobs that are worked on and one open chunk of each, whatever the number of chunks.
         """
         now = self.clock()
-        for place in (*_held_by(connection, owner), *_one_of_each_job(connection, now)):
+        for place in chain(_held_by(connection, owner), _one_of_each_job(connection, now)):
             chunk = _claimed(connection, place, owner, now, lease_seconds)
             if chunk is not None:
                 _note_served(connection, chunk.job_id, now)
@@ -86,7 +87,10 @@ def _held_by(connection: Connection, owner: str) -> list[Place]:
 
 
 def _one_of_each_job(connection: Connection, now: float) -> Iterator[Place]:
-    """The first open chunk of each job that has one: of the tenant served least recently first, then the oldest job."""
+    """The first open chunk of each job that has one: of the tenant served least recently first, then the oldest job.
+
+    Looked for one job after the other, since on PostgreSQL looking locks it.
+    """
     served_at = func.coalesce(tenants.c.served_at, 0.0)
     found = (
         select(jobs.c.id)

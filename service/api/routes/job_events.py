@@ -49,7 +49,7 @@ def followed(job_id: JobId, who: Reader, context: ContextOf) -> Job:
 async def follow_job(
     job: Annotated[Job, Depends(followed)], context: ContextOf, last_event_id: LastEventId = None
 ) -> AsyncIterator[ServerSentEvent]:
-    """Progress of a job as server-sent events: `progress` upon each change, `finished` at its end, which ends the stream.
+    """Progress of a job as server-sent events: `progress` upon each change; `finished`, at its end, is the last.
 
     The data of both is the job. A comment comes every 15 seconds in which nothing changes.
     """
