@@ -11,18 +11,21 @@ import socket
 import threading
 import time
 import uuid
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from service.errors import InvalidInput
-from service.ports import BlobStore, RateLimiter, Registry, ReportWriter, VectorStore
+from service.ports import BlobStore, PictureFetcher, RateLimiter, Registry, ReportWriter, VectorStore
 from service.records import Quotas
 from service.settings import Settings
 from service.usecases.context import Context, Limits
 
 if TYPE_CHECKING:
     from celery import Celery
+    from opentelemetry.trace import TracerProvider
+
+T = TypeVar("T")
 
 DATABASE_FILE = "holotype.db"
 VECTORS_FOLDER = "vectors"
@@ -60,19 +63,65 @@ def open_context(settings: Settings, *, micro_batches: bool = False) -> Iterator
         store = _vector_store(settings)
         stack.callback(store.close)
         app = stack.enter_context(celery_app(settings))
+        parts = _Watched(settings)
         yield Context(
-            registry=registry,
-            store=store,
-            blobs=_blob_store(settings),
-            queue=CeleryQueue(app),
+            registry=parts.watched(registry, "database"),
+            store=parts.watched(store, "vectors"),
+            blobs=parts.watched(_blob_store(settings), "blobs"),
+            queue=parts.watched(CeleryQueue(app, parts.outgoing), "queue"),
             decoder=PillowDecoder(),
             search=OptunaSearch(),
             sender=HttpWebhookSender(private=settings.private_webhooks),
             clock=time.time,
             owner=f"{socket.gethostname()}:{os.getpid()}:{uuid.uuid4().hex[:8]}",
             limits=_limits(settings),
+            fetcher=_fetcher(settings),
             **_encoders(settings, stack, micro_batches=micro_batches),
         )
+
+
+class _Watched:
+    """Parts of the context with their calls in traces, where the settings ask for it; else as they are."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._traces = settings.otel
+        start_tracing(settings)
+
+    def watched(self, part: T, system: str) -> T:
+        if not self._traces:
+            return part
+        from service.adapters.tracing import traced
+
+        return traced(part, system)
+
+    def outgoing(self) -> dict[str, str]:
+        if not self._traces:
+            return {}
+        from service.adapters.tracing import outgoing
+
+        return outgoing()
+
+
+def start_tracing(settings: Settings) -> TracerProvider | None:
+    """The provider of this process's traces; None where the settings ask for none.
+
+    Raises:
+        InvalidInput: OpenTelemetry's SDK is not installed.
+    """
+    if not settings.otel:
+        return None
+    from service.adapters import tracing
+
+    return tracing.start_tracing()
+
+
+def continued_trace(settings: Settings, headers: Mapping[str, Any], name: str) -> AbstractContextManager[None]:
+    """A worker's task as a part of the trace that its message's headers name, where the settings ask for traces."""
+    if not settings.otel:
+        return nullcontext()
+    from service.adapters.tracing import continued
+
+    return continued(headers, name)
 
 
 def check_settings(settings: Settings) -> None:
@@ -181,6 +230,14 @@ def _encoders(settings: Settings, stack: ExitStack, *, micro_batches: bool) -> d
     stack.callback(batched.close)
     decoding = threading.BoundedSemaphore(settings.decode_threads)
     return {"encoders": batched, "bulk_encoders": batched.bulk(), "decoding": decoding}
+
+
+def _fetcher(settings: Settings) -> PictureFetcher | None:
+    if not settings.url_ingest:
+        return None
+    from service.adapters.url_fetch import UrlFetcher
+
+    return UrlFetcher()
 
 
 def _limits(settings: Settings) -> Limits:

@@ -16,7 +16,7 @@ from service.records import Chunk, FailedItem, Item, Job
 from service.usecases.context import Context, bytes_key
 from service.usecases.splitting import batches
 
-AT_ONCE = 8
+AT_ONCE = 4
 """Pictures that are fetched side by side; the lease of their chunk begins anew after each such batch."""
 
 SWITCHED_OFF = "pictures by URL are switched off on the worker: HOLOTYPE_URL_INGEST=true switches them on there"
