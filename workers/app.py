@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING
 
-from service.bootstrap import celery_app, check_settings
+from service.bootstrap import celery_app, check_settings, continued_trace, start_logging
 from service.errors import InvalidInput
 from service.ports import QUEUES, Sweep
 from service.settings import Settings
@@ -48,7 +49,7 @@ def worker_app(settings: Settings, queue: str, perform: Perform) -> Iterator[Cel
 
     with celery_app(settings) as app:
         app.conf.update(WORKER_SETTINGS)
-        add_tasks(app, perform)
+        add_tasks(app, perform, partial(continued_trace, settings))
         if queue == QUEUES[Sweep]:
             app.steps["worker"].add(sweep_every(settings.sweep_interval_s))
         app.finalize()
@@ -72,6 +73,7 @@ def run_worker(settings: Settings, queue: str, concurrency: int = 1) -> int:
 
     from workers.process import WorkerProcess
 
+    _keep_our_log(settings)
     process = WorkerProcess(settings, queue, threads)
     process.follow_signals()
     with worker_app(settings, queue, process.perform) as app:
@@ -88,6 +90,16 @@ def run_worker(settings: Settings, queue: str, concurrency: int = 1) -> int:
         )
         worker.start()
         return int(worker.exitcode or 0)
+
+
+def _keep_our_log(settings: Settings) -> None:
+    """Celery sets up a log of its own unless somebody takes this signal; children inherit ours."""
+    from celery.signals import setup_logging
+
+    def ours(**_: object) -> None:
+        start_logging(settings)
+
+    setup_logging.connect(ours, weak=False)
 
 
 def _check(settings: Settings, queue: str, concurrency: int) -> None:

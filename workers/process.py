@@ -9,7 +9,7 @@ import uuid
 from contextlib import ExitStack
 from dataclasses import replace
 
-from service.bootstrap import open_context
+from service.bootstrap import open_context, start_tracing
 from service.ports import Message
 from service.settings import Settings
 from service.usecases.context import Context
@@ -53,6 +53,7 @@ class WorkerProcess:
         from threadpoolctl import threadpool_limits
 
         threadpool_limits(self._threads)
+        start_tracing(self._settings)  # before the first task, whose span it is
         logging.getLogger("httpx").setLevel(logging.WARNING)  # it would tell of every request to the vector store
 
     def _on_end(self, **_: object) -> None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,7 @@ from service.ports import QUEUES, DeliverWebhook, EmbedChunk, FinishIngest, Mess
 from service.usecases.context import Context
 from service.usecases.finish_ingest import finish_ingest
 from service.usecases.jobs import fail_job
+from service.usecases.log_context import log_ids
 from service.usecases.next_chunk import work_on_next_chunk
 from service.usecases.optimise import run_optimise
 from service.usecases.sweep import sweep
@@ -36,20 +38,28 @@ RETRIES: dict[str, Any] = {
 """Tried again are outages and tasks whose process was lost; what still fails then, the sweeper finds."""
 
 Perform = Callable[[Message], None]
+Trace = Callable[[Mapping[str, Any], str], AbstractContextManager[None]]
+"""Given a message's headers and its name: what its task runs in, as a part of the trace that it was sent in."""
 
 
-def add_tasks(app: Celery, perform: Perform) -> None:
+def no_trace(_headers: Mapping[str, Any], _name: str) -> AbstractContextManager[None]:
+    """Nobody asks for traces."""
+    return nullcontext()
+
+
+def add_tasks(app: Celery, perform: Perform, trace: Trace = no_trace) -> None:
     """Register one task for each kind of message, named after its class, with the fields as keywords.
 
     Not shared: Celery would hand the tasks to every other application of the process, too, and there may be several.
     """
     for kind in QUEUES:
-        app.task(_task(kind, perform), name=kind.__name__, shared=False, **RETRIES)
+        app.task(_task(kind, perform, trace), bind=True, name=kind.__name__, shared=False, **RETRIES)
 
 
-def _task(kind: type[Message], perform: Perform) -> Callable[..., None]:
-    def task(**fields: Any) -> None:  # noqa: ANN401 -- the fields of the message, as JSON had them
-        perform(kind(**fields))
+def _task(kind: type[Message], perform: Perform, trace: Trace) -> Callable[..., None]:
+    def task(self: Any, **fields: Any) -> None:  # noqa: ANN401 -- the fields of the message, as JSON had them
+        with trace(self.request.headers or {}, kind.__name__):
+            perform(kind(**fields))
 
     return task
 
@@ -64,6 +74,11 @@ def carry_out(context: Context, message: Message) -> None:
         Unavailable: an outside system does not answer; Celery tries the task again.
         LeaseHeld: for a FinishIngest, whose turn comes as soon as the catalogue's other job has ended; tried again too.
     """
+    with log_ids({"task": type(message).__name__, "job": asdict(message).get("job_id")}):
+        _carry_out(context, message)
+
+
+def _carry_out(context: Context, message: Message) -> None:
     try:
         _call_use_case(context, message)
     except Unavailable:

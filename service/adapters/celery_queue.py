@@ -7,6 +7,7 @@ need (acknowledging late, pools, shutdown) is added by `workers.app` to the same
 from __future__ import annotations
 
 import uuid
+from collections.abc import Callable
 from dataclasses import asdict
 
 from celery import Celery
@@ -76,8 +77,10 @@ def make_celery(broker_url: str, namespace: str = "") -> Application:
 class CeleryQueue:
     """Sends messages; it never waits for results, the registry has them."""
 
-    def __init__(self, app: Celery) -> None:
+    def __init__(self, app: Celery, headers: Callable[[], dict[str, str]] = dict) -> None:
+        """`headers` gives what goes with each message beside its body: which trace it belongs to."""
         self._app = app
+        self._headers = headers
 
     def ping(self) -> None:
         try:
@@ -89,7 +92,7 @@ class CeleryQueue:
     def enqueue(self, message: Message) -> None:
         """Raises Unavailable when the broker cannot be reached after `PUBLISH_RETRIES`."""
         try:
-            self._app.send_task(type(message).__name__, kwargs=asdict(message))
+            self._app.send_task(type(message).__name__, kwargs=asdict(message), headers=self._headers())
         except (OperationalError, OSError) as error:
             raise self._silent(error) from error
 

@@ -7,16 +7,17 @@ from collections.abc import Iterator
 from fastapi import FastAPI
 from fastapi.dependencies.models import Dependant
 from fastapi.routing import APIRoute
+from fastapi.telemetry import TelemetryConfig
 
 from service import __version__
 from service.api import problems
 from service.api.access import WITHOUT_KEY, principal
 from service.api.metrics import Metrics
-from service.api.observing import Observing
+from service.api.observing import QUIET, Observing
 from service.api.openapi import describe
 from service.api.requests import RequestIds, SecurityHeaders
 from service.api.routes import ROUTERS
-from service.bootstrap import rate_limiter
+from service.bootstrap import rate_limiter, start_tracing
 from service.settings import Settings
 from service.usecases.context import Context
 from service.usecases.readiness import Readiness
@@ -35,6 +36,7 @@ def create_app(context: Context, settings: Settings) -> FastAPI:
         max_body_size=MAX_BODY_BYTES,
         generate_unique_id_function=lambda route: route.name,
         separate_input_output_schemas=False,
+        telemetry=_telemetry(settings),
     )
     app.state.context = context
     app.state.settings = settings
@@ -49,6 +51,15 @@ def create_app(context: Context, settings: Settings) -> FastAPI:
         app.include_router(router)
     describe(app)
     return app
+
+
+def _telemetry(settings: Settings) -> TelemetryConfig:
+    """FastAPI's own spans, where the settings ask for traces; its numbers and logs never, there are ours."""
+    config: TelemetryConfig = {"tracing": settings.otel, "metrics": False, "logs": False, "auto_configure": False}
+    if settings.otel:
+        config["tracer_provider"] = start_tracing(settings)
+        config["exclude"] = lambda scope: scope.get("path") in QUIET
+    return config
 
 
 def open_routes(app: FastAPI) -> list[str]:

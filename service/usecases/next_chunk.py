@@ -11,6 +11,7 @@ from service.usecases.answer_chunk import answer_claimed
 from service.usecases.context import Context
 from service.usecases.embed import embed_claimed
 from service.usecases.jobs import fail_job
+from service.usecases.log_context import log_ids
 
 logger = logging.getLogger(__name__)
 
@@ -32,6 +33,11 @@ def work_on_next_chunk(context: Context) -> None:
     chunk = context.registry.claim_next_chunk(context.owner, context.limits.chunk_lease_s)
     if chunk is None:
         return
+    with log_ids({"job": chunk.job_id}):
+        _work_on(context, chunk)
+
+
+def _work_on(context: Context, chunk: Chunk) -> None:
     try:
         kind = context.registry.job(chunk.job_id).kind
         WORK[kind](context, chunk)

@@ -39,21 +39,21 @@ class Measuring(Part):
         )
 
 
-def _waiting_chunks(now: float) -> Select[tuple[Any, ...]]:
+def _waiting_chunks(now: float) -> Select[*tuple[Any, ...]]:
     found = select(func.count(), func.min(jobs.c.created_at)).join(jobs, jobs.c.id == chunks.c.job_id)
     under_way = jobs.c.state.in_((JobState.QUEUED, JobState.RUNNING))
     return found.select_from(chunks).where(~chunks.c.settled, chunks.c.lease_until <= now, under_way)
 
 
-def _waiting_jobs() -> Select[tuple[Any, ...]]:
+def _waiting_jobs() -> Select[*tuple[Any, ...]]:
     found = select(func.count(), func.min(jobs.c.created_at))
     return found.where(jobs.c.kind == JobKind.OPTIMISE, jobs.c.state == JobState.QUEUED)
 
 
-def _due_deliveries(now: float) -> Select[tuple[Any, ...]]:
+def _due_deliveries(now: float) -> Select[*tuple[Any, ...]]:
     return select(func.count(), func.min(deliveries.c.next_at)).where(deliveries.c.next_at <= now)
 
 
-def _backlog(connection: Connection, counted: Select[tuple[Any, ...]]) -> Backlog:
+def _backlog(connection: Connection, counted: Select[*tuple[Any, ...]]) -> Backlog:
     waiting, oldest_at = connection.execute(counted).one()
     return Backlog(waiting, oldest_at)

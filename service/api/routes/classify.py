@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from fastapi import Depends, Query
+from fastapi import Depends, Query, Request
 from pydantic import BaseModel, ConfigDict, Field
 
 from service.api.access import ContextOf, Reader, scoped_router
 from service.api.answers import AnswerBody, NoAnswerBody, answer_body
 from service.api.asking import PICTURE_TYPES, Asked, ResolverOf, asked_form, described
+from service.api.observing import note_answers
 from service.api.problems import responses
 from service.api.routes.catalogues import CatalogueName
 from service.api.uploads import ANY_SIZE
@@ -56,6 +57,7 @@ def classify_pictures(
     resolver: ResolverOf,
     query: Annotated[ClassifyOptions, Query()],
     asked: Annotated[Asked, Depends(asked_form(MOST_PICTURES, takes_picture=True), scope="function")],
+    request: Request,
 ) -> Answers:
     """Name the classes of 1 to 64 pictures: a form with parts named `pictures`, or one picture as the body.
 
@@ -65,4 +67,5 @@ def classify_pictures(
     answers = classify(
         context, who.tenant, name, asked.named(), top=options.top, max_error=options.max_error, resolver=resolver
     )
+    note_answers(request, answers)
     return Answers(items=[answer_body(name, one.as_dict()) for one in answers])
