@@ -31,6 +31,10 @@ COOKIE = "holotype_key"
 WITHOUT_KEY = frozenset({"open_session", "close_session"})
 """Routes that ask for no key: one takes it from the body, the other forgets it."""
 
+JSON_BYTES = 1024 * 1024
+"""Largest body of a route that sets no limit of its own: it is read, and parsed at one go, before anybody is asked who
+it is from."""
+
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 bearer = HTTPBearer(auto_error=False, scheme_name="key", description="A key, `holo_...`, as a bearer token.")
 
@@ -132,6 +136,7 @@ def scoped_router(tag: str, needed: Scope | None = None) -> APIRouter:
     return APIRouter(
         prefix="/v1",
         tags=[tag],
-        responses=responses(401, 403, 404, 422, 429, 503),
+        responses=responses(401, 403, 404, 413, 422, 429, 503),
         dependencies=[] if needed is None else [Security(principal, scopes=[needed.value])],
+        max_body_size=JSON_BYTES,
     )

@@ -15,15 +15,12 @@ from service.api.access import WITHOUT_KEY, principal
 from service.api.metrics import Metrics
 from service.api.observing import QUIET, Observing
 from service.api.openapi import describe
-from service.api.requests import RequestIds, SecurityHeaders
+from service.api.requests import RequestIds, SecurityHeaders, SizeProblems
 from service.api.routes import ROUTERS
 from service.bootstrap import rate_limiter, start_tracing
 from service.settings import Settings
 from service.usecases.context import Context
 from service.usecases.readiness import Readiness
-
-MAX_BODY_BYTES = 64 * 1024 * 1024
-"""Of a request whose route sets no limit of its own."""
 
 
 def create_app(context: Context, settings: Settings) -> FastAPI:
@@ -33,7 +30,6 @@ def create_app(context: Context, settings: Settings) -> FastAPI:
         version=__version__,
         docs_url=None,
         redoc_url=None,
-        max_body_size=MAX_BODY_BYTES,
         generate_unique_id_function=lambda route: route.name,
         separate_input_output_schemas=False,
         telemetry=_telemetry(settings),
@@ -44,6 +40,7 @@ def create_app(context: Context, settings: Settings) -> FastAPI:
     app.state.metrics = Metrics(context)
     app.state.readiness = Readiness(context)
     problems.install(app)
+    app.add_middleware(SizeProblems)
     app.add_middleware(SecurityHeaders)
     app.add_middleware(Observing, metrics=app.state.metrics)
     app.add_middleware(RequestIds)

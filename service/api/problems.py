@@ -12,6 +12,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.exceptions import HTTPException
+from starlette.middleware.body_limit import MAX_BODY_SIZE_SCOPE_KEY
 
 from service.errors import (
     AlreadyExists,
@@ -36,6 +37,8 @@ logger = logging.getLogger(__name__)
 
 MEDIA_TYPE = "application/problem+json"
 RETRY_AFTER_S = 5
+TOO_LARGE = "Content Too Large"
+"""What the framework says of a body that is larger than its route takes."""
 
 _STATUS: tuple[tuple[type[HolotypeError], int, str], ...] = (
     (NotAuthenticated, 401, "No valid key"),
@@ -124,6 +127,19 @@ def problem(
     return JSONResponse(body, status, dict(headers or {}), MEDIA_TYPE)
 
 
+def too_large(request: Request) -> JSONResponse:
+    """The answer to a body that is larger than its route takes."""
+    limit, sent = request.scope.get(MAX_BODY_SIZE_SCOPE_KEY), request.headers.get("content-length")
+    told = "the body is too large" if sent is None else f"the body has {sent} bytes"
+    return problem(
+        request,
+        413,
+        f"{told}: {request.method} {request.url.path} takes at most {limit} bytes",
+        code="TooLarge",
+        members={"limit_bytes": limit},
+    )
+
+
 def status_of(error: HolotypeError) -> tuple[int, str]:
     """HTTP status and title of an error raised on purpose."""
     return next(((status, title) for kind, status, title in _STATUS if isinstance(error, kind)), (500, TITLES[500]))
@@ -187,6 +203,8 @@ async def _refused(request: Request, error: Exception) -> JSONResponse:
     """What the framework itself refuses: no such path, another method, a body that is no JSON, too large."""
     assert isinstance(error, HTTPException)  # noqa: S101 -- what the handler is registered for
     detail = str(error.detail)
+    if error.status_code == 413 and detail == TOO_LARGE:
+        return too_large(request)
     if error.status_code == 404:
         detail = f"there is nothing at {request.url.path}: /docs lists what there is"
     if error.status_code == 405:

@@ -6,7 +6,10 @@ import re
 import uuid
 
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from service.api.problems import too_large
 
 REQUEST_ID = "X-Request-Id"
 _USABLE_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
@@ -47,6 +50,31 @@ class SecurityHeaders:
             await send(message)
 
         await self.app(scope, receive, with_headers)
+
+
+class SizeProblems:
+    """Answers with a problem where the framework says in plain text that a body is too large."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        replaced = False
+
+        async def as_problem(message: Message) -> None:
+            nonlocal replaced
+            if message["type"] == "http.response.start" and message["status"] == 413:
+                kind = Headers(raw=message.get("headers", [])).get("content-type", "")
+                if kind.startswith("text/plain"):
+                    replaced = True
+                    await too_large(Request(scope))(scope, receive, send)
+            if not replaced:
+                await send(message)
+
+        await self.app(scope, receive, as_problem)
 
 
 class RequestIds:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 
-from service.api.access import WITHOUT_KEY
+from service.api.access import JSON_BYTES, WITHOUT_KEY
 from service.records import Scope
 from tests.api.operations import operations
 
@@ -74,5 +74,23 @@ def test_bodies_that_are_no_json_are_problems_everywhere(api):
                 one.method, path, content=b'{"name": ', headers={"Content-Type": "application/json"}
             )
             if answer.status_code not in {400, 404, 422} or "detail" not in answer.json():
+                wrong[one.name] = (answer.status_code, answer.text[:200])
+    assert wrong == {}
+
+
+def test_a_large_body_without_a_key_is_not_parsed(api):
+    """JSON is parsed before anybody is asked for a key, so it has a limit; uploads are not read before."""
+    wrong = {}
+    for one in operations(api.client.app):
+        if one.content:
+            path = one.path
+            for name in one.in_path:
+                path = path.replace(f"{{{name}}}", UNKNOWN)
+            kind = next(iter(one.content))
+            large = b" " * (JSON_BYTES + 1)
+            answer = api.client.request(one.method, path, content=large, headers={"Content-Type": kind})
+            expected = (413, "TooLarge") if kind == "application/json" else (401, "NotAuthenticated")
+            told = answer.json() if "json" in answer.headers["content-type"] else {}
+            if (answer.status_code, told.get("code")) != expected or told["request_id"] is None:
                 wrong[one.name] = (answer.status_code, answer.text[:200])
     assert wrong == {}
