@@ -11,7 +11,6 @@ from service.records import Catalogue, Example, ExampleState, Split
 from service.usecases import publish
 from service.usecases.context import Context, partition_of
 from service.usecases.decide import take_out
-from service.usecases.derived import forget_examples
 from service.usecases.labels import checked_label
 from service.usecases.leases import kept_lease
 from service.usecases.splitting import (
@@ -129,15 +128,14 @@ def delete_label(context: Context, tenant: str, name: str, label: str) -> Delete
     """
     catalogue = context.registry.catalogue(tenant, name)
     checked = checked_label(label)
-    dropped: list[str] = []
+    dropped = 0
     while batch := _active(context, catalogue, checked):
         take_out(context, catalogue, batch)
-        dropped += [example.id for example in batch]
+        dropped += len(batch)
     if not dropped:
         raise _no_label(context, catalogue, checked)
-    forget_examples(context, catalogue, dropped)
     publish.add_provisional(context, catalogue)
-    return Deleted(label=checked, dropped=len(dropped), conflicts=_conflicts(context, catalogue)[checked])
+    return Deleted(label=checked, dropped=dropped, conflicts=_conflicts(context, catalogue)[checked])
 
 
 def _active(context: Context, catalogue: Catalogue, label: str) -> list[Example]:

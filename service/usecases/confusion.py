@@ -13,6 +13,7 @@ from service.records import Catalogue, Example, Selection
 from service.usecases.context import Context, report_key
 
 NOTHING_MEASURED = "nothing was measured: there were too few pictures to keep any back for judging"
+NO_REPORT = "what was stored of this selection's judgement is gone: optimise again"
 NO_PICTURES = (
     "this selection was judged before single judgements were kept, so its pictures cannot be told: optimise again"
 )
@@ -54,19 +55,21 @@ def confusion(context: Context, tenant: str, name: str, selection_id: str) -> Co
     selection = context.registry.selection(catalogue.id, selection_id)
     stored = _stored(context, catalogue, selection)
     cells = stored.get("confusion")
-    known = "judged" in stored
-    if cells is None:
-        note: str | None = NOTHING_MEASURED
-    else:
-        note = None if known else NO_PICTURES
     return Confusion(
         labels=tuple(cells["labels"]) if cells else (),
         matrix=tuple(tuple(row) for row in cells["matrix"]) if cells else (),
         images=int(selection.figures.get("images", 0)),
         measured_on=selection.measured_on,
-        pictures=known,
-        note=note,
+        pictures="judged" in stored,
+        note=_missing(selection, stored),
     )
+
+
+def _missing(selection: Selection, stored: Mapping[str, Any]) -> str | None:
+    """What cannot be told, and why."""
+    if "confusion" not in stored:
+        return NOTHING_MEASURED if not selection.figures.get("images") else NO_REPORT
+    return None if "judged" in stored else NO_PICTURES
 
 
 def confused_pictures(

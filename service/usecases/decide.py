@@ -69,7 +69,6 @@ def drop(context: Context, tenant: str, name: str, example_ids: Sequence[str]) -
     for batch in batches(examples):
         take_out(context, catalogue, batch)
     if examples:
-        forget_examples(context, catalogue, wanted)
         publish.add_provisional(context, catalogue)
     return wanted
 
@@ -80,6 +79,7 @@ def take_out(context: Context, catalogue: Catalogue, examples: Sequence[Example]
     context.store.delete(partition_of(catalogue), ids)
     context.registry.delete_examples(catalogue.id, ids)
     forget_pictures(context, catalogue, [example.content_hash for example in examples])
+    forget_examples(context, catalogue, ids)
 
 
 def _unknown(ids: Sequence[str], asked: int) -> ExampleNotFound:

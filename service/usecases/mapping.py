@@ -71,6 +71,8 @@ def catalogue_map(context: Context, tenant: str, name: str, limit: int) -> Catal
     ids = stratified(labels, min(limit, MOST_PLACES), SEED)
     places = _places(context, catalogue, selection, ids) if ids else {}
     there = context.registry.examples_by_id(catalogue.id, list(places))
+    if len(there) < len(places):  # dropped while they were laid out: nothing of them stays
+        context.blobs.delete(map_keys(context, catalogue))
     members = {} if active is None else context.registry.members_among(active, list(places))
     return CatalogueMap(
         places=tuple(

@@ -19,7 +19,7 @@ from service.errors import InvalidInput
 from service.records import Catalogue, Example, ExampleState
 from service.usecases import decide, hygiene
 from service.usecases.context import Context
-from service.usecases.derived import keep_survey, kept_survey, shown_ids
+from service.usecases.derived import forget_examples, keep_survey, kept_survey, shown_ids
 from service.usecases.findings import Decision, FindingKind
 
 _surveying = Lock()
@@ -154,7 +154,16 @@ def _survey(context: Context, catalogue: Catalogue, digest: str, *, renew: bool)
             "unreadable": unreadable,
         }
         keep_survey(context, catalogue, made)
+        _forget_dropped(context, catalogue, made["findings"])
         return made
+
+
+def _forget_dropped(context: Context, catalogue: Catalogue, findings: Sequence[Mapping[str, Any]]) -> None:
+    """Examples that were dropped while the survey was made leave no trace in it."""
+    shown = {one for finding in findings for one in shown_ids(finding)}
+    gone = shown - context.registry.examples_by_id(catalogue.id, sorted(shown)).keys()
+    if gone:
+        forget_examples(context, catalogue, gone)
 
 
 def _digest(context: Context, catalogue: Catalogue) -> str:

@@ -168,7 +168,9 @@ def test_an_older_selection_tells_the_matrix_and_says_what_is_missing(fruit, two
     assert "optimise again" in shown["note"]
     assert got(fruit, f"{SELECTIONS}/{two[1]}/confusion/pictures", label="lime", predicted="lime")["items"] == []
     context.blobs.delete([key])
-    assert got(fruit, f"{SELECTIONS}/{two[1]}/confusion")["matrix"] == []
+    gone = got(fruit, f"{SELECTIONS}/{two[1]}/confusion")
+    assert (gone["matrix"], gone["pictures"]) == ([], False)
+    assert "is gone" in gone["note"]
 
 
 def test_one_picture_a_class_is_judged_on_nothing(acme, context, tmp_path):
