@@ -107,7 +107,7 @@ def test_findings_are_reviewed_with_the_keyboard_alone(chromium, site, screensho
             page.keyboard.press("ArrowLeft")
         assert (sent.value.request.post_data_json["decision"], sent.value.ok) == ("keep", True)
         page.reload()
-        expect(page.get_by_text("more were kept before")).to_be_visible()
+        expect(page.get_by_text("1 more was kept before")).to_be_visible()
         kinds = page.get_by_label("Show").locator("option").all_inner_texts()
         assert not [one for one in kinds if one.startswith(("Blank", "One picture"))]
 

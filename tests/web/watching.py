@@ -11,6 +11,7 @@ TIMEOUT_MS = 20_000
 POLL_MS = 50
 LOADED = "[...document.images].every((one) => one.complete || one.getBoundingClientRect().top > innerHeight)"
 AXE = Path(__file__).parent / "vendor" / "axe.min.js"
+expect.set_options(timeout=TIMEOUT_MS)
 RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
 
 
@@ -57,8 +58,7 @@ class Watched:
         """A place of a catalogue, once it shows its heading and waits for nothing."""
         self.page.goto(f"/#/c/{catalogue}/{place}")
         self.page.get_by_role("heading", level=1, name=heading).wait_for()
-        expect(self.page.locator(".waiting")).to_have_count(0)
-        self.page.wait_for_load_state("networkidle")
+        expect(self.page.locator(".waiting, .view[aria-busy]")).to_have_count(0)
 
     def settled(self) -> None:
         """Pictures in sight are there. Not `wait_for_function`: the page's policy lets nobody evaluate text."""

@@ -14,24 +14,32 @@ const main = /** @type {HTMLElement} */ (document.getElementById("main"));
 
 /** Breaks off what the place before was doing. */
 let leaving = new AbortController();
+/** @type {Array<() => Promise<void>>} what the place before has to finish, so that the next one sees it */
+let unfinished = [];
 
 async function showPlace() {
+  const finished = Promise.allSettled(unfinished.map((finish) => finish()));
+  unfinished = [];
   leaving.abort();
   leaving = new AbortController();
   const { signal } = leaving;
   const route = routeOf();
   const place = PLACES.find((each) => each.name === route.place) ?? PLACES[0];
-  const view = h("div", { class: "view" });
+  const view = h("div", { class: "view", "aria-busy": "true" });
   drawMasthead(route);
   drawPlaces(route);
   put(main, view);
+  await finished;
+  if (signal.aborted) return;
+  const onLeave = (finish) => unfinished.push(finish);
   try {
     if (!whoIs()) showSignIn(view, moved);
     else if (route.catalogue === null) await showCatalogues(view, { signal });
-    else await place.show(view, { catalogue: route.catalogue, query: route.query, signal });
+    else await place.show(view, { catalogue: route.catalogue, query: route.query, signal, onLeave });
   } catch (error) {
     if (!isAbort(error)) view.append(problemBox(error));
   }
+  view.removeAttribute("aria-busy");
   if (!signal.aborted) settle(view, route.catalogue);
 }
 

@@ -9,7 +9,10 @@ import { showOverview } from "./views/overview.js";
 import { showSearch } from "./views/search.js";
 import { showSelections } from "./views/selections.js";
 
-/** @typedef {{catalogue: string, query: URLSearchParams, signal: AbortSignal}} Visit */
+/**
+ * @typedef {{catalogue: string, query: URLSearchParams, signal: AbortSignal,
+ *   onLeave: (finish: () => Promise<void>) => void}} Visit `signal` ends with it; `finish` is waited for
+ */
 /** @typedef {{name: string, title: string, show: (view: HTMLElement, visit: Visit) => Promise<void> | void}} Place */
 
 /** @type {Place[]} */

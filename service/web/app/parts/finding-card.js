@@ -44,7 +44,7 @@ export function findingCard(catalogue, finding, isGone) {
 
 function exhibit(catalogue, example, role) {
   const label = h("strong", {}, example.label);
-  return h("figure", { class: role === "In question" ? "exhibit asked" : "exhibit" }, thumbnail(catalogue, example, EDGE_PX),
+  return h("figure", { class: role === "In question" ? "exhibit questioned" : "exhibit" }, thumbnail(catalogue, example, EDGE_PX),
     h("figcaption", {}, h("span", { class: "hint" }, role), label, h("span", { class: "hint" }, `${example.split} · ${fileName(example.source)}`)));
 }
 

@@ -1,6 +1,6 @@
 // Follows a job: by server-sent events, and by asking now and then where those do not come through.
 
-import { get } from "../api.js";
+import { Problem, get } from "../api.js";
 import { complain } from "../telling.js";
 
 const ASK_MS = 1500;
@@ -16,6 +16,7 @@ export const isFinal = (job) => FINAL.has(job.state);
  */
 export function followJob(id, signal, onJob) {
   let ended = false;
+  let asking = false;
   const source = new EventSource(`/v1/jobs/${id}/events`);
   const seen = (job) => {
     if (ended || signal.aborted) return;
@@ -26,20 +27,23 @@ export function followJob(id, signal, onJob) {
   for (const kind of ["progress", "finished"]) {
     source.addEventListener(kind, (event) => seen(JSON.parse(/** @type {MessageEvent} */ (event).data)));
   }
-  source.addEventListener("error", () => {
-    if (source.readyState === EventSource.CLOSED && !ended) ask();
-  });
+  source.addEventListener("error", () => { if (!asking) ask(); });
   signal.addEventListener("abort", () => source.close());
 
+  /** The browser goes on trying to connect, unless the service refused; until it does, this asks. */
   async function ask() {
-    while (!ended && !signal.aborted) {
+    asking = true;
+    while (!ended && !signal.aborted && source.readyState !== EventSource.OPEN) {
       try {
         seen(await get(`/v1/jobs/${id}`, signal));
       } catch (error) {
-        complain(error);
-        return;
+        if (!(error instanceof Problem) || ![0, 429, 503].includes(error.status)) {
+          complain(error);
+          return;
+        }
       }
       await new Promise((resolve) => setTimeout(resolve, ASK_MS));
     }
+    asking = false;
   }
 }

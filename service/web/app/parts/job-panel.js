@@ -38,10 +38,11 @@ export function jobPanel(job, { signal, onEnd }) {
     put(line, lineOf(now));
     put(figures, ...Object.entries(COUNTED).flatMap(([key, text]) => figure(text, now.counts?.[key])));
     put(said, now.error ?? now.result?.why ?? "");
-    if (now.state !== state) {
-      state = now.state;
+    const mood = now.stage === "cancelling" && !isFinal(now) ? "cancelling" : now.state;
+    if (mood !== state) {
+      state = mood;
       put(controls, ...controlsOf(now, draw, (again) => panel.replaceWith(jobPanel(again, { signal, onEnd }))));
-      announce(`${KINDS[now.kind] ?? now.kind}: ${STATES[now.state] ?? now.state}`);
+      announce(`${KINDS[now.kind] ?? now.kind}: ${STATES[mood] ?? mood}`);
     }
     if ((now.counts?.failed ?? 0) !== failed) {
       failed = now.counts.failed;
@@ -84,7 +85,7 @@ function figure(text, count) {
 
 /** Trying again makes a new job of what failed: its panel takes the place of this one. */
 function controlsOf(job, draw, replace) {
-  if (!mayWrite()) return [];
+  if (!mayWrite() || (job.stage === "cancelling" && !isFinal(job))) return [];
   const acting = (text, verb, attributes = {}) => {
     const act = async () => (verb === "retry" ? replace : draw)(await post(`/v1/jobs/${job.id}:${verb}`));
     const made = button(text, () => busyWith(made, act), attributes);

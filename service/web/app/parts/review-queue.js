@@ -36,7 +36,6 @@ export class ReviewQueue {
     this.pending = null;
     document.addEventListener("keydown", (event) => this.key(event), { signal });
     addEventListener("pagehide", () => this.flush({ keepalive: true }), { signal });
-    signal.addEventListener("abort", () => this.flush());
   }
 
   /** @param {any[]} findings */

@@ -31,8 +31,12 @@ export class Scatter {
     this.panY = 0;
   }
 
-  /** @param {number} factor @param {number} [x] where it stays, CSS pixels @param {number} [y] */
-  scaleBy(factor, x = this.canvas.clientWidth / 2, y = this.canvas.clientHeight / 2) {
+  /**
+   * @param {number} factor
+   * @param {[number, number]} [middle] what stays where it is, CSS pixels: else the chosen point, else the middle
+   */
+  scaleBy(factor, middle) {
+    const [x, y] = middle ?? (this.chosen ? this.placeOf(this.chosen) : this.middle());
     const zoom = Math.min(MOST_ZOOM, Math.max(1, this.zoom * factor));
     const by = zoom / this.zoom;
     this.panX = x - by * (x - this.panX);
@@ -45,6 +49,11 @@ export class Scatter {
   moveBy(x, y) {
     this.panX += x;
     this.panY += y;
+  }
+
+  /** @returns {[number, number]} CSS pixels */
+  middle() {
+    return [this.canvas.clientWidth / 2, this.canvas.clientHeight / 2];
   }
 
   /** @param {Point} point @returns {[number, number]} CSS pixels */
@@ -78,7 +87,7 @@ export class Scatter {
    */
   next(dx, dy) {
     const from = this.chosen && !this.hidden.has(this.chosen.label) ? this.chosen : null;
-    if (!from) return this.nearest(this.canvas.clientWidth / 2, this.canvas.clientHeight / 2, Infinity);
+    if (!from) return this.nearest(...this.middle(), Infinity);
     const [x, y] = this.placeOf(from);
     let best = from;
     let least = Infinity;

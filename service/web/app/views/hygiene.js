@@ -14,7 +14,7 @@ const MOST = 500;
  * @param {HTMLElement} view
  * @param {import("../places.js").Visit} visit
  */
-export async function showHygiene(view, { catalogue, signal }) {
+export async function showHygiene(view, { catalogue, signal, onLeave }) {
   const waiting = h("p", { class: "waiting", role: "status" }, "Looking at every picture …");
   put(view, h("h1", {}, "Review"), waiting);
   const path = ofCatalogue(catalogue, "hygiene");
@@ -29,6 +29,7 @@ export async function showHygiene(view, { catalogue, signal }) {
   const kind = select(kindsOf(first), "");
   const place = h("div", { class: "stack" });
   const queue = new ReviewQueue(place, { catalogue, labels: Object.keys(about.labels), signal });
+  onLeave(() => queue.flush());
   kind.addEventListener("change", () => load({}).catch(complain));
   add(view, told, field("Show", kind), place);
   draw(first);
@@ -51,8 +52,9 @@ export async function showHygiene(view, { catalogue, signal }) {
 
 function summary(report) {
   const shown = report.findings.length < report.total ? ` The first ${number(report.findings.length)} of ${number(report.total)} are shown.` : "";
+  const kept = report.accepted ? ` ${counted(report.accepted, "more was", "more were")} kept before.` : "";
   return h("p", { class: "lead" },
-    `${counted(report.examples, "picture")} looked at on ${moment(report.made_at)}: ${counted(report.total, "finding")}, the strongest evidence first; ${number(report.accepted)} more were kept before.${shown}`);
+    `${counted(report.examples, "picture")} looked at on ${moment(report.made_at)}: ${counted(report.total, "finding")}, the strongest evidence first.${kept}${shown}`);
 }
 
 function kindsOf(report) {

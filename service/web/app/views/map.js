@@ -118,7 +118,7 @@ function byPointer(canvas, scatter, choose, open, drawn) {
   canvas.addEventListener("wheel", (event) => {
     if (!event.ctrlKey && !event.metaKey) return; // a wheel alone scrolls the page
     event.preventDefault();
-    scatter.scaleBy(event.deltaY < 0 ? 1.15 : 1 / 1.15, event.offsetX, event.offsetY);
+    scatter.scaleBy(event.deltaY < 0 ? 1.15 : 1 / 1.15, [event.offsetX, event.offsetY]);
     drawn();
   }, { passive: false });
 }

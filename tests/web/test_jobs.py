@@ -1,0 +1,59 @@
+"""A job that waits: held up and let go on from the page, with server-sent events and without."""
+
+from __future__ import annotations
+
+import pytest
+from playwright.sync_api import Locator, expect
+
+from service.api.app import create_app
+from service.bootstrap import open_context
+from service.records import Quotas, Scope
+from service.settings import Settings
+from service.usecases.catalogues import create_catalogue
+from service.usecases.keys import create_key
+from service.usecases.tenants import create_tenant
+from tests.api.filled import write_fruit
+from tests.api.serving import served
+from tests.web.conftest import DESKTOP
+from tests.web.test_journey import drop
+from tests.web.watching import Watched
+from workers.embedded import embedded_workers
+
+
+@pytest.mark.parametrize("events", ["events", "polling"])
+def test_a_job_is_paused_resumed_cancelled_and_done(events, chromium, screenshots, tmp_path):
+    settings = Settings(data_dir=tmp_path / "data", encoder="pixel", sweep_interval_s=0.5)
+    with open_context(settings) as context, served(create_app(context, settings)) as url:
+        create_tenant(context, "acme", Quotas())
+        key = create_key(context, "acme", "page", tuple(Scope)).credential
+        create_catalogue(context, "acme", "fruit", "pixel")
+        with Watched(chromium, url, screenshots, f"{events}-", viewport=DESKTOP) as watched:
+            if events == "polling":
+                watched.expected.append("ERR_FAILED")
+                watched.page.route("**/events", lambda route: route.abort())
+            watched.sign_in(key)
+            job = _handed_over(watched, write_fruit(tmp_path / "fruit"))
+            expect(job).to_have_attribute("data-state", "queued")
+            job.get_by_role("button", name="Pause").click()
+            expect(job).to_have_attribute("data-state", "paused")
+            watched.shot("paused")
+            watched.open("fruit", "add", "Add pictures")  # a job that is not done is there again
+            job = watched.page.get_by_role("region", name="Adding pictures")
+            job.get_by_role("button", name="Resume").click()
+            expect(job).to_have_attribute("data-state", "queued")
+            with embedded_workers(context, settings):
+                expect(job).to_have_attribute("data-state", "done")
+                expect(job).to_contain_text("18 of 18")
+            again = _handed_over(watched, write_fruit(tmp_path / "more", labels=("kiwi",)))
+            again.get_by_role("button", name="Cancel").click()
+            expect(again.get_by_role("button")).to_have_count(0)
+            with embedded_workers(context, settings):
+                expect(again).to_have_attribute("data-state", "cancelled")
+
+
+def _handed_over(watched: Watched, folder) -> Locator:
+    page = watched.page
+    watched.open("fruit", "add", "Add pictures")
+    drop(page, page.get_by_role("region", name="Drop a folder or pictures here"), [folder])
+    page.get_by_role("button", name="Add ").last.click()
+    return page.get_by_role("region", name="Adding pictures").first
