@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal, get_args
 
+from service.core.metric_learning import TRAINED_KINDS, TrainedKind
 from service.core.projection import HEAD_KINDS, HeadKind
 from service.errors import InvalidInput
 
@@ -13,6 +14,8 @@ Strategy = Literal["thresholds", "medoids", "all"]
 STRATEGIES: tuple[Strategy, ...] = ("thresholds", "medoids", "all")
 Space = Literal["raw", "projected"]
 Cleaning = Literal["none", "confident", "disputed"]
+AnyHead = HeadKind | TrainedKind
+HEADS: tuple[AnyHead, ...] = (*HEAD_KINDS, *TRAINED_KINDS)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,8 +23,9 @@ class Recipe:
     """How a selection is made from a support set. The defaults are what answers before any optimisation.
 
     Attributes:
-        head: closed-form head.
-        shrinkage: 0..1, of the head's covariance.
+        head: closed-form or trained.
+        shrinkage: 0..1, of a closed-form head's covariance.
+        steps: of gradient descent of a trained head.
         cleaning: which suspected label errors are kept out of head and references (`core.cleaning`).
         strategy: how references are chosen.
         space: "raw" or "projected": where centrality is computed (strategy "thresholds").
@@ -36,8 +40,9 @@ class Recipe:
         class_shares: share kept of each class, set where a search chose thresholds one by one (`--search thresholds`).
     """
 
-    head: HeadKind = "none"
+    head: AnyHead = "none"
     shrinkage: float = 0.2
+    steps: int = 200
     cleaning: Cleaning = "none"
     strategy: Strategy = "all"
     space: Space = "raw"
@@ -93,7 +98,7 @@ class Recipe:
 
 _MOST = 10**9
 _WORDS: dict[str, tuple[str, ...]] = {
-    "head": HEAD_KINDS,
+    "head": HEADS,
     "cleaning": get_args(Cleaning),
     "strategy": STRATEGIES,
     "space": get_args(Space),
@@ -106,4 +111,4 @@ _NUMBERS: dict[str, tuple[float, float]] = {
     "pull": (0, 1),
     "temperature": (1e-9, _MOST),
 }
-_COUNTS = ("minimum", "medoids", "per_label")
+_COUNTS = ("steps", "minimum", "medoids", "per_label")

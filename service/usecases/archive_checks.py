@@ -11,13 +11,14 @@ import numpy as np
 
 from service.core.float_rows import npy_size, rows_of_npy
 from service.core.model import Float32Array
-from service.core.projection import HEAD_KINDS, Head
+from service.core.projection import Head
+from service.core.recipe import HEADS
 from service.core.rejection import Policy
 from service.core.vectors import checked_embeddings
 from service.errors import ImageRejected, InvalidInput
 from service.ports import ImageDecoder
 from service.records import ExampleState
-from service.usecases.archive_fields import fields_of
+from service.usecases.archive_fields import Fields, fields_of
 from service.usecases.archive_format import (
     HASH,
     ArchivedExample,
@@ -30,6 +31,7 @@ from service.usecases.archive_format import (
     selection_member,
 )
 from service.usecases.archive_reading import Archive
+from service.usecases.archive_report import check_report
 from service.usecases.files import MAX_FILE_BYTES
 from service.usecases.labels import checked_label
 
@@ -112,6 +114,12 @@ def head_of_archive(archive: Archive, number: int, one: ArchivedSelection) -> He
     return Head(one.head, mean, _array(archive, selection_member(number, "matrix.npy"), dimension, one.width))
 
 
+def report_of(archive: Archive, number: int) -> Fields:
+    """The data of the selection's report; pictures are named by their content hashes."""
+    document = archive.document(selection_member(number, "report.json"))
+    return fields_of(document, f"the report of selection {number}", finite=False)
+
+
 def _array(archive: Archive, name: str, rows: int, width: int) -> Float32Array:
     """Read only when its size is that of the shape: nothing larger is ever in memory."""
     if archive.size(name) != npy_size(rows, width):
@@ -160,8 +168,8 @@ def _check_picture(archive: Archive, one: ArchivedExample, decoder: ImageDecoder
 def _check_selection(archive: Archive, number: int, labels: Mapping[bytes, str]) -> None:
     name = selection_member(number, "members.jsonl")
     one = selection_of(archive, number)
-    if one.head is not None and one.head not in HEAD_KINDS:
-        raise InvalidInput(f"the head of selection {number} is {one.head[:50]!a}; one of {', '.join(HEAD_KINDS)}")
+    if one.head is not None and one.head not in HEADS:
+        raise InvalidInput(f"the head of selection {number} is {one.head[:50]!a}; one of {', '.join(HEADS)}")
     seen: set[str] = set()
     for row, member in enumerate(members_of(archive, number)):
         if member.content_hash in seen:
@@ -175,7 +183,7 @@ def _check_selection(archive: Archive, number: int, labels: Mapping[bytes, str])
         raise InvalidInput(f"{name} has {len(seen)} lines, its selection counts {one.members}")
     projections_of(archive, number, one)
     head_of_archive(archive, number, one)
-    fields_of(archive.document(selection_member(number, "report.json")), f"the report of selection {number}")
+    check_report(report_of(archive, number))
 
 
 def _expected(archive: Archive) -> set[str]:

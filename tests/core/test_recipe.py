@@ -11,6 +11,7 @@ from service.core.recipe import STRATEGIES, Recipe, Strategy
 CHANGED = Recipe(
     head="lda",
     shrinkage=0.4,
+    steps=50,
     cleaning="confident",
     strategy="thresholds",
     space="projected",

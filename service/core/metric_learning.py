@@ -1,0 +1,241 @@
+"""Heads trained by gradient descent: proxy, triplet, contrastive and contrastive-centre losses over unit projections.
+
+All of them start at a closed-form head and turn its matrix so that classes lie farther apart; each loss is a function
+of similarities alone, so one backward pass serves them all. In NumPy and not in a network library: the matrix is small
+(hundreds of steps take a second), and a head has to come out the same on every device.
+
+Sources: proxies and temperature as in NormFace (Wang et al. 2017) and Proxy-NCA (Movshovitz-Attias et al. 2017),
+semi-hard triplets FaceNet (Schroff et al. 2015), pairs Hadsell et al. (2006), contrastive centres Qi and Su (2017),
+Adam Kingma and Ba (2015).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from service.core.model import Float32Array, IntArray
+from service.core.projection import Head
+
+TrainedKind = Literal["proxy", "triplet", "contrastive", "centre"]
+TRAINED_KINDS: tuple[TrainedKind, ...] = ("proxy", "triplet", "contrastive", "centre")
+Mining = Literal["semi_hard", "random"]
+
+WIDTH = 256
+"""Most dimensions of a trained head's output."""
+TEMPERATURE = 0.2
+"""Of the proxies' softmax. On cached embeddings of groceries 0.15 to 0.2 were best of 0.05 to 1."""
+MARGIN = 0.2
+"""By which a triplet's negative shall be less similar than its positive."""
+PAIR_MARGIN = 1.0
+"""Distance (0..2 between unit rows) from which on a pair of two classes costs nothing."""
+CENTRE_OFFSET = 1.0
+"""Keeps the contrastive-centre loss finite."""
+BATCH_ROWS = 256
+BATCH_CLASSES, BATCH_OF_CLASS = 32, 4
+LEARNING_RATE = 1e-3
+DECAYS = (0.9, 0.999)
+TINY = 1e-8
+
+Loss = Callable[[Float32Array, IntArray], tuple[float, Float32Array]]
+"""From similarities (b, t) and what each row's target is to the mean loss and its gradient (b, t)."""
+
+
+def train_head(
+    kind: TrainedKind,
+    embeddings: Float32Array,
+    codes: IntArray,
+    start: Head,
+    steps: int,
+    seed: int,
+    mining: Mining = "semi_hard",
+) -> Head:
+    """A head trained from `start` on; deterministic for a seed.
+
+    Args:
+        kind: the loss.
+        embeddings: float32 (n, d), unit rows.
+        codes: int64 (n,), the classes.
+        start: where to begin; its mean stays, its matrix is cut to the first `WIDTH` columns.
+        steps: of gradient descent; 0 gives the start. How many is chosen by cross-fitting: that is the early stopping.
+        seed: of the batches.
+        mining: which negative a triplet takes: the most similar one that is less similar than the positive, or any.
+
+    The start itself comes back where there is nothing to tell apart: one class, or no two pictures of any class.
+    """
+    counts = np.bincount(codes)
+    if steps == 0 or np.count_nonzero(counts) < 2 or counts.max() < 2:
+        return start
+    matrix = start.matrix[:, :WIDTH].astype(np.float32)
+    matrix *= np.sqrt(matrix.shape[1]) / np.linalg.norm(matrix)
+    centred = (embeddings - start.mean).astype(np.float32)
+    training = _Training(centred, codes, matrix, np.random.default_rng(seed))
+    if kind in ("proxy", "centre"):
+        training.against_proxies(_proxy_loss if kind == "proxy" else _centre_loss, steps)
+    else:
+        training.within_batches(_pair_loss if kind == "contrastive" else _triplets(mining, training.random), steps)
+    return Head(kind, start.mean, training.matrix)
+
+
+@dataclass(slots=True, eq=False)
+class _Training:
+    """The matrix on its way. `rows` are centred embeddings (n, d)."""
+
+    rows: Float32Array
+    codes: IntArray
+    matrix: Float32Array
+    random: np.random.Generator
+
+    def against_proxies(self, loss: Loss, steps: int) -> None:
+        """One learnt direction a class, which begins as the class's mean."""
+        _, targets = np.unique(self.codes, return_inverse=True)
+        projections, _ = _unit(self.rows @ self.matrix)
+        sums = np.zeros((targets.max() + 1, projections.shape[1]), dtype=np.float32)
+        np.add.at(sums, targets, projections)
+        proxies = _unit(sums)[0]
+        descend_matrix, descend_proxies = _Adam(self.matrix), _Adam(proxies)
+        for batch in self._batches(steps):
+            z, z_back = _unit(self.rows[batch] @ self.matrix)
+            p, p_back = _unit(proxies)
+            _, slope = loss(z @ p.T, targets[batch])
+            descend_matrix.step(self.rows[batch].T @ z_back(slope @ p))
+            descend_proxies.step(p_back(slope.T @ z))
+
+    def within_batches(self, loss: Loss, steps: int) -> None:
+        """Pictures against each other, a few of each of some classes at a time."""
+        descend = _Adam(self.matrix)
+        for _ in range(steps):
+            batch = self._classes_batch()
+            z, z_back = _unit(self.rows[batch] @ self.matrix)
+            _, slope = loss(z @ z.T, self.codes[batch])
+            both_ways: Float32Array = np.add(slope, slope.T, dtype=np.float32)
+            descend.step(self.rows[batch].T @ z_back(both_ways @ z))
+
+    def _batches(self, steps: int) -> Iterator[IntArray]:
+        """Rows shuffled and cut into batches of one size, again and again, `steps` in all."""
+        count = max(1, round(len(self.rows) / BATCH_ROWS))
+        done = 0
+        while True:
+            for batch in np.array_split(self.random.permutation(len(self.rows)), count):
+                if done == steps:
+                    return
+                yield batch
+                done += 1
+
+    def _classes_batch(self) -> IntArray:
+        present, counts = np.unique(self.codes, return_counts=True)
+        several = present[counts > 1]
+        drawn = self.random.permutation(several)[:BATCH_CLASSES]
+        if len(drawn) < 2:  # one class of several pictures: the others lend their single ones as negatives
+            drawn = present
+        picked = [self.random.permutation(np.flatnonzero(self.codes == code))[:BATCH_OF_CLASS] for code in drawn]
+        return np.concatenate(picked)
+
+
+@dataclass(slots=True, eq=False)
+class _Adam:
+    """Adam on one array, in place."""
+
+    values: Float32Array
+    _mean: Float32Array
+    _square: Float32Array
+    _steps: int = 0
+
+    def __init__(self, values: Float32Array) -> None:
+        self.values = values
+        self._mean = np.zeros_like(values)
+        self._square = np.zeros_like(values)
+        self._steps = 0
+
+    def step(self, slope: Float32Array) -> None:
+        self._steps += 1
+        first, second = DECAYS
+        self._mean += (1 - first) * (slope - self._mean)
+        self._square += (1 - second) * (slope * slope - self._square)
+        mean = self._mean / (1 - first**self._steps)
+        square = self._square / (1 - second**self._steps)
+        self.values -= (LEARNING_RATE * mean / (np.sqrt(square) + TINY)).astype(np.float32)
+
+
+def _unit(rows: Float32Array) -> tuple[Float32Array, Callable[[Float32Array], Float32Array]]:
+    """Unit rows, and what carries a gradient by them back to the rows themselves."""
+    lengths = np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), TINY)
+    unit = rows / lengths
+
+    def back(slope: Float32Array) -> Float32Array:
+        return np.asarray((slope - (slope * unit).sum(axis=1, keepdims=True) * unit) / lengths, dtype=np.float32)
+
+    return unit, back
+
+
+def _proxy_loss(similarities: Float32Array, targets: IntArray) -> tuple[float, Float32Array]:
+    """Cross-entropy of a softmax over the proxies."""
+    logits = similarities / TEMPERATURE
+    shifted = np.exp(logits - logits.max(axis=1, keepdims=True))
+    chances = shifted / shifted.sum(axis=1, keepdims=True)
+    rows = np.arange(len(targets))
+    value = float(-np.log(np.maximum(chances[rows, targets], TINY)).mean())
+    slope = chances.copy()
+    slope[rows, targets] -= 1.0
+    return value, np.asarray(slope / (TEMPERATURE * len(targets)), dtype=np.float32)
+
+
+def _centre_loss(similarities: Float32Array, targets: IntArray) -> tuple[float, Float32Array]:
+    """Squared distance to the own centre over the sum of those to the others."""
+    rows = np.arange(len(targets))
+    distances = 2.0 - 2.0 * similarities
+    own = distances[rows, targets]
+    others = distances.sum(axis=1) - own + CENTRE_OFFSET
+    slope = np.repeat((own / others**2)[:, None], similarities.shape[1], axis=1)
+    slope[rows, targets] = -1.0 / others
+    return float((0.5 * own / others).mean()), np.asarray(slope / len(targets), dtype=np.float32)
+
+
+def _pair_loss(similarities: Float32Array, codes: IntArray) -> tuple[float, Float32Array]:
+    """Squared distance of pairs of one class; squared lack of distance of other pairs."""
+    same = codes[:, None] == codes[None, :]
+    np.fill_diagonal(same, val=False)
+    other = codes[:, None] != codes[None, :]
+    distances = np.sqrt(np.maximum(2.0 - 2.0 * similarities, TINY))
+    lack = np.where(other, np.maximum(PAIR_MARGIN - distances, 0.0), 0.0)
+    pairs, others = max(int(same.sum()), 1), max(int(other.sum()), 1)
+    value = float((distances**2)[same].sum() / pairs + (lack**2).sum() / others)
+    slope = np.where(same, -2.0 / pairs, 0.0) + 2.0 * lack / distances / others
+    return value, np.asarray(slope, dtype=np.float32)
+
+
+def _triplets(mining: Mining, random: np.random.Generator) -> Loss:
+    def loss(similarities: Float32Array, codes: IntArray) -> tuple[float, Float32Array]:
+        anchors, positives = np.nonzero((codes[:, None] == codes[None, :]) & ~np.eye(len(codes), dtype=bool))
+        negatives = _negatives(similarities, codes, anchors, positives, mining, random)
+        lack = MARGIN + similarities[anchors, negatives] - similarities[anchors, positives]
+        active = lack > 0.0
+        slope = np.zeros_like(similarities)
+        share = np.float32(1.0 / max(len(anchors), 1))
+        np.add.at(slope, (anchors[active], positives[active]), -share)
+        np.add.at(slope, (anchors[active], negatives[active]), share)
+        return float(np.where(active, lack, 0.0).sum() * share), slope
+
+    return loss
+
+
+def _negatives(
+    similarities: Float32Array,
+    codes: IntArray,
+    anchors: IntArray,
+    positives: IntArray,
+    mining: Mining,
+    random: np.random.Generator,
+) -> IntArray:
+    """A negative for each pair of one class: semi-hard, or where there is none the least similar one; or any."""
+    foreign = codes[anchors][:, None] != codes[None, :]
+    if mining == "random":
+        return np.asarray(np.where(foreign, random.random(foreign.shape), -1.0).argmax(axis=1))
+    candidates = similarities[anchors]
+    easier = foreign & (candidates < similarities[anchors, positives][:, None])
+    hardest = np.where(easier, candidates, -np.inf).argmax(axis=1)
+    least = np.where(foreign, candidates, np.inf).argmin(axis=1)
+    return np.asarray(np.where(easier.any(axis=1), hardest, least))
