@@ -30,9 +30,9 @@ from service.ports import (
 )
 from service.records import Fingerprint, Trial, Webhook
 from service.usecases.context import Context, Limits
-from service.usecases.embed import embed_chunk
 from service.usecases.finish_ingest import finish_ingest
 from service.usecases.ingest import ingest_report, start_ingest
+from service.usecases.next_chunk import WORK
 from service.usecases.sweep import sweep
 from tests.fake_registry import FakeRegistry
 
@@ -88,6 +88,13 @@ class FakeBlobs:
     def _check(self) -> None:
         if self.down:
             raise Unavailable("the blob store does not answer")
+
+
+def embed_chunk(context: Context, job_id: str, number: int) -> None:
+    """Claim the named chunk and do it as its job's kind asks; nothing when it is settled or being worked on."""
+    chunk = context.registry.claim_chunk(job_id, number, context.owner, context.limits.chunk_lease_s)
+    if chunk is not None:
+        WORK[context.registry.job(job_id).kind](context, chunk)
 
 
 class FakeQueue:

@@ -28,17 +28,6 @@ EMBEDDING = "embedding"
 """Name of the stage, for the progress bar."""
 
 
-def embed_chunk(context: Context, job_id: str, number: int) -> None:
-    """Embed one chunk; does nothing when it is settled, being worked on, or its job is gone. Safe to repeat.
-
-    Raises:
-        Unavailable: an outside system does not answer. The chunk is given back and the attempt not counted.
-    """
-    chunk = context.registry.claim_chunk(job_id, number, context.owner, context.limits.chunk_lease_s)
-    if chunk is not None:
-        embed_claimed(context, chunk)
-
-
 def embed_claimed(context: Context, chunk: Chunk) -> None:
     """Embed a chunk that this owner has claimed; does nothing when its job is gone.
 

@@ -11,11 +11,10 @@ from service.records import ExampleState, ItemState, JobState, SelectionMember, 
 from service.usecases.claimed import KILLER
 from service.usecases.classify import classify
 from service.usecases.context import Limits, embedding_key, image_key, partition_of
-from service.usecases.embed import embed_chunk
 from service.usecases.ingest import ingest_report, start_ingest
 from service.usecases.optimise import run_optimise, start_optimise
 from service.usecases.optimise_request import OptimiseRequest
-from tests.fakes import FAKE_ENCODER, FakeEncoder, fake_context, fruit, ingested, picture, write_pictures
+from tests.fakes import FAKE_ENCODER, FakeEncoder, embed_chunk, fake_context, fruit, ingested, picture, write_pictures
 from tests.usecases.test_catalogues import active_selection
 
 

@@ -7,11 +7,10 @@ import pytest
 from service.errors import InvalidInput, NotPermitted, Unavailable
 from service.records import ItemState, JobKind, JobState
 from service.usecases.context import image_key
-from service.usecases.embed import embed_chunk
 from service.usecases.fetching import AT_ONCE
 from service.usecases.uploads import Purpose, start_upload
 from service.usecases.url_pictures import NamedPicture, by_url
-from tests.fakes import FAKE_ENCODER, fake_context, picture
+from tests.fakes import FAKE_ENCODER, embed_chunk, fake_context, picture
 
 PURPOSE = Purpose(kind=JobKind.INGEST, fetches=True)
 
