@@ -33,7 +33,6 @@ from service.usecases.archive_format import (
     PAGE_EXAMPLES,
     ArchivedExample,
     ArchivedSelection,
-    Manifest,
     embeddings_part,
     example_line,
     examples_part,
@@ -41,6 +40,8 @@ from service.usecases.archive_format import (
     selection_bytes,
     selection_member,
 )
+from service.usecases.archive_manifest import Manifest
+from service.usecases.archive_report import judged_names, renamed
 from service.usecases.context import Context, image_key, partition_of, references_key, report_key
 from service.usecases.selections import chunked, head_of
 
@@ -167,8 +168,9 @@ class _Export:
         newest = {one.id for one in served[: MAX_SELECTIONS - 1]} | {self._catalogue.active_selection}
         kept = [one for one in reversed(served) if one.id in newest]
         found = [(one, self._context.registry.members(one.id)) for one in kept]
-        for _, members in found:
+        for selection, members in found:
             self._wanted.update(dict.fromkeys(member.example_id for member in members))
+            self._wanted.update(dict.fromkeys(judged_names(self._report(selection))))
         return found
 
     def _examples(self) -> Iterator[_Written]:
@@ -255,7 +257,8 @@ class _Export:
             head=None if head is None else head.kind,
         )
         yield _Written(selection_member(number, "selection.json"), selection_bytes(archived))
-        yield _Written(selection_member(number, "report.json"), self._report(selection))
+        report = renamed(self._report(selection), self._hash_of)
+        yield _Written(selection_member(number, "report.json"), encoded(report))
         lines = b"".join(self._member_line(one) for one in chosen + provisional)
         yield _Written(selection_member(number, "members.jsonl"), lines)
         if chosen:
@@ -277,8 +280,14 @@ class _Export:
     def _references(self, selection: Selection) -> ReferenceSet:
         return ReferenceSet.from_bytes(self._context.blobs.get(references_key(self._catalogue.tenant, selection.id)))
 
-    def _report(self, selection: Selection) -> bytes:
+    def _report(self, selection: Selection) -> dict[str, Any]:
         with suppress(NotFound):
-            data = self._context.blobs.get(report_key(self._catalogue.tenant, selection.id))
-            return json.dumps(json.loads(data), separators=(",", ":")).encode()
-        return b"{}"
+            report: dict[str, Any] = json.loads(
+                self._context.blobs.get(report_key(self._catalogue.tenant, selection.id))
+            )
+            return report
+        return {}
+
+    def _hash_of(self, example_id: str) -> str | None:
+        known = self._wanted.get(example_id)
+        return None if known is None else known.content_hash

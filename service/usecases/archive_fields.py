@@ -46,6 +46,11 @@ class Fields:
         self._values = values
         self.where = where
 
+    @property
+    def whole_object(self) -> Mapping[str, Any]:
+        """All of it, as it is."""
+        return self._values
+
     def names(self) -> list[str]:
         """All of them; none holds what cannot be stored."""
         for name in self._values:

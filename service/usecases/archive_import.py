@@ -30,10 +30,13 @@ from service.usecases.archive_checks import (
     parts_of,
     picture_of,
     projections_of,
+    report_of,
     selection_of,
 )
-from service.usecases.archive_format import ArchivedExample, selection_member
+from service.usecases.archive_fields import encoded
+from service.usecases.archive_format import ArchivedExample
 from service.usecases.archive_reading import Archive, ArchiveLimits, opened_archive
+from service.usecases.archive_report import renamed
 from service.usecases.catalogues import CatalogueSummary, remove_catalogue, show_catalogue
 from service.usecases.context import (
     Context,
@@ -219,5 +222,6 @@ def _add_selection(context: Context, catalogue: Catalogue, archive: Archive, num
     if head is not None:
         context.blobs.put(head_key(tenant, selection_id), head.to_bytes())
     context.blobs.put(references_key(tenant, selection_id), references.to_bytes())
-    context.blobs.put(report_key(tenant, selection_id), archive.document(selection_member(number, "report.json")))
+    report = renamed(report_of(archive, number).whole_object, lambda name: example_id_of(catalogue, name))
+    context.blobs.put(report_key(tenant, selection_id), encoded(report))
     return selection_id

@@ -18,7 +18,8 @@ from dataclasses import dataclass
 from typing import IO
 
 from service.errors import InvalidInput
-from service.usecases.archive_format import MANIFEST, Manifest, hash_of_image
+from service.usecases.archive_format import MANIFEST, hash_of_image
+from service.usecases.archive_manifest import Manifest
 
 MAX_MEMBERS = 2_000_000
 MAX_RATIO = 100

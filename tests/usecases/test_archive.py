@@ -15,7 +15,7 @@ from service.records import SelectionState, Split
 from service.usecases.archive_import import import_catalogue, sweep_imports
 from service.usecases.archive_reading import ArchiveLimits
 from service.usecases.catalogues import delete_catalogue, list_catalogues
-from service.usecases.context import image_key, partition_of
+from service.usecases.context import image_key, partition_of, report_key
 from service.usecases.publish import activate, publish, reconcile
 from service.usecases.resolver import Resolver
 from tests.fakes import fake_context, fruit, ingested, write_pictures
@@ -131,6 +131,20 @@ def test_a_former_selection_of_the_copy_can_be_activated(tmp_path):
         activate(ctx, "acme", "fruit", first.id, sleep=no_sleep)
     same(answers(other, fruit_of(other)), answers(context, fruit_of(context)))
     assert reconcile(other, fruit_of(other)) == 0
+
+
+def test_single_judgements_are_of_the_copys_own_examples(tmp_path):
+    context, catalogue = with_selections(tmp_path)
+    rows = context.registry.examples(catalogue.id)
+    ids = [rows[5].id, "00000000-0000-0000-0000-000000000000", rows[2].id]
+    report = {"judged": {"ids": ids, "truth": [0, 1, 2], "predicted": [0, 2, -1], "confidence": [0.5, 0.6, 0.7]}}
+    context.blobs.put(report_key("acme", catalogue.active_selection), json.dumps(report).encode())
+    imported(context, archived(context))
+    copy = context.registry.catalogue("acme", "copy")
+    kept = json.loads(context.blobs.get(report_key("acme", copy.active_selection)))["judged"]
+    hashes = [context.registry.example(copy.id, one).content_hash for one in kept["ids"]]
+    assert hashes == [rows[5].content_hash, rows[2].content_hash]
+    assert (kept["truth"], kept["predicted"], kept["confidence"]) == ([0, 2], [0, -1], [0.5, 0.7])
 
 
 def test_parts_hold_so_many_examples_and_come_back_together(tmp_path, monkeypatch):

@@ -216,6 +216,10 @@ def recipe(key, value):
     return document(SELECTION, lambda found: found["recipe"].update({key: value}))
 
 
+def _judged(**changes):
+    return {"ids": ["ab" * 32], "truth": [0], "predicted": [0], "confidence": [0.5]} | changes
+
+
 FORGED = {
     "hash of another form": example("hash", "ab" * 31),
     "hash in capitals": example("hash", "AB" * 32),
@@ -309,6 +313,20 @@ FORGED = {
     "figures that are a list": setting(SELECTION, "figures", []),
     "a policy that cannot be read": setting(SELECTION, "figures", {"policy": {"trust": 3}}),
     "verification that cannot be read": setting(SELECTION, "figures", {"verification": {"pictures": {"otsu": {}}}}),
+    "judgements by id": document("selections/001/report.json", lambda found: found.update(judged=_judged(ids=["x"]))),
+    "judgements without answers": document(
+        "selections/001/report.json", lambda found: found.update(judged=_judged(truth=[]))
+    ),
+    "judgements of text": document(
+        "selections/001/report.json", lambda found: found.update(judged=_judged(confidence=["x"]))
+    ),
+    "judgements that are a list": document("selections/001/report.json", lambda found: found.update(judged=[])),
+    "a matrix that is not square": document(
+        "selections/001/report.json", lambda found: found.update(confusion={"labels": ["a"], "matrix": [[1, 2]]})
+    ),
+    "a matrix without rows": document(
+        "selections/001/report.json", lambda found: found.update(confusion={"labels": ["a"], "matrix": []})
+    ),
     "a report that is a list": lambda members: members | {"selections/001/report.json": b"[]"},
 }
 
