@@ -14,6 +14,7 @@ from service.adapters.registry_sql import SqlRegistry
 from service.adapters.registry_sql.database import Database
 from service.adapters.registry_sql.migrate import alembic_config, stored_version
 from service.adapters.registry_sql.schema import REVISION
+from service.records import Quotas, Usage
 from tests import postgres_server
 
 CATALOGUE, EXAMPLE = str(uuid.uuid4()), str(uuid.uuid4())
@@ -62,6 +63,14 @@ def test_the_first_schema_is_brought_up_to_date_with_its_rows(first_schema: str)
     assert registry.kept_findings(CATALOGUE) == {}
     registry.keep_findings(CATALOGUE, {EXAMPLE: ["outlier"]})
     assert registry.kept_findings(CATALOGUE) == {EXAMPLE: frozenset({"outlier"})}
+    registry.close()
+
+
+def test_every_tenant_that_owns_a_catalogue_gets_its_row_without_quotas(first_schema: str) -> None:
+    registry = SqlRegistry(first_schema)
+    assert [(one.name, one.quotas) for one in registry.tenants()] == [("t", Quotas())]
+    assert registry.tenant("t").created_at > 0
+    assert registry.usage("t") == Usage(catalogues=1, examples=1, inflight_items=0)
     registry.close()
 
 
