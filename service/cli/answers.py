@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -43,24 +43,24 @@ def classify(
 
     Example: holotype classify groceries new/*.jpg --top 3
     """
-    from service.usecases.classify import Resolver
-    from service.usecases.classify import classify as classify_pictures
-
-    results: list[dict[str, Any]] = []
-    with session.open() as context:
-        resolver = Resolver(context)
-        size = context.limits.chunk_images
-        # Read as they are worked on: memory holds one chunk, however many are named.
-        for some in (pictures[start : start + size] for start in range(0, len(pictures), size)):
-            refused, read = read_files(some)
-            classified = classify_pictures(
-                context, session.tenant, name, read, top=top, max_error=max_error, resolver=resolver
-            )
-            answers = iter(one.as_dict() for one in classified)
-            results += [refused[path] if path in refused else next(answers) for path in some]
+    refused: dict[Path, dict[str, Any]] = {}
+    batches = _read_in_batches(pictures, session.settings.chunk_images, refused)
+    found = session.backend.classify(name, batches, top=top, max_error=max_error)
+    answers = iter([answer for some in found for answer in some])
+    results = [refused[path] if path in refused else next(answers) for path in pictures]
     session.output.result(results, *_answer_tables(results))
     if all("error" in result for result in results):
         raise typer.Exit(FAILED)
+
+
+def _read_in_batches(
+    pictures: Sequence[Path], size: int, refused: dict[Path, dict[str, Any]]
+) -> Iterator[list[tuple[str, bytes]]]:
+    """Read as they are worked on: memory holds one batch, however many are named. Fills `refused`."""
+    for start in range(0, len(pictures), size):
+        unreadable, read = read_files(pictures[start : start + size])
+        refused.update(unreadable)
+        yield read
 
 
 def read_files(pictures: Sequence[Path]) -> tuple[dict[Path, dict[str, Any]], list[tuple[str, bytes]]]:
@@ -122,20 +122,13 @@ def evaluate(
     Example: holotype evaluate groceries new/ --html report.html
     """
     from service.bootstrap import report_writer
-    from service.usecases.evaluate import evaluate_folder, report_data, stored_evaluation
 
-    writer = report_writer()
     if html is not None:
-        writer.check(html)
-    with session.open() as context:
-        if folder is None:
-            evaluation = stored_evaluation(context, session.tenant, name, max_error)
-        else:
-            with stages() as on_progress:
-                evaluation = evaluate_folder(context, session.tenant, name, folder, on_progress, max_error=max_error)
-        if html is not None:
-            writer.write(report_data(context, session.tenant, name, evaluation), html)
-            session.output.note(f"report: {html}")
+        report_writer().check(html)
+    with stages() as on_progress:
+        evaluation = session.backend.evaluate(name, folder, max_error=max_error, html=html, on_progress=on_progress)
+    if html is not None:
+        session.output.note(f"report: {html}")
     session.output.result(evaluation, *_evaluation_tables(evaluation))
 
 

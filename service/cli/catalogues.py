@@ -32,11 +32,7 @@ def create(
 
     Example: holotype catalogue create groceries --encoder facebook/dinov2-small
     """
-    from service.usecases.catalogues import create_catalogue, show_catalogue
-
-    with session.open() as context:
-        create_catalogue(context, session.tenant, name, encoder or session.settings.encoder)
-        made = show_catalogue(context, session.tenant, name).as_dict()
+    made = session.backend.create_catalogue(name, encoder)
     session.output.result(
         made, f"catalogue {made['name']} on {made['encoder']}; now: holotype ingest {made['name']} FOLDER"
     )
@@ -48,16 +44,13 @@ def list_all(session: Session) -> None:
 
     Example: holotype catalogue list --json
     """
-    from service.usecases.catalogues import list_catalogues
-
-    with session.open() as context:
-        found = [summary.as_dict() for summary in list_catalogues(context, session.tenant)]
+    found = session.backend.list_catalogues()
     rows = [
         (one["name"], one["encoder"], sum(one["examples"].values()), len(one["labels"]), one["references"])
         for one in found
     ]
     columns = ("name", "encoder", "examples#", "labels#", "references#")
-    session.output.result(found, table(f"Catalogues of {session.tenant}", columns, rows))
+    session.output.result(found, table(f"Catalogues of {session.backend.tenant()}", columns, rows))
 
 
 @command(app, "show")
@@ -66,10 +59,7 @@ def show(session: Session, name: CatalogueName) -> None:
 
     Example: holotype catalogue show groceries
     """
-    from service.usecases.catalogues import show_catalogue
-
-    with session.open() as context:
-        summary = show_catalogue(context, session.tenant, name).as_dict()
+    summary = session.backend.show_catalogue(name)
     labels, conflicts = summary["labels"], summary["conflicts"]
     rest = {key: value for key, value in summary.items() if key not in {"name", "labels"}} | {
         "conflicts": len(conflicts)
@@ -94,10 +84,7 @@ def delete(
 
     Example: holotype catalogue delete groceries --yes
     """
-    from service.usecases.catalogues import delete_catalogue
-
     if not yes:
         raise InvalidInput(f"deleting {quoted(name)} cannot be undone: say it with --yes", catalogue=name)
-    with session.open() as context:
-        delete_catalogue(context, session.tenant, name)
+    session.backend.delete_catalogue(name)
     session.output.result({"deleted": name}, f"catalogue {name} is gone")

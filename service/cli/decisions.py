@@ -22,10 +22,7 @@ def keep(
 
     Example: holotype keep groceries 5c0e7c1e-3f0c-5d0a-9a55-0a7c8e1f2b3d
     """
-    from service.usecases.hygiene import keep as keep_examples
-
-    with session.open() as context:
-        kept = keep_examples(context, session.tenant, name, examples)
+    kept = session.backend.keep(name, examples)
     told = [f"{example} is kept: {', '.join(kinds) or 'nothing was found about it'}" for example, kinds in kept.items()]
     session.output.result({"kept": kept}, *told)
 
@@ -41,13 +38,9 @@ def relabel(
 
     Example: holotype relabel groceries 5c0e7c1e-3f0c-5d0a-9a55-0a7c8e1f2b3d pear
     """
-    from service.usecases.decide import relabel as relabel_example
-
-    with session.open() as context:
-        changed = relabel_example(context, session.tenant, name, example, label)
-    names = ("id", "label", "split", "state", "source")
-    value = {name: getattr(changed, name) for name in names}
-    session.output.result(value, f"{changed.source} ({changed.id}) is {changed.label} now, split {changed.split}")
+    changed = session.backend.relabel(name, example, label)
+    told = f"{changed['source']} ({changed['id']}) is {changed['label']} now, split {changed['split']}"
+    session.output.result(changed, told)
 
 
 @command(app, "drop")
@@ -60,8 +53,5 @@ def drop(
 
     Example: holotype drop groceries 5c0e7c1e-3f0c-5d0a-9a55-0a7c8e1f2b3d
     """
-    from service.usecases.decide import drop as drop_examples
-
-    with session.open() as context:
-        dropped = drop_examples(context, session.tenant, name, examples)
+    dropped = session.backend.drop(name, examples)
     session.output.result({"dropped": dropped}, f"{len(dropped)} dropped")

@@ -53,21 +53,14 @@ def search(
 
     Example: holotype search groceries --image new/lime.jpg --top 5
     """
-    from service.records import Split
-    from service.usecases.lookup import search_by_image, search_by_text
-
     if (image is None) == (text is None):
         raise InvalidInput("what to search with: give either --image PICTURE or --text WORDS")
-    data = None if image is None else _bytes(image)
-    wanted = None if split is None else Split(split.value)
-    with session.open() as context:
-        if data is not None:
-            found = search_by_image(context, session.tenant, name, data, top=top, label=label, split=wanted)
-        else:
-            found = search_by_text(context, session.tenant, name, text or "", top=top, label=label, split=wanted)
-    rows = [(one.label, one.split, one.similarity, one.source, one.id) for one in found]
+    picture = None if image is None else (str(image), _bytes(image))
+    wanted = None if split is None else split.value
+    found = session.backend.search(name, image=picture, text=text, top=top, label=label, split=wanted)
+    rows = [(one["label"], one["split"], one["similarity"], one["source"], one["id"]) for one in found]
     columns = ("label", "split", "similarity#", "source", "example")
-    session.output.result([one.as_dict() for one in found], table("Most similar", columns, rows))
+    session.output.result(found, table("Most similar", columns, rows))
 
 
 def _bytes(path: Path) -> bytes:
@@ -93,11 +86,8 @@ def label_next(
 
     Example: holotype next groceries unlabelled/ --count 10
     """
-    from service.usecases.suggesting import suggest_next
-
-    with session.open() as context, stages() as on_progress:
-        suggested = suggest_next(context, session.tenant, name, folder, count, on_progress)
-    results = [one.as_dict() for one in suggested]
+    with stages() as on_progress:
+        results = session.backend.suggest_next(name, folder, count, on_progress)
     session.output.result(results, *_next_tables(results))
     if results and all("error" in one for one in results):
         raise typer.Exit(FAILED)
@@ -128,15 +118,12 @@ def preview(
 
     Example: holotype preview groceries papaya papaya/*.jpg
     """
-    from service.usecases.preview import preview_class
-
     refused, read = read_files(pictures)
     if not read:
         raise InvalidInput(
             f"none of the {len(pictures)} pictures can be read: {pictures[0]} {refused[pictures[0]]['error']}"
         )
-    with session.open() as context:
-        value = preview_class(context, session.tenant, name, label, read).as_dict()
+    value = session.backend.preview(name, label, read)
     value["pictures"] += list(refused.values())
     session.output.result(value, *_preview_tables(value))
 

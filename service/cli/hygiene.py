@@ -40,10 +40,8 @@ def hygiene(session: Session, name: CatalogueName) -> None:
 
     Example: holotype hygiene groceries
     """
-    from service.usecases.hygiene import survey_hygiene
-
-    with session.open() as context, stages() as on_progress:
-        report = survey_hygiene(context, session.tenant, name, on_progress).as_dict()
+    with stages() as on_progress:
+        report = session.backend.hygiene(name, on_progress)
     session.output.result(report, *_tables(report))
 
 

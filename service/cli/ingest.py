@@ -49,22 +49,8 @@ def ingest(
 
     Example: holotype ingest groceries photos/
     """
-    from service.usecases.ingest import ingest_report, start_ingest
-    from service.usecases.jobs import wait_for_job
-
-    with session.working() as context, stages() as on_progress:
-        job = start_ingest(
-            context,
-            session.tenant,
-            name,
-            path,
-            split=split,
-            label=label,
-            encoder=session.settings.encoder,
-            on_progress=on_progress,
-        )
-        wait_for_job(context, job.id, on_progress)
-        report = ingest_report(context, job.id)
+    with stages() as on_progress:
+        report = session.backend.ingest(name, path, split=split, label=label, on_progress=on_progress)
     session.output.result(report, *_tables(report))
     kept = report["stored"] + report["duplicate"] + report["conflict"]
     if report["failed"] and not kept:

@@ -30,6 +30,7 @@ def worker(
     """
     from workers.app import run_worker
 
+    session.refuse_server("a worker does the work of this installation")
     code = run_worker(session.settings, queue, concurrency)
     session.output.result({"queue": queue, "exit": code}, f"the worker of queue {queue} has ended")
     raise typer.Exit(code)
@@ -46,9 +47,7 @@ def doctor(
 
     Example: holotype doctor
     """
-    from service.cli.checks import run_checks
-
-    checks = run_checks(session, quick=quick)
+    checks = session.checks(quick=quick)
     state = max((check.state for check in checks), key=("ok", "warn", "fail").index)
     value = {"state": state, "checks": [check.as_dict() for check in checks]}
     rows = [(check.state, check.name, check.found, check.advice) for check in checks]

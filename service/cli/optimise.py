@@ -53,17 +53,17 @@ def optimise(
 
     Example: holotype optimise groceries --budget 8 --seed 1
     """
-    from service.usecases.jobs import wait_for_job
-    from service.usecases.optimise import start_optimise
-    from service.usecases.optimise_request import OptimiseRequest
-
-    request = OptimiseRequest(
-        budget=budget, metric=metric, strategy=strategy, search=search, trials=trials, seed=seed, refit=not no_refit
-    )
-    with session.working() as context, stages() as on_progress:
-        job = start_optimise(context, session.tenant, name, request)
-        finished = wait_for_job(context, job.id, on_progress)
-    result = dict(finished.result or {})
+    request = {
+        "budget": budget,
+        "metric": metric,
+        "strategy": strategy,
+        "search": search,
+        "trials": trials,
+        "seed": seed,
+        "refit": not no_refit,
+    }
+    with stages() as on_progress:
+        result = session.backend.optimise(name, request, on_progress)
     session.output.result(result, *selection_tables(result))
 
 
@@ -73,10 +73,7 @@ def selections(session: Session, name: CatalogueName) -> None:
 
     Example: holotype selections groceries
     """
-    from service.usecases.selections import list_selections
-
-    with session.open() as context:
-        found = [selection.as_dict() for selection in list_selections(context, session.tenant, name)]
+    found = session.backend.selections(name)
     rows = [
         (
             one["selection"],
@@ -102,10 +99,7 @@ def activate(
 
     Example: holotype activate groceries 0b8f6a52-1df5-4b3f-9d0e-6f2d3a3c7b11
     """
-    from service.usecases.publish import activate as activate_selection
-
-    with session.open() as context:
-        result = activate_selection(context, session.tenant, name, selection).as_dict()
+    result = session.backend.activate(name, selection)
     session.output.result(result, *selection_tables(result))
 
 

@@ -71,6 +71,8 @@ def _with_common_options(function: Command) -> Command:
             function(session, **own)
         except KeyboardInterrupt as error:
             raise Interrupted from error
+        finally:
+            session.close()
 
     common = inspect.signature(group_options, eval_str=True).parameters
     _, *own = inspect.signature(function, eval_str=True).parameters.values()

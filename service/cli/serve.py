@@ -69,13 +69,14 @@ def serve(
     """
     from service.api.server import bind
 
+    session.refuse_server("a server does the work of this installation")
     settings = session.settings
     wanted = settings.port if port is None else port
     with (
         contextlib.suppress(_EndedBeforeItBegan),
         _signals() as follow,
         bind(host or settings.host, wanted) as listener,
-        session.working() as context,
+        session.working(micro_batches=True) as context,
     ):
         _serve(session, context, listener, follow)
     if not session.output.as_json:

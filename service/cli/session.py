@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from service.usecases.context import Context
 
 
-
 class Session:
     """One run of the command line. Nothing is read or opened before it is asked for."""
 
@@ -80,6 +79,11 @@ class Session:
                 f"{' and '.join(pointless)} out, or unset HOLOTYPE_URL"
             )
         return RemoteBackend(self.settings)
+
+    def close(self) -> None:
+        """Let go of the backend, where one was used."""
+        if "backend" in vars(self):
+            self.backend.close()
 
     def refuse_server(self, why: str) -> None:
         """Raises InvalidInput where HOLOTYPE_URL is set, for what a server cannot be asked."""

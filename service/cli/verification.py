@@ -37,16 +37,10 @@ def verify(
 
     Example: holotype verify groceries a.jpg b.jpg; holotype verify groceries a.jpg --label pear
     """
-    from service.usecases.verify import verify_label, verify_pictures
-
     if (second is None) == (label is None):
         raise InvalidInput("give a second picture, or --label with a class to compare the first one with: one of both")
-    picture = _picture(first)
-    with session.open() as context:
-        if second is not None:
-            answer = verify_pictures(context, session.tenant, name, picture, _picture(second), rule)
-        else:
-            answer = verify_label(context, session.tenant, name, picture, str(label), rule)
+    other = None if second is None else _picture(second)
+    answer = session.backend.verify(name, _picture(first), other, label=label, rule=rule)
     session.output.result(answer, pairs("Same class" if answer["same"] else "Not the same class", answer))
 
 

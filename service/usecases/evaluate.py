@@ -84,6 +84,12 @@ def evaluate_folder(
         Busy: the active selection changed while pictures were being judged.
     """
     partition_of(context.registry.catalogue(tenant, name))
+    labelled = [_of_source(source) for source in sources_to_judge(folder)]
+    return _evaluated(context, tenant, name, labelled, str(folder), on_progress, resolver, max_error)
+
+
+def sources_to_judge(folder: Path) -> list[Source]:
+    """The labelled pictures of a folder, at least one. Raises InvalidInput."""
     if not folder.is_dir():
         raise InvalidInput(f"{folder} is not a folder: give one that holds a folder of pictures for each label")
     sources = list(find_sources(folder, None, Split.UNASSIGNED))
@@ -92,8 +98,7 @@ def evaluate_folder(
             f"there are no pictures in {folder}: give a folder that holds a folder of pictures for each label",
             path=str(folder),
         )
-    labelled = [_of_source(source) for source in sources]
-    return _evaluated(context, tenant, name, labelled, str(folder), on_progress, resolver, max_error)
+    return sources
 
 
 def evaluate_pictures(

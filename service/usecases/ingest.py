@@ -49,16 +49,9 @@ def start_ingest(
         Unavailable: an outside system does not answer.
         LeaseHeld: this process was held up so long that the job was given up; run it again.
     """
-    if split not in SPLITS:
-        raise InvalidInput(f"the split is {split!r}; it must be one of {', '.join(SPLITS)}")
     checked_name(tenant, "tenant")
     checked_name(name)
-    sources = list(find_sources(path, label, SPLITS[split]))
-    if not sources:
-        raise InvalidInput(
-            f"no picture under {path}: looked for JPEG, PNG and WebP files (.jpg, .png, .webp) in a folder per class",
-            path=str(path),
-        )
+    sources = sources_to_ingest(path, split, label)
     catalogue = _catalogue(context, tenant, name, encoder)
     parameters = {"path": str(path), "split": split, "label": label}
 
@@ -68,6 +61,19 @@ def start_ingest(
     taken(0)
     pictures = (_picture(source) for source in sources)
     return filled_job(context, catalogue, JobKind.INGEST, parameters, pictures, on_taken=taken)
+
+
+def sources_to_ingest(path: Path, split: str, label: str | None) -> list[Source]:
+    """The pictures of PATH, at least one. Raises InvalidInput, ManifestError as `start_ingest`."""
+    if split not in SPLITS:
+        raise InvalidInput(f"the split is {split!r}; it must be one of {', '.join(SPLITS)}")
+    sources = list(find_sources(path, label, SPLITS[split]))
+    if not sources:
+        raise InvalidInput(
+            f"no picture under {path}: looked for JPEG, PNG and WebP files (.jpg, .png, .webp) in a folder per class",
+            path=str(path),
+        )
+    return sources
 
 
 def _catalogue(context: Context, tenant: str, name: str, encoder: str) -> Catalogue:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from service.usecases.files import read_file
 from service.usecases.reading import encoder_of, read_pictures
 from service.usecases.resolver import Resolver
 from service.usecases.selections import chunked
-from service.usecases.sources import Source, find_pictures
+from service.usecases.sources import find_pictures
 
 STAGE = "looking"
 LIKELY = 3
@@ -56,6 +57,21 @@ class Suggestion:
         }
 
 
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A picture that nobody has labelled.
+
+    Attributes:
+        path: what it is called.
+        read: its bytes; raises InvalidInput when they cannot be had.
+        failure: why it cannot be used; None for one to be read.
+    """
+
+    path: str
+    read: Callable[[], bytes]
+    failure: str | None = None
+
+
 @dataclass(slots=True)
 class _Looked:
     """Pictures that can be labelled, and the ones that cannot."""
@@ -78,25 +94,48 @@ def suggest_next(
         CatalogueNotFound, NothingToServe, EncoderMismatch: as for `classify`.
         InvalidInput: `folder` is no folder, or `count` is below 1.
     """
-    catalogue = context.registry.catalogue(tenant, name)
-    partition_of(catalogue)
+    partition_of(context.registry.catalogue(tenant, name))
+    return suggest_among(context, tenant, name, candidates_of(folder), count, on_progress)
+
+
+def candidates_of(folder: Path) -> list[Candidate]:
+    """All pictures of a folder. Raises InvalidInput when it is none."""
     if not folder.is_dir():
         raise InvalidInput(f"{folder} is not a folder: give one that holds unlabelled pictures")
+    return [Candidate(one.name, partial(read_file, one.path), one.failure) for one in find_pictures(folder)]
+
+
+def suggest_among(
+    context: Context,
+    tenant: str,
+    name: str,
+    candidates: Sequence[Candidate],
+    count: int,
+    on_progress: OnProgress = lambda *_: None,
+    resolver: Resolver | None = None,
+) -> list[Suggestion]:
+    """The same for pictures that are given. Raises as `suggest_next`."""
+    catalogue = context.registry.catalogue(tenant, name)
+    partition_of(catalogue)
     if count < 1:
         raise InvalidInput(f"count is {count}; at least one picture must be asked for", count=count)
-    sources = list(find_pictures(folder))
-    looked = _look(context, catalogue, encoder_of(context, catalogue), sources, on_progress)
+    encoder = encoder_of(context, catalogue)
+    looked = _look(context, catalogue, encoder, candidates, on_progress, resolver or Resolver(context))
     return [*_ranked(looked, count), *looked.refused]
 
 
 def _look(
-    context: Context, catalogue: Catalogue, encoder: Encoder, sources: Sequence[Source], on_progress: OnProgress
+    context: Context,
+    catalogue: Catalogue,
+    encoder: Encoder,
+    candidates: Sequence[Candidate],
+    on_progress: OnProgress,
+    resolver: Resolver,
 ) -> _Looked:
     looked = _Looked()
-    resolver = Resolver(context)
     done = 0
-    on_progress(STAGE, done, len(sources))
-    for batch in chunked(sources, context.limits.chunk_images):
+    on_progress(STAGE, done, len(candidates))
+    for batch in chunked(candidates, context.limits.chunk_images):
         fresh = _fresh(context, catalogue, batch, looked)
         read = read_pictures(context, encoder, [data for _, data in fresh])
         usable = [path for (path, _), row in zip(fresh, read.rows, strict=True) if not isinstance(row, str)]
@@ -110,27 +149,27 @@ def _look(
             looked.predictions.extend(resolver.resolve(catalogue, read.embeddings, LIKELY).predictions)
             looked.embeddings.append(read.embeddings)
         done += len(batch)
-        on_progress(STAGE, done, len(sources))
+        on_progress(STAGE, done, len(candidates))
     return looked
 
 
 def _fresh(
-    context: Context, catalogue: Catalogue, sources: Sequence[Source], looked: _Looked
+    context: Context, catalogue: Catalogue, candidates: Sequence[Candidate], looked: _Looked
 ) -> list[tuple[str, bytes]]:
     """(path, bytes) of the pictures that nobody has labelled yet."""
     read: list[tuple[str, bytes, str]] = []
-    for source in sources:
-        if source.failure:
-            looked.refused.append(Suggestion(path=source.name, why=source.failure))
+    for one in candidates:
+        if one.failure:
+            looked.refused.append(Suggestion(path=one.path, why=one.failure))
             continue
         try:
-            data = read_file(source.path)
+            data = one.read()
         except InvalidInput as error:
-            looked.refused.append(Suggestion(path=source.name, why=error.message))
+            looked.refused.append(Suggestion(path=one.path, why=error.message))
             continue
         if (content_hash := hashlib.sha256(data).hexdigest()) not in looked.seen:
             looked.seen.add(content_hash)
-            read.append((source.name, data, content_hash))
+            read.append((one.path, data, content_hash))
     held = context.registry.examples_by_hash(catalogue.id, [content_hash for _, _, content_hash in read])
     return [(path, data) for path, data, content_hash in read if content_hash not in held]
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import PurePosixPath
 from typing import Annotated, Any
 
@@ -14,8 +14,10 @@ from service.api.asking import Asked, AskedPicture, ResolverOf, asked_form, desc
 from service.api.problems import responses
 from service.api.routes.catalogues import CatalogueName
 from service.api.uploads import ANY_SIZE, JSON_TYPE
+from service.bootstrap import report_writer
 from service.errors import InvalidInput
-from service.usecases.evaluate import evaluate_pictures, stored_evaluation
+from service.usecases.context import Context
+from service.usecases.evaluate import evaluate_pictures, report_data, stored_evaluation
 from service.usecases.scoring import Labelled
 
 router = scoped_router("ask")
@@ -33,6 +35,7 @@ class StoredEvaluationOptions(BaseModel):
     max_error: float | None = Field(
         default=None, gt=0, lt=1, description="Tell the share of pictures that would be answered at this error, too."
     )
+    report: bool = Field(default=False, description="Add the report, an HTML page that stands alone, as `report`.")
 
 
 class EvaluateOptions(StoredEvaluationOptions):
@@ -91,11 +94,17 @@ def evaluate_answers(
     """
     if asked.body is not None:
         stored = asked.options(StoredEvaluationOptions)
-        return Evaluation.model_validate(stored_evaluation(context, who.tenant, name, stored.max_error))
+        figures = stored_evaluation(context, who.tenant, name, stored.max_error)
+        return _evaluation(context, who.tenant, name, figures, report=stored.report)
     options = asked.options(EvaluateOptions, lists=frozenset({LABELS}))
     labelled = _labelled(asked.pictures, options.labels)
     figures = evaluate_pictures(context, who.tenant, name, labelled, resolver, options.max_error)
-    return Evaluation.model_validate(figures)
+    return _evaluation(context, who.tenant, name, figures, report=options.report)
+
+
+def _evaluation(context: Context, tenant: str, name: str, figures: Mapping[str, Any], *, report: bool) -> Evaluation:
+    page = {"report": report_writer().render(report_data(context, tenant, name, figures))} if report else {}
+    return Evaluation.model_validate({**figures, **page})
 
 
 def _labelled(pictures: Sequence[AskedPicture], labels: Sequence[str]) -> list[Labelled]:

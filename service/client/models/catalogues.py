@@ -1,0 +1,158 @@
+"""Catalogues, and what is in them."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from service.client.models.base import Answer
+
+
+class Conflict(Answer):
+    """An example that waits for a decision: one picture under several labels."""
+
+    id: str
+    source: str
+    labels: list[str]
+
+
+class Catalogue(Answer):
+    """A catalogue and what it holds: active examples by split and by label."""
+
+    name: str
+    encoder: str
+    examples: dict[str, int]
+    labels: dict[str, int]
+    conflicts: list[Conflict]
+    active_selection: str | None
+    references: int
+
+
+class Reference(Answer):
+    """What an example is in a selection. Provisional: it stands for a class that came after the optimisation."""
+
+    centrality: float | None
+    provisional: bool
+
+
+class Example(Answer):
+    """A labelled, embedded picture. `reference` is None where it is none of the selection that serves.
+
+    Attributes:
+        content_hash: sha256 of its bytes, hexadecimal.
+        created_at: seconds since 1970.
+        metadata: the user's own texts by name.
+        links: paths of the example, its image and its thumbnail.
+    """
+
+    id: str
+    label: str
+    split: str
+    state: Literal["active", "conflict"]
+    reference: Reference | None
+    conflict_labels: list[str]
+    settled_labels: list[str]
+    source: str
+    metadata: dict[str, str]
+    width_px: int
+    height_px: int
+    content_hash: str
+    created_at: float
+    links: dict[str, str]
+
+
+class FindingExample(Answer):
+    """An example that a finding is about."""
+
+    id: str
+    label: str
+    split: str
+    source: str
+
+
+class Finding(Answer):
+    """Something that may be wrong, with its evidence and the decision that is suggested."""
+
+    kind: str
+    labels: list[str]
+    example: FindingExample | None
+    others: list[FindingExample]
+    numbers: dict[str, Any]
+    suggested: Literal["keep", "relabel", "drop"]
+    why: str
+
+
+class Hygiene(Answer):
+    """What is left to decide. `total` counts findings of the kind asked for, `findings` are the first of them.
+
+    Attributes:
+        made_at: when the survey was made, seconds since 1970; None for an empty catalogue.
+        changed: examples changed since; ask with `renew` to have them looked at.
+        accepted: findings that are not listed, because somebody has kept the example.
+        unreadable: ids of examples whose bytes cannot be read any more.
+    """
+
+    examples: int
+    made_at: float | None
+    changed: bool
+    counts: dict[str, int]
+    total: int
+    findings: list[Finding]
+    accepted: int
+    unreadable: list[str]
+
+
+class Decided(Answer):
+    """What became of a decision: `label` is None where the example was dropped, `kept` are kinds not listed again."""
+
+    example: str
+    decision: Literal["keep", "relabel", "drop"]
+    label: str | None
+    kept: list[str]
+
+
+class Label(Answer):
+    """A class: active examples by split, references of the selection that serves, examples in conflict."""
+
+    label: str
+    examples: dict[str, int]
+    references: int
+    conflicts: int
+
+
+class Renamed(Answer):
+    """What a renaming did; `merged` where a class of the new name was there before."""
+
+    label: str
+    relabelled: int
+    merged: bool
+    examples: int
+    conflicts: int
+
+
+class Deleted(Answer):
+    """What the deletion of a class did."""
+
+    label: str
+    dropped: int
+    conflicts: int
+
+
+class Place(Answer):
+    """An example on the map; x and y are -1..1."""
+
+    id: str
+    label: str
+    split: str
+    reference: bool
+    x: float
+    y: float
+    thumbnail: str
+
+
+class Map(Answer):
+    """A catalogue in two dimensions; `total` examples, of which `places` are a fair sample."""
+
+    places: list[Place]
+    total: int
+    selection: str | None
+    head: str
