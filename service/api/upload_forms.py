@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal, TypeVar
 
+from fastapi import HTTPException
 from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -124,10 +125,10 @@ def read_form(model: type[Model], sent: Sent) -> Model:
 
 
 def pictures_of(sent: Sent, form: UploadForm | MoreForm, kind: JobKind) -> list[Picture]:
-    """The pictures of a form. Raises InvalidInput, ManifestError."""
+    """The pictures of a form. Raises InvalidInput, ManifestError; HTTPException 413 for too many."""
     files = sent.files.get(PICTURES, [])
     if len(files) > MOST_PICTURES:
-        raise InvalidInput(f"the request has {len(files)} pictures; at most {MOST_PICTURES} are taken at once")
+        raise HTTPException(413, f"the request has {len(files)} pictures; at most {MOST_PICTURES} are taken at once")
     named = _named(files, form.paths)
     manifests = sent.files.get(MANIFEST, [])
     if len(manifests) > 1:

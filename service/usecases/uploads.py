@@ -111,7 +111,13 @@ def add_to_upload(context: Context, tenant: str, job_id: str, pictures: Sequence
         wanted = "URLs" if job.parameters.get("fetches") else "files"
         raise InvalidInput(f"job {job_id} was opened for {wanted}: open another one for the rest", job=job_id)
     _check_quota(context, tenant, job.kind, pictures)
-    add_pictures(context, job, pictures, once=True)
+    try:
+        add_pictures(context, job, pictures, once=True)
+    except InvalidInput as error:
+        now = context.registry.job(job.id)
+        if now.state is JobState.OPENING:
+            raise
+        raise WrongState(_sealed(now), job=job.id, state=now.state.value) from error  # somebody was quicker
     return context.registry.job(job.id)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import time
 
 import numpy as np
@@ -103,6 +104,10 @@ def test_a_manifest_gives_labels_splits_and_metadata(api, shop):
     kept = {one.label: (one.metadata, one.split) for one in api.context.registry.examples(catalogue.id)}
     assert kept["apple"] == ({"lot": "17"}, "support")
     assert kept["pear"][0] == {"lot": "18"}
+    for lot, label in (("17", "apple"), ("18", "pear")):
+        files = {"picture": ("x.png", picture())}
+        found = shop.post("/v1/catalogues/fruit:search", files=files, data={"metadata": json.dumps({"lot": lot})})
+        assert [(one["label"], one["metadata"]) for one in found.json()["items"]] == [(label, {"lot": lot})]
 
 
 @pytest.mark.parametrize(
@@ -232,6 +237,15 @@ def test_a_route_of_its_own_limit_takes_more_than_the_applications(shop):
     big = picture() + bytes(35 * 1024 * 1024)
     answer = ingest(shop, {"apple/a.png": big, "apple/b.png": picture(seed=3) + bytes(35 * 1024 * 1024)})
     assert answer.status_code == 202, answer.text
+
+
+def test_more_pictures_than_a_request_may_have_are_413(shop, monkeypatch):
+    monkeypatch.setattr("service.api.upload_forms.MOST_PICTURES", 7)
+    answer = ingest(shop, fruit())
+    assert answer.status_code == 413
+    assert "8 pictures" in answer.json()["detail"]
+    monkeypatch.setattr("service.api.uploads.MOST_PICTURES", -93)
+    assert ingest(shop, fruit()).status_code == 413
 
 
 def test_the_same_picture_twice_in_one_request_counts_once(shop):

@@ -108,6 +108,19 @@ def test_a_seal_that_was_lost_half_way_is_found_by_the_sweeper(tmp_path):
     assert context.registry.job(job.id).state is JobState.DONE
 
 
+def test_a_job_that_is_sealed_while_pictures_arrive_takes_none_of_them(tmp_path):
+    context = stocked_context(tmp_path)
+    job = opened(context, asked(1))
+
+    def sealing() -> bytes:
+        seal_upload(context, "acme", job.id)
+        return picture("late", 9)
+
+    with pytest.raises(WrongState, match="takes no further pictures"):
+        add_to_upload(context, "acme", job.id, [Picture(source="late", read=sealing, label="apple")], fetches=False)
+    assert context.registry.job(job.id).total == 1
+
+
 def test_files_and_urls_do_not_mix(tmp_path):
     context = stocked_context(tmp_path)
     job = opened(context, asked(1))
