@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import hashlib
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
+from service.errors import HolotypeError
 from service.ports import Registry
 from service.records import (
+    ApiKey,
     Catalogue,
     Chunk,
     EmbeddedItem,
     Item,
     JobKind,
     NewItem,
+    Scope,
     Selection,
     SelectionMember,
     SelectionState,
@@ -104,3 +107,25 @@ def members_of(examples: Sequence[tuple[str, str]], *, provisional: bool = False
         SelectionMember(example_id=id_, label=label, centrality=None if provisional else 0.5, provisional=provisional)
         for id_, label in examples
     ]
+
+
+def key_of(tenant: str, id_: str, *scopes: Scope, made: float = 1.0, ends: float | None = None) -> ApiKey:
+    return ApiKey(
+        id=id_,
+        tenant=tenant,
+        name=f"key {id_}",
+        secret_sha256="ab" * 32,
+        scopes=scopes or (Scope.READ,),
+        created_at=made,
+        expires_at=ends,
+        revoked_at=None,
+    )
+
+
+def outcome(work: Callable[[], object]) -> HolotypeError | None:
+    """The error that the work raised on purpose, None for none."""
+    try:
+        work()
+    except HolotypeError as error:
+        return error
+    return None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from service.adapters.registry_sql import SqlRegistry
 from service.ports import Registry
 from service.records import Catalogue
 from tests import postgres_server
+from tests.fake_registry import FakeRegistry
 from tests.registry_rows import Clock
 
 
@@ -48,3 +50,20 @@ def registry(registry_url: str, clock: Clock) -> Iterator[Registry]:
 @pytest.fixture
 def catalogue(registry: Registry) -> Catalogue:
     return registry.create_catalogue("tenant", "birds", "pixel")
+
+
+@pytest.fixture(params=["sqlite", "postgresql", "fake"])
+def rows(request: pytest.FixtureRequest, clock: Clock, tmp_path: Path) -> Iterator[Registry]:
+    """Each database by turns, and the fake."""
+    with ExitStack() as stack:
+        if request.param == "fake":
+            yield FakeRegistry(clock)  # type: ignore[misc]
+            return
+        if request.param == "sqlite":
+            shutil.copy(request.getfixturevalue("migrated_sqlite"), tmp_path / "holotype.db")
+            url = f"sqlite:///{tmp_path / 'holotype.db'}"
+        else:
+            url = stack.enter_context(postgres_server.database_url(postgres_server.migrated_template()))
+        opened = SqlRegistry(url, clock)
+        stack.callback(opened.close)
+        yield opened

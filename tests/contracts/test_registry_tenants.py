@@ -1,63 +1,14 @@
-"""The contract of `ports.Registry`: tenants, quotas, keys, remembered requests. The fake is held to it, too."""
+"""The contract of `ports.Registry`: tenants and quotas; keys: `test_registry_keys`. The fake is held to it, too."""
 
 from __future__ import annotations
 
-import math
-import shutil
-from collections.abc import Iterator
-from contextlib import ExitStack
-from pathlib import Path
-
 import pytest
 
-from service.adapters.registry_sql import SqlRegistry
-from service.errors import (
-    AlreadyExists,
-    Busy,
-    HolotypeError,
-    LastAdminKey,
-    NotFound,
-    QuotaExceeded,
-    TenantNotFound,
-)
+from service.errors import AlreadyExists, Busy, NotFound, QuotaExceeded, TenantNotFound
 from service.ports import Registry
-from service.records import ApiKey, JobKind, Quotas, Scope, Usage
-from tests import postgres_server
+from service.records import JobKind, Quotas, Usage
 from tests.contracts.test_registry_concurrency import at_once
-from tests.fake_registry import FakeRegistry
-from tests.registry_rows import Clock, claimed, ingested, picture, settled
-
-DAY_S = 24 * 3600.0
-
-
-@pytest.fixture(params=["sqlite", "postgresql", "fake"])
-def rows(request: pytest.FixtureRequest, clock: Clock, tmp_path: Path) -> Iterator[Registry]:
-    """Each database by turns, and the fake."""
-    with ExitStack() as stack:
-        if request.param == "fake":
-            yield FakeRegistry(clock)  # type: ignore[misc]
-            return
-        if request.param == "sqlite":
-            shutil.copy(request.getfixturevalue("migrated_sqlite"), tmp_path / "holotype.db")
-            url = f"sqlite:///{tmp_path / 'holotype.db'}"
-        else:
-            url = stack.enter_context(postgres_server.database_url(postgres_server.migrated_template()))
-        opened = SqlRegistry(url, clock)
-        stack.callback(opened.close)
-        yield opened
-
-
-def key_of(tenant: str, id_: str, *scopes: Scope, made: float = 1.0, ends: float | None = None) -> ApiKey:
-    return ApiKey(
-        id=id_,
-        tenant=tenant,
-        name=f"key {id_}",
-        secret_sha256="ab" * 32,
-        scopes=scopes or (Scope.READ,),
-        created_at=made,
-        expires_at=ends,
-        revoked_at=None,
-    )
+from tests.registry_rows import Clock, claimed, ingested, key_of, outcome, picture, settled
 
 
 def test_a_tenant_is_made_once_and_found(rows: Registry, clock: Clock) -> None:
@@ -167,155 +118,24 @@ def test_a_tenant_goes_with_its_keys_and_requests_when_its_catalogues_are_gone(r
     assert rows.remember_request("acme", "k", "2" * 64).request_sha256 == "2" * 64
 
 
-def test_a_key_is_kept_as_it_is_and_listed_by_age(rows: Registry) -> None:
-    for tenant in ("acme", "globex"):
-        rows.ensure_tenant(tenant)
-    keys = [
-        key_of("acme", "c", Scope.READ, Scope.WRITE, made=1.0, ends=5.5),
-        key_of("acme", "a", Scope.ADMIN, made=2.0),
-        key_of("acme", "b", made=2.0),
-    ]
-    for key in (*reversed(keys), key_of("globex", "d")):
-        rows.add_key(key)
-    assert rows.key("c") == keys[0]
-    assert rows.keys("acme") == keys
-    assert rows.keys("acme", (2.0, "a"), 5) == keys[2:]
-    assert rows.keys("acme", (1.0, "c"), 1) == keys[1:2]
-    assert rows.keys("nobody") == []
-    with pytest.raises(TenantNotFound):
-        rows.add_key(key_of("nobody", "e"))
-    with pytest.raises(NotFound, match="'x'"):
-        rows.key("x")
-
-
-def test_a_key_ends_when_it_is_told_to_unless_it_ends_sooner(rows: Registry) -> None:
-    rows.ensure_tenant("acme")
-    for id_, ends in (("a", None), ("b", 50.0), ("c", 500.0)):
-        rows.add_key(key_of("acme", id_, ends=ends))
-        rows.expire_key(id_, 100.0)
-    assert [rows.key(id_).expires_at for id_ in "abc"] == [100.0, 50.0, 100.0]
-
-
-def test_keys_are_revoked_once(rows: Registry, clock: Clock) -> None:
-    rows.ensure_tenant("acme")
-    for id_ in "abc":
-        rows.add_key(key_of("acme", id_))
-    rows.revoke_keys(["a"], math.inf)
-    first = clock.now
-    clock.now += 10
-    rows.revoke_keys(["a", "b", "unknown"], math.inf)
-    assert [rows.key(id_).revoked_at for id_ in "abc"] == [first, clock.now, None]
-
-
-def test_an_admin_key_counts_while_it_works(rows: Registry, clock: Clock) -> None:
-    rows.ensure_tenant("acme")
-    rows.add_key(key_of("acme", "reader", Scope.READ, Scope.WRITE))
-    assert not rows.any_admin_key()
-    rows.add_key(key_of("acme", "admin", Scope.READ, Scope.ADMIN, ends=clock.now + 10))
-    assert rows.any_admin_key()
-    clock.now += 10
-    assert not rows.any_admin_key()
-
-
-def test_the_last_admin_key_is_not_let_go_of(rows: Registry, clock: Clock) -> None:
-    for tenant in ("acme", "globex"):
-        rows.ensure_tenant(tenant)
-    rows.add_key(key_of("acme", "a", Scope.ADMIN))
-    rows.add_key(key_of("acme", "reader"))
-    until = clock.now + 7 * DAY_S
-    with pytest.raises(LastAdminKey, match="key a is the last one with scope admin") as caught:
-        rows.revoke_keys(["reader", "a"], until)
-    assert caught.value.details["keys"] == ["a"]
-    assert rows.key("reader").revoked_at is None
-    with pytest.raises(LastAdminKey):
-        rows.delete_tenant("acme")
-    rows.add_key(key_of("globex", "soon", Scope.ADMIN, ends=clock.now + DAY_S))
-    with pytest.raises(LastAdminKey):
-        rows.revoke_keys(["a"], until)
-    rows.revoke_keys(["soon"], until)
-    rows.add_key(key_of("globex", "lasting", Scope.ADMIN, ends=until))
-    rows.revoke_keys(["a"], until)
-    assert rows.any_admin_key()
-    rows.delete_tenant("acme")
-
-
-def test_an_admin_key_that_ends_soon_may_go_when_another_lasts_as_long(rows: Registry, clock: Clock) -> None:
-    rows.ensure_tenant("acme")
-    for id_ in "ab":
-        rows.add_key(key_of("acme", id_, Scope.ADMIN, ends=clock.now + 60))
-    rows.revoke_keys(["a"], clock.now + DAY_S)
-    with pytest.raises(LastAdminKey):
-        rows.revoke_keys(["b"], clock.now + DAY_S)
-
-
-def test_a_request_is_remembered_until_it_is_forgotten(rows: Registry, clock: Clock) -> None:
-    first = rows.remember_request("acme", "k", "1" * 64)
-    assert (first.request_sha256, first.answer) == ("1" * 64, None)
-    assert rows.remember_request("acme", "k", "2" * 64) == first
-    assert rows.remember_request("globex", "k", "2" * 64).request_sha256 == "2" * 64
-    rows.answer_request("acme", "k", {"status": 202, "body": {"id": "ürün"}})
-    assert rows.remember_request("acme", "k", "1" * 64).answer == {"status": 202, "body": {"id": "ürün"}}
-    rows.forget_request("acme", "k")
-    assert rows.remember_request("acme", "k", "1" * 64).answer is not None, "an answer is not forgotten early"
-    rows.forget_request("globex", "k")
-    assert rows.remember_request("globex", "k", "3" * 64).request_sha256 == "3" * 64
-    rows.answer_request("nobody", "k", {})
-    clock.now += 10
-    rows.remember_request("acme", "new", "4" * 64)
-    assert rows.forget_requests(clock.now) == 2
-    assert rows.remember_request("acme", "k", "5" * 64).request_sha256 == "5" * 64
-    assert rows.remember_request("acme", "new", "5" * 64).request_sha256 == "4" * 64
-
-
 def test_of_requests_at_once_each_quota_lets_as_many_pass_as_fit(registry: Registry) -> None:
     for number in range(4):
         tenant = f"tenant {number}"
         registry.create_tenant(tenant, Quotas(catalogues=3, examples=6))
 
         def make(name: str, tenant: str = tenant) -> object:
-            return _outcome(lambda: registry.create_catalogue(tenant, name, "pixel"))
+            return outcome(lambda: registry.create_catalogue(tenant, name, "pixel"))
 
         made = at_once(*(lambda n=name: make(n) for name in "abcdef"))  # type: ignore[misc]
         assert made.count(None) == 3
         jobs = [registry.open_job(one, JobKind.INGEST, {}) for one in registry.catalogues(tenant) for _ in range(2)]
 
         def add(job_id: str) -> object:
-            return _outcome(lambda: registry.add_items(job_id, [picture(f"{job_id} {n}") for n in range(2)]))
+            return outcome(lambda: registry.add_items(job_id, [picture(f"{job_id} {n}") for n in range(2)]))
 
         added = at_once(*(lambda j=job: add(j.id) for job in jobs))  # type: ignore[misc]
         assert added.count(None) == 3
         assert registry.usage(tenant) == Usage(catalogues=3, examples=0, inflight_items=6)
-
-
-def test_of_two_admins_that_revoke_each_other_at_once_one_is_left(registry: Registry) -> None:
-    registry.ensure_tenant("acme")
-    for number in range(6):
-        for side in "ab":
-            registry.add_key(key_of("acme", f"{side}{number}", Scope.ADMIN))
-        survivors = [key.id for key in registry.keys("acme") if Scope.ADMIN in key.scopes and key.revoked_at is None]
-        others = [id_ for id_ in survivors if not id_.endswith(str(number))]
-        registry.revoke_keys(others, math.inf)
-        ends = at_once(
-            *(lambda s=side: _outcome(lambda: registry.revoke_keys([f"{s}{number}"], math.inf)) for side in "ab")  # type: ignore[misc] # noqa: B023
-        )
-        assert sorted(map(str, ends)).count("None") == 1
-        assert registry.any_admin_key()
-
-
-def test_of_one_request_sent_at_once_one_is_the_first(registry: Registry) -> None:
-    for number in range(6):
-        remembered = at_once(
-            *(lambda d=digit: registry.remember_request("acme", f"{number}", d * 64) for digit in "1234")  # type: ignore[misc] # noqa: B023
-        )
-        assert len({one.request_sha256 for one in remembered}) == 1  # type: ignore[attr-defined]
-
-
-def _outcome(work: object) -> object:
-    try:
-        work()  # type: ignore[operator]
-    except HolotypeError as error:
-        return error
-    return None
 
 
 def test_a_tenant_without_a_row_has_no_quotas(rows: Registry) -> None:
