@@ -139,6 +139,10 @@ class FakeControl(FakeWebhooks):
         published = row.job.kind is JobKind.OPTIMISE and result is not None and error is None
         if row.job.cancelled_at is not None and not published:
             state = JobState.CANCELLED
+        if state is JobState.CANCELLED:
+            in_a_chunk = {item_id for chunk in row.chunks.values() for item_id in chunk.item_ids}
+            for item in [one for one in row.items if one.state is ItemState.PENDING and one.id not in in_a_chunk]:
+                self._change(row, item.id, state=ItemState.CANCELLED)
         forget_at = self.clock() + 24 * 3600 if row.job.kind in KINDS_OF_ITEMS else None
         self._rest(row, state)
         row.job = replace(row.job, result=result, error=error, finished_at=self.clock(), forget_at=forget_at)

@@ -54,7 +54,7 @@ def _eta_s(job: Job, per_s: float | None) -> float | None:
     return round((job.total - job.done) / per_s, 1)
 
 
-def _links(job: Job) -> dict[str, str]:
+def _links(job: Job) -> dict[str, str | None]:
     own = f"/v1/jobs/{job.id}"
-    links = {"self": own, "items": f"{own}/items", "events": f"{own}/events"}
-    return links | {"results": f"{own}/results"} if job.kind is JobKind.CLASSIFY else links
+    results = f"{own}/results" if job.kind is JobKind.CLASSIFY else None
+    return {"self": own, "items": f"{own}/items", "events": f"{own}/events", "results": results}

@@ -108,6 +108,18 @@ def test_a_job_that_is_still_being_filled_can_be_cancelled(registry: Registry, c
     assert registry.job(job.id).done == 2
 
 
+def test_a_cancelled_job_whose_filling_was_broken_off_leaves_nothing_pending(
+    registry: Registry, catalogue: Catalogue
+) -> None:
+    job = registry.open_job(catalogue, JobKind.INGEST, {})
+    registry.add_items(job.id, [picture("a")])
+    registry.cancel_job(job.id)
+    registry.finish_job(job.id, None, "reading was broken off")
+    ended = registry.job(job.id)
+    assert (ended.state, ended.error, ended.done) == (JobState.CANCELLED, "reading was broken off", 1)
+    assert states(registry, job.id) == [ItemState.CANCELLED]
+
+
 def test_cancelling_nothing_that_was_not_asked_for(registry: Registry, catalogue: Catalogue) -> None:
     job_id = sealed(registry, catalogue, [picture("a")])
     assert not registry.cancel_chunks(job_id, 10)

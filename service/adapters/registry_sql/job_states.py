@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from sqlalchemy import Connection, select, update
+from sqlalchemy import ColumnElement, Connection, select, update
 
 from service.adapters.registry_sql.catalogues import RUN_OUT
 from service.adapters.registry_sql.database import AnyRow, Part, reading, writing
@@ -50,9 +50,16 @@ class JobStates(Part):
         if row.state in FINAL_STATES:
             return ()
         now = self.clock()
-        values = {"state": _final_state(row, result, error), "result": result, "error": error, "finished_at": now}
+        values: dict[str, Any] = {
+            "state": _final_state(row, result, error),
+            "result": result,
+            "error": error,
+            "finished_at": now,
+        }
         if row.kind in KINDS_OF_ITEMS:
             values["forget_at"] = now + KEPT_S
+        if values["state"] is JobState.CANCELLED:
+            _cancel_items(connection, job_id, items.c.chunk.is_(None))  # of a job whose filling was broken off
         _change(connection, job_id, values | _resting(row, now))
         return add_deliveries(connection, _read(connection, job_id), now)
 
@@ -93,10 +100,7 @@ class JobStates(Part):
         freed = update(chunks).where(chunks.c.job_id == job_id, chunks.c.number.in_(numbers))
         connection.execute(freed.values(settled=True, owner=None, lease_until=RUN_OUT))
         waiting = items.c.chunk.in_(numbers) if numbers else items.c.chunk.is_(None)
-        cancelled = update(items).where(items.c.job_id == job_id, items.c.state == ItemState.PENDING, waiting)
-        count = connection.execute(cancelled.values(state=ItemState.CANCELLED)).rowcount
-        _change(connection, job_id, {"item_done": jobs.c.item_done + count})
-        return bool(numbers) or count > 0
+        return _cancel_items(connection, job_id, waiting) > 0 or bool(numbers)
 
     @reading
     def jobs_to_forget(self, connection: Connection, limit: int) -> list[Job]:
@@ -160,6 +164,13 @@ def _idle_chunks(connection: Connection, job_id: str, now: float, most: int) -> 
         .limit(most)
     )
     return list(connection.execute(found.with_for_update()).scalars())
+
+
+def _cancel_items(connection: Connection, job_id: str, waiting: ColumnElement[bool]) -> int:
+    cancelled = update(items).where(items.c.job_id == job_id, items.c.state == ItemState.PENDING, waiting)
+    count = connection.execute(cancelled.values(state=ItemState.CANCELLED)).rowcount
+    _change(connection, job_id, {"item_done": jobs.c.item_done + count})
+    return count
 
 
 def _change(connection: Connection, job_id: str, values: Mapping[str, Any]) -> None:
