@@ -66,7 +66,7 @@ class HygieneDecision(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     example: str = Field(max_length=64, examples=[EXAMPLE_ID])
-    decision: Decision
+    decision: Decision = Field(examples=["relabel"])
     label: str | None = Field(default=None, max_length=MAX_LABEL, description="With relabel only.", examples=["pear"])
 
 

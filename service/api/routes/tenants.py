@@ -68,7 +68,7 @@ class TenantChange(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    quotas: QuotasBody
+    quotas: QuotasBody = Field(examples=[{"examples": 100_000, "requests_per_minute": None}])
 
 
 class ListedTenant(BaseModel):
