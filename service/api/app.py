@@ -32,6 +32,8 @@ def create_app(context: Context, settings: Settings) -> FastAPI:
         redoc_url=None,
         generate_unique_id_function=lambda route: route.name,
         separate_input_output_schemas=False,
+        # Clients cut `labels/..` down to the catalogue with a slash behind: a DELETE of that must find nothing.
+        redirect_slashes=False,
         telemetry=_telemetry(settings),
     )
     app.state.context = context

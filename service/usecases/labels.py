@@ -18,7 +18,8 @@ _REFUSED_CATEGORIES = {"Cc", "Cs", "Zl", "Zp"}
 def checked_label(label: str) -> str:
     """The label without white space around it, NFC: "é" typed in two ways is one label.
 
-    Raises InvalidInput when it is empty, longer than `MAX_LABEL` characters or holds control characters.
+    Raises InvalidInput when it is empty, longer than `MAX_LABEL` characters, holds control characters, or has "." or
+    ".." between its slashes.
     """
     clean = unicodedata.normalize("NFC", label.strip())
     if not clean:
@@ -27,6 +28,9 @@ def checked_label(label: str) -> str:
         raise InvalidInput(f"the label {clean[:30]!r}... has {len(clean)} characters; at most {MAX_LABEL} are allowed")
     if any(unicodedata.category(character) in _REFUSED_CATEGORIES for character in clean):
         raise InvalidInput(f"the label {clean!a} holds control characters or is not valid UTF-8: rename it")
+    if any(part in {".", ".."} for part in clean.split("/")):
+        # In a URL it would stand for what is above it: to delete such a class would be to delete its catalogue.
+        raise InvalidInput(f"the label {clean!r} has '.' or '..' for a part: rename it")
     return clean
 
 

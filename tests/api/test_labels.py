@@ -116,6 +116,16 @@ def test_what_cannot_be_renamed(fruit):
     assert len(walked(fruit, LABELS)) == 3
 
 
+def test_no_class_has_a_name_for_which_clients_cut_paths_short(fruit):
+    """`labels/..` is the catalogue to browsers and to httpx, one with a slash behind, the other without."""
+    for label in ("..", ".", "a/../..", "./a"):
+        assert fruit.patch(f"{LABELS}/lime", json={"label": label}).status_code == 422
+    assert fruit.delete(f"{FRUIT}/").status_code == 404
+    assert fruit.delete(f"{LABELS}/%2e%2e").status_code == 422
+    assert fruit.delete(f"{LABELS}/").status_code == 422
+    assert len(walked(fruit, LABELS)) == 3
+
+
 def test_another_tenant_changes_no_class(fruit, api, context, tmp_path):
     ingest(context, "rival", "fruit", write_fruit(tmp_path / "rival", 1, ("lime",)))
     rival = api.as_tenant("rival")

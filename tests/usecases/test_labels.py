@@ -14,7 +14,9 @@ def test_labels_are_stripped_and_composed(given, kept):
     assert checked_label(given) == kept
 
 
-@pytest.mark.parametrize("given", ["", "  ", "x" * 201, "a\nb", "a\x00b", "\udcff", "a\u2028b"])
+@pytest.mark.parametrize(
+    "given", ["", "  ", "x" * 201, "a\nb", "a\x00b", "\udcff", "a\u2028b", ".", " .. ", "a/../b", "./a"]
+)
 def test_what_is_no_label(given):
     with pytest.raises(InvalidInput, match="label"):
         checked_label(given)
