@@ -146,7 +146,7 @@ def _survey(context: Context, catalogue: Catalogue, digest: str, *, renew: bool)
             return survey
         examples = context.registry.examples(catalogue.id)
         findings, unreadable = hygiene.looked_over(context, catalogue, examples, lambda *_: None)
-        made = {
+        made: dict[str, Any] = {
             "digest": digest,
             "made_at": context.clock(),
             "examples": len(examples),
