@@ -100,7 +100,7 @@ def _a_picture_is_answered_before_any_optimisation(watched: Watched, picture: Pa
     page = watched.page
     watched.open("fruit", "classify", "Classify")
     drop(page, page.get_by_role("region", name="Drop a picture here"), [picture])
-    expect(page.get_by_role("article")).to_contain_text("no optimisation yet")
+    expect(page.get_by_role("article")).to_contain_text("No optimisation yet")
     page.get_by_label("How careful").select_option("0.01")
     watched.expected.append("422 (Unprocessable")
     choose(page, "Choose pictures", [picture])

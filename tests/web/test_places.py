@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import Page, expect
 
+from service.usecases.catalogues import create_catalogue
 from tests.api.filled import ingest, optimise
 from tests.web.conftest import DESKTOP
 from tests.web.pictures import asked, contested, fruit
@@ -59,6 +60,9 @@ def test_every_place_fits_a_phone_and_is_accessible(phone: Watched, site, tmp_pa
             expect(phone.page.get_by_role("article")).to_be_visible()
             phone.page.get_by_text("The best 4 labels").click()
         if place == "selections":
+            chart = phone.page.get_by_role("group", name="Accuracy against number of references").bounding_box()
+            assert chart is not None
+            assert 200 < chart["height"] < 400
             phone.page.get_by_role("button", name="Compare").click()
             expect(phone.page.get_by_role("table", name="Figures of both")).to_be_visible()
         _looked_at(phone, place)
@@ -151,3 +155,35 @@ def test_whoever_may_only_look_is_told_so_and_offered_nothing_else(chromium, sit
             expect(offered).to_have_count(0)
         watched.open("fruit", "add", "Add pictures")
         expect(watched.page.get_by_text("may look, but not change")).to_be_visible()
+
+
+def test_an_empty_catalogue_says_what_to_do_next(chromium, site, screenshots):
+    create_catalogue(site.context, "acme", "empty", "pixel")
+    next_steps = {
+        "overview": "It holds no picture yet",
+        "add": "Drop a folder or pictures here",
+        "classify": "Add pictures first",
+        "search": "Add pictures first",
+        "selections": "There is no selection yet",
+        "map": "There is nothing to draw yet",
+        "confusion": "There is nothing to show before references were chosen",
+        "review": "There is nothing to review yet",
+    }
+    with Watched(chromium, site.url, screenshots, "empty-", viewport=PHONE) as watched:
+        watched.sign_in(site.key)
+        for place, told in next_steps.items():
+            watched.open("empty", place, {**PLACES, "overview": "empty"}[place])
+            expect(watched.page.get_by_role("main")).to_contain_text(told)
+            watched.shot(place)
+            watched.fits()
+            watched.accessible()
+
+
+def test_what_is_not_there_is_told_in_words(chromium, site, screenshots):
+    with Watched(chromium, site.url, screenshots, "missing-", viewport=DESKTOP) as watched:
+        watched.sign_in(site.key)
+        watched.expected.append("404 (Not Found)")
+        watched.page.goto("/#/c/nothing/overview")
+        expect(watched.page.get_by_role("alert")).to_have_text("There is no catalogue 'nothing'.")
+        watched.page.goto("/#/c/nothing/no-such-place")
+        expect(watched.page.get_by_role("alert")).to_have_text("There is no catalogue 'nothing'.")

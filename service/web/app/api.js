@@ -1,5 +1,7 @@
 // Requests to the service. The key is in a cookie that no script can read; errors are the service's problems.
 
+import { sentence } from "./format.js";
+
 /** An answer that is a problem (RFC 9457): `message` is its `detail`, a sentence for a person. */
 export class Problem extends Error {
   /**
@@ -126,12 +128,5 @@ async function problemOf(answer, path) {
   }
   if (answer.status === 401 && !path.endsWith("/session")) document.dispatchEvent(new CustomEvent(SIGNED_OUT));
   const pauseMs = 1000 * Number(answer.headers.get("Retry-After") ?? 0);
-  return new Problem(answer.status, sentence(body.detail) || `The service answered ${answer.status}.`, body, pauseMs);
-}
-
-/** @param {string | undefined} detail as the service words it, which begins in lower case */
-function sentence(detail) {
-  if (!detail) return "";
-  const begun = detail[0].toUpperCase() + detail.slice(1);
-  return /[.!?]$/.test(begun) ? begun : `${begun}.`;
+  return new Problem(answer.status, sentence(body.detail ?? "") || `The service answered ${answer.status}.`, body, pauseMs);
 }

@@ -33,6 +33,15 @@ export function duration(seconds) {
   return `${(seconds / 3600).toFixed(1)} h`;
 }
 
+/**
+ * A sentence of the service, which begins in lower case and ends without a full stop.
+ * @param {string} text
+ */
+export function sentence(text) {
+  const begun = text ? `${text[0].toUpperCase()}${text.slice(1)}` : "";
+  return /[.!?]$/.test(begun) || !begun ? begun : `${begun}.`;
+}
+
 /** @param {string} path @returns {string} its last step */
 export const fileName = (path) => path.slice(path.lastIndexOf("/") + 1);
 

@@ -48,10 +48,11 @@ function settle(view, catalogue) {
   document.title = catalogue === null || !whoIs() ? `${heading} · Holotype` : `${heading} · ${catalogue} · Holotype`;
 }
 
-async function moved() {
-  await showPlace();
-  if (!main.contains(document.activeElement)) main.focus({ preventScroll: true });
+/** The focus goes along at once: whoever goes on with the keyboard meanwhile is not called back. */
+function moved() {
+  main.focus({ preventScroll: true });
   scrollTo(0, 0);
+  return showPlace();
 }
 
 async function start() {

@@ -1,7 +1,7 @@
 // The answer for one picture: label, confidence, margin, why, runners-up, and the references that it resembles.
 
 import { h, put } from "../dom.js";
-import { decimal, fileName, percent } from "../format.js";
+import { decimal, fileName, percent, sentence } from "../format.js";
 import { mayWrite } from "../session.js";
 import { busyWith } from "../telling.js";
 import { bar } from "./bars.js";
@@ -35,7 +35,7 @@ export function answerCard(catalogue, answer, picture, labels, signal) {
   return h("article", { class: "card answer" }, shown, h("div", { class: "stack" }, ...body, keep));
 }
 
-const unusable = (answer) => [h("h2", {}, "No answer"), h("p", {}, answer.error)];
+const unusable = (answer) => [h("h2", {}, "No answer"), h("p", {}, sentence(answer.error))];
 
 function told(catalogue, answer) {
   const near = answer.neighbours.length
@@ -58,7 +58,7 @@ function why(answer) {
     const { trust, needed } = answer.rejected;
     told.unshift(`Its trust is ${percent(trust)}; ${percent(needed)} is needed for so small an error.`);
   }
-  return told.length ? [h("ul", { class: "notes", "aria-label": "Why" }, ...told.map((note) => h("li", {}, note)))] : [];
+  return told.length ? [h("ul", { class: "notes", "aria-label": "Why" }, ...told.map((note) => h("li", {}, sentence(note))))] : [];
 }
 
 function runners(answer) {

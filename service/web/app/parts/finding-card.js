@@ -1,7 +1,7 @@
 // One finding: the picture in question beside the evidence, and a sentence why.
 
 import { h } from "../dom.js";
-import { fileName } from "../format.js";
+import { fileName, sentence } from "../format.js";
 import { thumbnail } from "./gallery.js";
 
 export const KINDS = {
@@ -47,8 +47,6 @@ function exhibit(catalogue, example, role) {
   return h("figure", { class: role === "In question" ? "exhibit questioned" : "exhibit" }, thumbnail(catalogue, example, EDGE_PX),
     h("figcaption", {}, h("span", { class: "hint" }, role), label, h("span", { class: "hint" }, `${example.split} · ${fileName(example.source)}`)));
 }
-
-const sentence = (text) => `${text[0].toUpperCase()}${text.slice(1)}.`;
 
 /** The label to offer: the likely one of a suspected label, else the first other one that the finding names. */
 export function likelyLabel(finding) {

@@ -2,7 +2,7 @@
 
 import { get, post, withQuery } from "../api.js";
 import { button, h, put } from "../dom.js";
-import { counted, duration, number } from "../format.js";
+import { counted, duration, number, sentence } from "../format.js";
 import { mayWrite } from "../session.js";
 import { announce, busyWith } from "../telling.js";
 import { followJob, isFinal } from "./job-feed.js";
@@ -12,7 +12,10 @@ const STATES = {
   opening: "receiving pictures", queued: "waiting for a worker", running: "at work", paused: "paused",
   done: "done", failed: "failed", cancelled: "cancelled",
 };
-const COUNTED = { stored: "stored", duplicate: "already there", conflict: "in conflict", failed: "failed", pending: "to do" };
+const COUNTED = {
+  stored: "stored", duplicate: "already there", conflict: "in conflict", answered: "answered", failed: "failed",
+  cancelled: "cancelled", pending: "to do",
+};
 const SHOWN_FAILURES = 50;
 
 /**
@@ -37,7 +40,7 @@ export function jobPanel(job, { signal, onEnd }) {
     drawBar(bar, now);
     put(line, lineOf(now));
     put(figures, ...Object.entries(COUNTED).flatMap(([key, text]) => figure(text, now.counts?.[key])));
-    put(said, now.error ?? now.result?.why ?? "");
+    put(said, sentence(now.error ?? now.result?.why ?? ""));
     const mood = now.stage === "cancelling" && !isFinal(now) ? "cancelling" : now.state;
     if (mood !== state) {
       state = mood;
@@ -104,6 +107,6 @@ async function showFailures(place, job, signal) {
   put(place,
     h("details", { open: true, class: "failures" },
       h("summary", {}, `${counted(job.counts.failed, "picture")} could not be used`),
-      h("ul", {}, ...page.items.map((item) => h("li", {}, h("strong", {}, item.source), " ", item.reason))),
+      h("ul", {}, ...page.items.map((item) => h("li", {}, h("strong", {}, item.source), " ", sentence(item.reason ?? "")))),
       more));
 }

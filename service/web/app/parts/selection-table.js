@@ -2,7 +2,7 @@
 
 import { ofCatalogue } from "../api.js";
 import { button, h } from "../dom.js";
-import { counted, moment, number, percent, shortId } from "../format.js";
+import { counted, moment, number, percent, sentence, shortId } from "../format.js";
 
 const COLUMNS = ["Selection", "References", "Accuracy", "Chosen by", "Measured on", ""];
 
@@ -31,7 +31,7 @@ function row(catalogue, one, activate) {
     cell("Chosen by", `${one.strategy}, head ${one.head}`),
     cell("Measured on", measured(one)),
     h("td", { class: "actions" }, h("div", { class: "row" }, serve, report),
-      h("details", {}, h("summary", {}, "Why"), h("p", { class: "why" }, one.why))));
+      h("details", {}, h("summary", {}, "Why"), h("p", { class: "why" }, sentence(one.why)))));
 }
 
 /** A narrow screen shows the column's name beside each value. */

@@ -4,6 +4,7 @@ import { get, methodOf, ofCatalogue, request } from "../api.js";
 import { field, h, put, select } from "../dom.js";
 import { counted } from "../format.js";
 import { announce, problemBox, tell } from "../telling.js";
+import { nothingYet } from "../parts/nothing-yet.js";
 import { answerCard, spoken } from "../parts/answer-card.js";
 import { dropzone, onPaste } from "../parts/dropzone.js";
 
@@ -25,6 +26,7 @@ export async function showClassify(view, { catalogue, signal }) {
     field("How careful", strict, "Answers that cannot be trusted that far are rejected, with the reason. Needs an optimised catalogue."), answers);
   const about = await get(ofCatalogue(catalogue), signal);
   const labels = Object.keys(about.labels);
+  if (!labels.length) put(answers, nothingYet(catalogue, "There is nothing to answer by yet."));
 
   async function ask(pictures) {
     if (!pictures.length) {

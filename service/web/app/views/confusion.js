@@ -2,7 +2,7 @@
 
 import { get, ofCatalogue, withQuery } from "../api.js";
 import { add, button, h, put } from "../dom.js";
-import { counted, number, percent, shortId } from "../format.js";
+import { counted, number, percent, sentence, shortId } from "../format.js";
 import { linkTo } from "../router.js";
 import { busyWith } from "../telling.js";
 import { gallery } from "../parts/gallery.js";
@@ -35,7 +35,6 @@ export async function showConfusion(view, { catalogue, query, signal }) {
     worst(confusion.labels, rows, open), pictures, matrix(confusion.labels, rows, open));
 }
 
-const sentence = (text) => `${text[0].toUpperCase()}${text.slice(1)}${text.endsWith(".") ? "" : "."}`;
 const sum = (counts) => counts.reduce((one, other) => one + other, 0);
 
 function empty(catalogue, text, place, action) {

@@ -3,9 +3,9 @@
 import { get, ofCatalogue, withQuery } from "../api.js";
 import { add, button, field, h, put, select } from "../dom.js";
 import { counted, moment, number } from "../format.js";
-import { linkTo } from "../router.js";
 import { busyWith, complain } from "../telling.js";
 import { KINDS } from "../parts/finding-card.js";
+import { nothingYet } from "../parts/nothing-yet.js";
 import { ReviewQueue } from "../parts/review-queue.js";
 
 const MOST = 500;
@@ -22,7 +22,7 @@ export async function showHygiene(view, { catalogue, signal, onLeave }) {
     get(ofCatalogue(catalogue), signal), get(withQuery(path, { limit: MOST }), signal),
   ]).finally(() => waiting.remove());
   if (!first.examples) {
-    add(view, h("p", { class: "empty" }, "There is nothing to review yet. ", h("a", { href: linkTo(catalogue, "add") }, "Add pictures"), " first."));
+    add(view, nothingYet(catalogue, "There is nothing to review yet."));
     return;
   }
   const told = h("div", { class: "stack" });

@@ -3,9 +3,9 @@
 import { get, ofCatalogue } from "../api.js";
 import { add, button, h, put } from "../dom.js";
 import { counted, number } from "../format.js";
-import { linkTo } from "../router.js";
 import { showExample } from "../parts/example-dialog.js";
 import { thumbnail } from "../parts/gallery.js";
+import { nothingYet } from "../parts/nothing-yet.js";
 import { colourOf, isDark, onTheme } from "../parts/palette.js";
 import { Scatter } from "../parts/scatter.js";
 
@@ -22,7 +22,7 @@ export async function showMap(view, { catalogue, signal }) {
   put(view, h("h1", {}, "Map"), waiting);
   const map = await get(ofCatalogue(catalogue, "map"), signal).finally(() => waiting.remove());
   if (!map.places.length) {
-    add(view, h("p", { class: "empty" }, "There is nothing to draw yet. ", h("a", { href: linkTo(catalogue, "add") }, "Add pictures"), " first."));
+    add(view, nothingYet(catalogue, "There is nothing to draw yet."));
     return;
   }
   const labels = [...new Set(map.places.map((point) => point.label))].sort((one, other) => one.localeCompare(other));

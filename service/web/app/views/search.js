@@ -6,6 +6,7 @@ import { counted } from "../format.js";
 import { announce, problemBox } from "../telling.js";
 import { dropzone, onPaste } from "../parts/dropzone.js";
 import { gallery } from "../parts/gallery.js";
+import { nothingYet } from "../parts/nothing-yet.js";
 import { previewImage } from "../parts/preview-image.js";
 
 const SPLITS = [["", "All"], ["support", "support (may become references)"], ["tuning", "tuning (chooses)"], ["holdout", "holdout (judges)"]];
@@ -29,6 +30,7 @@ export async function showSearch(view, { catalogue, signal }) {
   onPaste(signal, byPicture);
   put(view, h("h1", {}, "Search"), h("div", { class: "halves" }, zone, byWords),
     h("div", { class: "row end" }, field("Label", label), field("Split", split), field("How many", top)), results);
+  if (!Object.keys(about.labels).length) put(results, nothingYet(catalogue, "There is nothing to find yet."));
 
   function enter(event) {
     event.preventDefault();

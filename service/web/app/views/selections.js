@@ -40,7 +40,7 @@ export async function showSelections(view, { catalogue, signal }) {
       put(history, h("p", { class: "empty" }, "There is no selection yet. With a few labelled pictures of each class, choose the references above."));
       return;
     }
-    put(history, h("h2", {}, "History"), chartOf(selections, history.clientWidth), mayWrite() ? back(selections) : null,
+    put(history, h("h2", {}, "History"), chartOf(selections, view.clientWidth), mayWrite() ? back(selections) : null,
       historyTable(catalogue, selections, mayWrite() ? activate : null),
       selections.length > 1 ? comparison(catalogue, selections) : null);
   }
