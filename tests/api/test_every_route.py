@@ -54,7 +54,7 @@ def test_with_every_scope_but_the_needed_one_every_route_answers_403(api):
 
 def test_changes_need_more_than_reading_and_tenants_and_keys_an_admin(api):
     """Asking with pictures is a POST that changes nothing."""
-    asking = ("classify", "verify", "search", "evaluate", "preview")
+    asking = (":classify", ":verify", ":search", ":evaluate", ":preview", ":next")
     for one in operations(api.client.app):
         if one.path.startswith("/v1/tenants"):
             assert one.scopes == ("admin",), one.name
