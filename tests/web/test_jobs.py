@@ -1,6 +1,8 @@
-"""A job that waits: held up and let go on from the page, with server-sent events and without."""
+"""A job that waits: handed over in two requests, held up and let go on, with server-sent events and without."""
 
 from __future__ import annotations
+
+from pathlib import Path
 
 import pytest
 from playwright.sync_api import Locator, expect
@@ -15,7 +17,7 @@ from service.usecases.tenants import create_tenant
 from tests.api.filled import write_fruit
 from tests.api.serving import served
 from tests.web.conftest import DESKTOP
-from tests.web.test_journey import drop
+from tests.web.test_journey import choose, drop
 from tests.web.watching import Watched
 from workers.embedded import embedded_workers
 
@@ -32,7 +34,7 @@ def test_a_job_is_paused_resumed_cancelled_and_done(events, chromium, screenshot
                 watched.expected.append("ERR_FAILED")
                 watched.page.route("**/events", lambda route: route.abort())
             watched.sign_in(key)
-            job = _handed_over(watched, write_fruit(tmp_path / "fruit"))
+            job = _handed_over(watched, write_fruit(tmp_path / "fruit", 24), picked=events == "polling")
             expect(job).to_have_attribute("data-state", "queued")
             job.get_by_role("button", name="Pause").click()
             expect(job).to_have_attribute("data-state", "paused")
@@ -43,7 +45,7 @@ def test_a_job_is_paused_resumed_cancelled_and_done(events, chromium, screenshot
             expect(job).to_have_attribute("data-state", "queued")
             with embedded_workers(context, settings):
                 expect(job).to_have_attribute("data-state", "done")
-                expect(job).to_contain_text("18 of 18")
+                expect(job).to_contain_text("72 of 72")
             again = _handed_over(watched, write_fruit(tmp_path / "more", labels=("kiwi",)))
             again.get_by_role("button", name="Cancel").click()
             expect(again.get_by_role("button")).to_have_count(0)
@@ -51,9 +53,13 @@ def test_a_job_is_paused_resumed_cancelled_and_done(events, chromium, screenshot
                 expect(again).to_have_attribute("data-state", "cancelled")
 
 
-def _handed_over(watched: Watched, folder) -> Locator:
+def _handed_over(watched: Watched, folder: Path, *, picked: bool = False) -> Locator:
     page = watched.page
     watched.open("fruit", "add", "Add pictures")
-    drop(page, page.get_by_role("region", name="Drop a folder or pictures here"), [folder])
+    if picked:
+        choose(page, "Choose a folder", [folder])
+    else:
+        drop(page, page.get_by_role("region", name="Drop a folder or pictures here"), [folder])
+    expect(page.get_by_label("Label of ")).to_have_count(len(list(folder.iterdir())))
     page.get_by_role("button", name="Add ").last.click()
     return page.get_by_role("region", name="Adding pictures").first

@@ -187,3 +187,17 @@ def test_what_is_not_there_is_told_in_words(chromium, site, screenshots):
         expect(watched.page.get_by_role("alert")).to_have_text("There is no catalogue 'nothing'.")
         watched.page.goto("/#/c/nothing/no-such-place")
         expect(watched.page.get_by_role("alert")).to_have_text("There is no catalogue 'nothing'.")
+
+
+def test_a_key_that_works_no_longer_leads_back_to_the_sign_in(chromium, site, screenshots, filled):
+    with Watched(chromium, site.url, screenshots, "ended-", viewport=DESKTOP) as watched:
+        watched.sign_in(site.reader)
+        watched.open("fruit", "overview", "fruit")
+        watched.context.clear_cookies()
+        watched.expected.append("401 (Unauthorized)")
+        watched.page.get_by_role("link", name="Selections").click()
+        expect(watched.page.get_by_label("Your key")).to_be_visible()
+        expect(watched.page.get_by_role("navigation", name="Catalogue")).to_be_hidden()
+        watched.page.get_by_label("Your key").fill(site.reader)
+        watched.page.keyboard.press("Enter")
+        expect(watched.page.get_by_role("heading", name="Selections")).to_be_visible()

@@ -2,6 +2,7 @@
 
 import { ofCatalogue } from "../api.js";
 import { button, h } from "../dom.js";
+import { linkTo } from "../router.js";
 import { counted, moment, number, percent, sentence, shortId } from "../format.js";
 
 const COLUMNS = ["Selection", "References", "Accuracy", "Chosen by", "Measured on", ""];
@@ -21,6 +22,7 @@ export function historyTable(catalogue, selections, activate) {
 function row(catalogue, one, activate) {
   const report = h("a", { class: "button", href: ofCatalogue(catalogue, "selections", one.id, "report"), target: "_blank", rel: "noopener" },
     "Report", h("span", { class: "unseen" }, ` of ${shortId(one.id)}`));
+  const confusion = h("a", { href: linkTo(catalogue, "confusion", { selection: one.id }) }, "Its confusion matrix");
   const serve = one.active || !activate || one.state === "failed" ? null
     : button("Activate", () => activate(one.id, serve), { "aria-label": `Activate ${shortId(one.id)}` });
   return h("tr", { id: `selection-${one.id}`, tabindex: -1, class: one.active ? "active" : null },
@@ -31,7 +33,7 @@ function row(catalogue, one, activate) {
     cell("Chosen by", `${one.strategy}, head ${one.head}`),
     cell("Measured on", measured(one)),
     h("td", { class: "actions" }, h("div", { class: "row" }, serve, report),
-      h("details", {}, h("summary", {}, "Why"), h("p", { class: "why" }, sentence(one.why)))));
+      h("details", {}, h("summary", {}, "Why"), h("p", { class: "why" }, sentence(one.why)), confusion)));
 }
 
 /** A narrow screen shows the column's name beside each value. */
