@@ -8,6 +8,9 @@ from typing import Any
 from service.core.pace import Pace, rate
 from service.records import KINDS_OF_ITEMS, ItemState, Job, JobKind, JobState
 
+MOST_LISTED = 1000
+"""Entries of a list in a job's result (errors, conflicts); the job's pictures, a page at a time, name all."""
+
 
 def job_view(job: Job, catalogue: str, counts: Mapping[ItemState, int], now: float) -> dict[str, Any]:
     """The job as JSON.
@@ -34,10 +37,20 @@ def job_view(job: Job, catalogue: str, counts: Mapping[ItemState, int], now: flo
         "created_at": job.created_at,
         "started_at": job.started_at,
         "finished_at": job.finished_at,
-        "result": None if job.result is None else dict(job.result),
+        "result": None if job.result is None else _brief(job.result),
         "error": job.error,
         "links": _links(job),
     }
+
+
+def _brief(result: Mapping[str, Any]) -> dict[str, Any]:
+    """The result with its lists cut to `MOST_LISTED` entries, and how many were left out of which."""
+    told: dict[str, Any] = {}
+    for name, value in result.items():
+        told[name] = value[:MOST_LISTED] if isinstance(value, list) else value
+        if isinstance(value, list) and len(value) > MOST_LISTED:
+            told[f"{name}_left_out"] = len(value) - MOST_LISTED
+    return told
 
 
 def images_per_s(job: Job, counts: Mapping[ItemState, int], now: float) -> float | None:
