@@ -39,7 +39,14 @@ def _description(app: FastAPI) -> dict[str, Any]:
     for operations in schema["paths"].values():
         for operation in operations.values():
             _only_problems(operation["responses"])
+            if "requestBody" in operation:
+                _of_a_body(operation["responses"])
     return schema
+
+
+def _of_a_body(answers: dict[str, Any]) -> None:
+    """Any body may be no text at all, come too slowly or be too large; the framework says so before a route is asked."""
+    answers |= {str(status): told for status, told in responses(400, 408, 413).items() if str(status) not in answers}
 
 
 def _only_problems(answers: dict[str, Any]) -> None:

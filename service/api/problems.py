@@ -86,6 +86,7 @@ TITLES = {
     403: "Not permitted",
     404: "Not found",
     405: "Method not allowed",
+    408: "Too slow",
     409: "Conflict with what is there",
     413: "Too large",
     415: "Unsupported media type",
