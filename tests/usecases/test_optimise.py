@@ -385,7 +385,7 @@ def test_what_serves_now_is_where_the_next_search_begins():
 def test_progress_names_its_stages(monkeypatch):
     told = []
     context, _ = planted(*clear_cut(each=(8, 3, 3)), search=FixedSearch(MEDOIDS))
-    monkeypatch.setattr(context.registry, "set_progress", lambda job_id, *rest: told.append(rest))
+    monkeypatch.setattr(context.registry, "set_progress", lambda job_id, *rest: told.append(rest) is None)
     optimised(context, trials=4)
     assert told == [
         ("centrality", 0, 1),
