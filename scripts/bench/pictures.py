@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
@@ -24,6 +24,7 @@ from service.settings import PACKAGED_ENCODER
 SUFFIXES = {".jpg", ".jpeg", ".png", ".webp"}
 DIGIT_PX = 64
 BATCH = 32
+SAVE_BATCHES = 10
 
 
 class MissingDataError(Exception):
@@ -79,37 +80,59 @@ def _batches(paths: Iterable[Path]) -> Iterable[list[Path]]:
 
 
 def embedded(pictures: Pictures) -> LabelledEmbeddings:
-    """Embeddings by the packaged ViT. The cache's key is every file's content and the encoder's fingerprint."""
+    """Embeddings by the packaged ViT, each encoded once: the cache's key is a file's content and the encoder."""
     encoder = Encoders(cache_folder() / "encoders").load(PACKAGED_ENCODER)
-    contents = hashlib.sha256()
-    for path in pictures.paths:
-        contents.update(hashlib.sha256(path.read_bytes()).digest())
-    cache = cache_folder() / f"{pictures.name}-{encoder.fingerprint.digest}-{contents.hexdigest()[:16]}.npz"
-    if not cache.exists():
-        _encode(pictures, encoder, cache)
-    with np.load(cache, allow_pickle=False) as arrays:
-        embeddings, hashes = arrays["embeddings"], [str(value) for value in arrays["hashes"]]
+    contents = [hashlib.sha256(path.read_bytes()).hexdigest() for path in pictures.paths]
+    cache = _Cache(cache_folder() / f"{pictures.name}-{encoder.fingerprint.digest}.npz")
+    missing = [path for path, content in zip(pictures.paths, contents, strict=True) if content not in cache.rows]
+    _encode(pictures.name, missing, encoder, cache)
+    rows = [cache.rows[content] for content in contents]
+    embeddings = np.stack([embedding for embedding, _ in rows])
     classes, codes = np.unique(pictures.labels, return_inverse=True)
     codes = codes.astype(np.int64)
-    groups = near_duplicate_groups(hashes, embeddings, codes)
+    groups = near_duplicate_groups([perceptual for _, perceptual in rows], embeddings, codes)
     ids = tuple(str(path) for path in pictures.paths)
     return LabelledEmbeddings(embeddings, codes, tuple(str(label) for label in classes), ids, groups)
 
 
-def _encode(pictures: Pictures, encoder: Encoder, cache: Path) -> None:
-    decoder = PillowDecoder()
-    embeddings, hashes = [], []
-    total = -(-len(pictures.paths) // BATCH)
+class _Cache:
+    """Content hash to embedding and perceptual hash, in a file that outlives the run."""
 
-    def prepared(path: Path) -> tuple[Float32Array, str]:
-        decoded = decoder.decode(path.read_bytes(), encoder.shortest_edge_px)
-        return encoder.preprocess(decoded.pixels), decoded.perceptual_hash
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.rows: dict[str, tuple[Float32Array, str]] = {}
+        if path.exists():
+            with np.load(path, allow_pickle=False) as arrays:
+                contents, embeddings, hashes = (arrays[name] for name in ("contents", "embeddings", "hashes"))
+            for content, embedding, perceptual in zip(contents, embeddings, hashes, strict=True):
+                self.rows[str(content)] = (embedding, str(perceptual))
+
+    def save(self) -> None:
+        temporary = self.path.with_suffix(f".{os.getpid()}.partial.npz")
+        np.savez(
+            temporary,
+            contents=np.array(list(self.rows)),
+            embeddings=np.stack([embedding for embedding, _ in self.rows.values()]),
+            hashes=np.array([perceptual for _, perceptual in self.rows.values()]),
+        )
+        temporary.replace(self.path)
+
+
+def _encode(name: str, paths: Sequence[Path], encoder: Encoder, cache: _Cache) -> None:
+    """Fill the cache, which is kept every so often: a run that is stopped goes on where it was."""
+    decoder = PillowDecoder()
+
+    def prepared(path: Path) -> tuple[Float32Array, str, str]:
+        data = path.read_bytes()
+        decoded = decoder.decode(data, encoder.shortest_edge_px)
+        return encoder.preprocess(decoded.pixels), decoded.perceptual_hash, hashlib.sha256(data).hexdigest()
 
     with ThreadPoolExecutor(2) as threads:
-        for batch in track(_batches(pictures.paths), f"embedding {pictures.name}", total):
-            inputs, found = zip(*threads.map(prepared, batch), strict=True)
-            embeddings.append(encoder.encode(inputs))
-            hashes.extend(found)
-    temporary = cache.with_suffix(".partial.npz")
-    np.savez(temporary, embeddings=np.concatenate(embeddings), hashes=np.array(hashes))
-    temporary.replace(cache)
+        for number, batch in enumerate(track(list(_batches(paths)), f"embedding {name}", disable=not paths), 1):
+            inputs, perceptual, contents = zip(*threads.map(prepared, batch), strict=True)
+            rows = zip(encoder.encode(inputs), perceptual, strict=True)
+            cache.rows.update(zip(contents, rows, strict=True))
+            if number % SAVE_BATCHES == 0:
+                cache.save()
+    if paths:
+        cache.save()

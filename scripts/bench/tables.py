@@ -75,8 +75,13 @@ WRITERS = {"selection": _selection}
 
 def write_results(readme: Path, name: str, result: dict) -> None:
     """Replace the named section. Raises ValueError when the README has no such markers."""
+    write_section(readme, name, WRITERS[name](result))
+
+
+def write_section(readme: Path, name: str, written: str) -> None:
+    """The same with what is already written."""
     text = readme.read_text()
     pattern = re.compile(rf"(<!-- results:{name} -->\n).*?(<!-- /results -->)", re.DOTALL)
     if not pattern.search(text):
         raise ValueError(f"{readme} has no section <!-- results:{name} --> ... <!-- /results -->")
-    readme.write_text(pattern.sub(lambda found: found[1] + WRITERS[name](result) + "\n" + found[2], text))
+    readme.write_text(pattern.sub(lambda found: found[1] + written + "\n" + found[2], text))

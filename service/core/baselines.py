@@ -22,7 +22,8 @@ MEMBERS = ("all", "random", "lowest", "highest", "kmedoids", "means")
 """all references; random, lowest and highest centrality, k-medoids: of the selection's size; one mean a class."""
 
 
-def _random_rows(codes: IntArray, counts: IntArray, seed: int) -> IntArray:
+def random_rows(codes: IntArray, counts: IntArray, seed: int) -> IntArray:
+    """Rows drawn at random, sorted: codes (n,), counts (C,) wanted a class; all of a class that has no more."""
     random = np.random.default_rng(seed)
     rows = [
         random.choice(np.flatnonzero(codes == code), min(int(counts[code]), int(np.sum(codes == code))), replace=False)
@@ -39,7 +40,7 @@ def reference_rows(support: LabelledEmbeddings, head: Head, counts: IntArray, se
     centralities = eigenvector_centrality(support.embeddings).values
     return {
         "all": np.arange(len(codes)),
-        "random": _random_rows(codes, counts, seed),
+        "random": random_rows(codes, counts, seed),
         "lowest": Ranking.of(centralities, codes, classes).kept(counts),
         "highest": Ranking.of(-centralities, codes, classes).kept(counts),
         "kmedoids": medoids(head.project(support.embeddings), codes, counts),
