@@ -25,18 +25,20 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 QUEUES = ("embed", "optimise", "maintenance")
 READY_S = 300.0
 """The API loads the encoder before it is ready, and may have to fetch its weights."""
 LISTEN_S = 20.0
-STOP_S = 60.0
-# On Linux the kernel ends a child whose parent was killed; elsewhere nothing does.
+STOP_S = 40.0
+"""What each step of stopping may take, all its processes together."""
+# On Linux the kernel ends a child whose parent was killed; elsewhere nothing does. Not gently: a worker asked to end
+# hands its tasks back to a broker that is gone by then. What was lost with it is in the records, and goes on.
 DIE_WITH_PARENT = """
 import ctypes, os, signal, sys
 if sys.platform == "linux":
-    ctypes.CDLL(None).prctl(1, signal.SIGTERM)
+    ctypes.CDLL(None).prctl(1, signal.SIGKILL)
 os.execvp(sys.argv[1], sys.argv[1:])
 """
 
@@ -95,13 +97,14 @@ class Machine:
             wave = {name: self.processes[name] for name in names if name in self.processes}
             for process in wave.values():
                 process.terminate()
+            give_up = time.monotonic() + STOP_S
             for name, process in wave.items():
-                _wait(name, process)
+                _wait(name, process, max(give_up - time.monotonic(), 0.0))
 
 
-def _wait(name: str, process: subprocess.Popen[str]) -> None:
+def _wait(name: str, process: subprocess.Popen[str], patience_s: float) -> None:
     try:
-        process.wait(STOP_S)
+        process.wait(patience_s)
     except subprocess.TimeoutExpired:
         say(f"{name} did not end within {STOP_S:.0f} s and is killed")
         with suppress(ProcessLookupError):
@@ -158,7 +161,7 @@ def _arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def _start_all(machine: Machine, given: argparse.Namespace) -> dict[str, str | None]:
+def _start_all(machine: Machine, given: argparse.Namespace) -> dict[str, Any]:
     """Everything; what the API says of itself once it is ready."""
     if not os.environ.get("HOLOTYPE_QDRANT_URL"):
         raise CannotStart(
@@ -224,23 +227,25 @@ def _listens(port: int) -> bool:
     return True
 
 
-def _ready(machine: Machine, api: subprocess.Popen[str]) -> dict[str, str | None]:
+def _ready(machine: Machine, api: subprocess.Popen[str]) -> dict[str, Any]:
     """The JSON value that the API prints when it answers."""
     lines: queue.Queue[str] = queue.Queue()
     threading.Thread(target=lambda: [lines.put(line) for line in api.stdout or ()], daemon=True).start()
     told, give_up = "", time.monotonic() + READY_S
-    while not told.endswith("}\n"):
+    while not told.endswith("\n}\n"):
         if (ended := machine.ended()) is not None:
             raise CannotStart(f"{ended}: its log is above")
         if time.monotonic() > give_up:
             raise CannotStart(f"the API was not ready within {READY_S:.0f} s: its log is above")
         with suppress(queue.Empty):
             told += lines.get(timeout=0.2)
-    ready: dict[str, str | None] = json.loads(told)
+    ready: dict[str, Any] = json.loads(told)
+    if "error" in ready:
+        raise CannotStart(f"the API does not start: {ready['error']['message']}")
     return ready
 
 
-def _tell(ready: dict[str, str | None], *, as_json: bool) -> None:
+def _tell(ready: dict[str, Any], *, as_json: bool) -> None:
     if as_json:
         print(json.dumps(ready), flush=True)
         return

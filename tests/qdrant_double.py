@@ -101,6 +101,10 @@ def exists(engine: Engine, name: str, _: bytes) -> Any:
     return models.CollectionExistence(exists=engine.client.collection_exists(name))
 
 
+def list_all(engine: Engine, _: bytes) -> Any:
+    return engine.client.get_collections()
+
+
 def create(engine: Engine, name: str, body: bytes) -> Any:
     if engine.client.collection_exists(name):
         raise FileExistsError(f"Wrong input: Collection `{name}` already exists!")
@@ -179,6 +183,7 @@ def delete(engine: Engine, name: str, body: bytes) -> Any:
 
 COLLECTION = r"/collections/([^/]+)"
 ROUTES: tuple[tuple[str, str, Callable[..., Any]], ...] = (
+    ("GET", "/collections", list_all),
     ("GET", f"{COLLECTION}/exists", exists),
     ("PUT", COLLECTION, create),
     ("GET", COLLECTION, describe),
@@ -221,8 +226,12 @@ class Handler(BaseHTTPRequestHandler):
             self._send(200, {"title": "qdrant - vector search engine", "version": engine.version, "commit": None})
         else:
             status, result = engine.answer(self.command, path, body)
-            ok = {"result": _plain(result), "status": "ok", "time": 0.0}
-            self._send(status, ok if status == 200 else {"status": {"error": result}, "time": 0.0})
+            self._send(status, self.body_of(status, result))
+
+    def body_of(self, status: int, result: Any) -> dict[str, Any]:
+        if status == 200:
+            return {"result": _plain(result), "status": "ok", "time": 0.0}
+        return {"status": {"error": result}, "time": 0.0}
 
     def _send(self, status: int, value: Any) -> None:
         data = json.dumps(value).encode()
@@ -251,8 +260,8 @@ class Double(ThreadingHTTPServer):
     daemon_threads = True
     request_queue_size = 128
 
-    def __init__(self, port: int, engine: Engine) -> None:
-        super().__init__(("127.0.0.1", port), Handler)
+    def __init__(self, port: int, engine: Engine, handler: type[Handler] = Handler) -> None:
+        super().__init__(("127.0.0.1", port), handler)
         self.engine = engine
 
     @property
