@@ -14,12 +14,13 @@ from typing import Any
 
 from service.adapters.shared_passes import Kind, SharedPasses
 from service.core.model import Float32Array
-from service.ports import Encoder, EncoderProvider, PixelArray
+from service.ports import Encoder, EncoderProvider, Fit, PixelArray
 from service.records import Fingerprint
 
 LARGEST_CPU, LARGEST = 16, 64
 """Inputs a pass. On a CPU larger batches are no faster, and the first of them would wait for the last."""
-LARGEST_BULK_CPU, LARGEST_BULK = 8, 32
+LARGEST_BULK_CPU, LARGEST_BULK = 4, 32
+"""Of work that can wait: who asks meanwhile waits for one such pass."""
 
 
 class BatchedEncoders:
@@ -100,8 +101,8 @@ class _BatchedEncoder:
     def encodes_text(self) -> bool:
         return self._encoder.encodes_text
 
-    def preprocess(self, pixels: PixelArray) -> Float32Array:
-        return self._encoder.preprocess(pixels)
+    def preprocess(self, pixels: PixelArray, fit: Fit = "own") -> Float32Array:
+        return self._encoder.preprocess(pixels, fit)
 
     def encode(self, inputs: Sequence[Float32Array]) -> Float32Array:
         if not inputs:

@@ -25,7 +25,7 @@ Kind = Literal["pictures", "texts"]
 Run = Callable[[Kind, Sequence[Any]], Float32Array]
 """A forward pass: inputs of one kind to embeddings, a row each."""
 
-TURN = 4
+TURN = 2
 POLL_S = 0.25
 """How long a waiting caller stays deaf: an exception that is to end its thread is seen only between two waits."""
 STOP_S = 20.0

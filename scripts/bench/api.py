@@ -1,0 +1,205 @@
+"""How many pictures a second does the API answer, how long does each wait, and what does a bulk ingest do to that?
+
+    scripts/bench_api [--quick] [--seconds S] [--encoder E] [--json FILE]
+
+`holotype serve` runs as it is in a process of its own. Clients ask in a closed loop, one picture a request: each sends
+its next when its last is answered. The bare forward pass is measured before, in this process, while the server is idle:
+the same network on batches as large as the clients could fill. The clients share the machine with the server.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import io
+import json
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+import numpy as np
+from PIL import Image
+from rich.console import Console
+from rich.table import Table
+from sklearn.datasets import load_digits
+
+from scripts.bench.machine import machine, versions
+from scripts.bench.pictures import cache_folder
+from scripts.bench.server import Server, cancel, checked, finish, ingest, optimise, served
+from service.adapters.batched_encoders import LARGEST_CPU
+from service.adapters.encoders import Encoders
+from service.adapters.images import PillowDecoder
+from service.settings import PACKAGED_ENCODER
+
+CLIENTS = (1, 8, 64)
+EDGE_PX = 256
+"""Edge of the pictures: they are decoded and made small, as photographs are."""
+BULK_A_SECOND = 150
+"""Pictures of a bulk ingest for each second of measuring: more than can be embedded in it."""
+PATIENCE_S = 600.0
+WARM_UP = 0.25
+"""Share of the time that is not counted, at the beginning."""
+
+
+@dataclass(frozen=True)
+class Load:
+    """What a number of clients met: seconds of each request, and the time in which all were answered."""
+
+    waits_s: np.ndarray
+    seconds: float
+
+    def figures(self, prefix: str) -> dict[str, float]:
+        """Requests a second, and quantiles of the waiting in milliseconds."""
+        quantiles = {name: 1000 * float(np.quantile(self.waits_s, q)) for name, q in QUANTILES.items()}
+        return {
+            f"{prefix}.requests": float(len(self.waits_s)),
+            f"{prefix}.requests_per_s": len(self.waits_s) / self.seconds,
+            **{f"{prefix}.{name}": value for name, value in quantiles.items()},
+        }
+
+
+QUANTILES = {"p50_ms": 0.5, "p95_ms": 0.95, "p99_ms": 0.99}
+
+
+def digit_pictures(count: int, seed: int) -> list[tuple[str, bytes]]:
+    """(digit, PNG) with noise of the seed, so that no two are the same picture, and those of two seeds neither."""
+    digits = load_digits()
+    random = np.random.default_rng(seed)
+    made = []
+    for number in range(count):
+        row = number % len(digits.target)
+        grey = Image.fromarray((digits.images[row] * 255 / 16).round().astype(np.uint8))
+        pixels = np.asarray(grey.resize((EDGE_PX, EDGE_PX), Image.Resampling.BICUBIC)).astype(float)
+        coarse = random.normal(0, 12, (EDGE_PX // 8, EDGE_PX // 8)).repeat(8, axis=0).repeat(8, axis=1)
+        buffer = io.BytesIO()
+        Image.fromarray(np.clip(pixels + coarse, 0, 255).astype(np.uint8)).save(buffer, "PNG", compress_level=1)
+        made.append((str(digits.target[row]), buffer.getvalue()))
+    return made
+
+
+def bare(encoder_name: str, pictures: Sequence[bytes], seconds: float) -> dict[str, float]:
+    """The forward pass alone, by batch size, and what comes before it: decoding and preprocessing, one thread."""
+    encoder = Encoders(cache_folder() / "encoders").load(encoder_name)
+    decoder = PillowDecoder()
+    began = time.perf_counter()
+    inputs = [encoder.preprocess(decoder.decode(one, encoder.shortest_edge_px).pixels) for one in pictures]
+    figures = {"bare.prepare_ms": 1000 * (time.perf_counter() - began) / len(inputs)}
+    for clients in CLIENTS:
+        size = min(clients, LARGEST_CPU)
+        batch = (inputs * -(-size // len(inputs)))[:size]
+        encoder.encode(batch)
+        count, began = 0, time.perf_counter()
+        while time.perf_counter() - began < seconds:
+            encoder.encode(batch)
+            count += size
+        figures[f"bare.batch{size}.images_per_s"] = count / (time.perf_counter() - began)
+    return figures
+
+
+async def loaded(server: Server, clients: int, pictures: Sequence[bytes], seconds: float) -> Load:
+    """`clients` of them, for `seconds` that count after a warm-up, and until each was answered once."""
+    begin = time.perf_counter() + WARM_UP * seconds
+    end = begin + seconds
+    waits: list[tuple[float, float]] = []
+    headers = {"Authorization": f"Bearer {server.key}", "Content-Type": "image/png"}
+    limits = httpx.Limits(max_connections=clients, max_keepalive_connections=clients)
+
+    async def one(first: int, client: httpx.AsyncClient) -> None:
+        number, counted = first, 0
+        while (asked := time.perf_counter()) < end or not counted:
+            answer = await client.post("/v1/catalogues/digits:classify", content=pictures[number % len(pictures)])
+            (item,) = checked(answer)["items"]
+            if "error" in item:
+                raise RuntimeError(f"the server could not answer: {item['error']}")
+            answered = time.perf_counter()
+            if answered >= begin:
+                waits.append((answered, answered - asked))
+                counted += 1
+            number += clients
+
+    async with httpx.AsyncClient(base_url=server.url, headers=headers, limits=limits, timeout=PATIENCE_S) as client:
+        await asyncio.gather(*(one(first, client) for first in range(clients)))
+    return Load(np.array([wait for _, wait in waits]), max(answered for answered, _ in waits) - begin)
+
+
+def measured(server: Server, queries: Sequence[bytes], seconds: float, console: Console) -> dict[str, float]:
+    """Every number of clients, alone and beside a bulk ingest."""
+    figures: dict[str, float] = {}
+    with server.client() as client:
+        for clients in CLIENTS:
+            console.print(f"{clients} clients")
+            figures |= asyncio.run(loaded(server, clients, queries, seconds)).figures(f"idle.clients{clients}")
+        for clients in CLIENTS:
+            console.print(f"{clients} clients beside an ingest")
+            count = round(BULK_A_SECOND * seconds * (1 + WARM_UP))
+            pictures = {
+                f"{label}/{n}.png": data for n, (label, data) in enumerate(digit_pictures(count, 100 + clients))
+            }
+            job = ingest(client, "bulk", pictures)
+            before, began = checked(client.get(f"/v1/jobs/{job}")), time.perf_counter()
+            figures |= asyncio.run(loaded(server, clients, queries, seconds)).figures(f"ingest.clients{clients}")
+            after, took = checked(client.get(f"/v1/jobs/{job}")), time.perf_counter() - began
+            figures[f"ingest.clients{clients}.ingested_per_s"] = (after["done"] - before["done"]) / took
+            figures[f"ingest.clients{clients}.outlasted"] = float(after["done"] < after["total"])
+            cancel(client, job)
+    return figures
+
+
+def print_table(console: Console, figures: dict[str, float]) -> None:
+    """One row a number of clients, with the bare pass on a batch that they could fill."""
+    table = Table(title="Classify, one picture a request")
+    for column in ("clients", "ingest", "answers/s", "p50 ms", "p95 ms", "p99 ms", "bare/s", "ingested/s"):
+        table.add_column(column, justify="right")
+    for state, beside in (("idle", "no"), ("ingest", "yes")):
+        for clients in CLIENTS:
+            prefix = f"{state}.clients{clients}"
+            values = [figures[f"{prefix}.requests_per_s"], *(figures[f"{prefix}.{name}"] for name in QUANTILES)]
+            values.append(figures[f"bare.batch{min(clients, LARGEST_CPU)}.images_per_s"])
+            ingested = figures.get(f"{prefix}.ingested_per_s")
+            told = "" if ingested is None else f"{ingested:.1f}"
+            table.add_row(str(clients), beside, *(f"{value:.1f}" for value in values), told)
+    console.print(table)
+
+
+def run(encoder: str, seconds: float, *, each: int, trials: int, console: Console) -> dict[str, float]:
+    """All figures: a server on a data directory of its own, a catalogue of digits, and then the clients."""
+    queries = [data for _, data in digit_pictures(128, 1)]
+    with (
+        tempfile.TemporaryDirectory(prefix="holotype-bench-") as folder,
+        served(Path(folder) / "data", encoder) as server,
+    ):
+        with server.client() as client:
+            console.print(f"a catalogue of {10 * each} pictures")
+            pictures = {f"{label}/{n}.png": data for n, (label, data) in enumerate(digit_pictures(10 * each, 0))}
+            finish(client, ingest(client, "digits", pictures))
+            optimise(client, "digits", trials)
+        console.print("the bare forward pass")
+        return bare(encoder, queries[:32], seconds) | measured(server, queries, seconds, console)
+
+
+def main() -> None:
+    """Measure, print, write."""
+    parser = argparse.ArgumentParser(description="How many pictures a second does the API answer?")
+    parser.add_argument("--quick", action="store_true", help="a few seconds for each number of clients")
+    parser.add_argument("--seconds", type=float, help="for each number of clients; 3 with --quick, else 20")
+    parser.add_argument("--encoder", default=PACKAGED_ENCODER)
+    parser.add_argument("--json", type=Path, metavar="FILE")
+    arguments = parser.parse_args()
+    console = Console(stderr=True)
+    seconds = arguments.seconds or (3.0 if arguments.quick else 20.0)
+    each, trials = (6, 3) if arguments.quick else (30, 20)
+    figures = run(arguments.encoder, seconds, each=each, trials=trials, console=console)
+    print_table(Console(), figures)
+    if arguments.json:
+        result = {
+            "benchmark": "api", "encoder": arguments.encoder, "seconds": seconds, "quick": arguments.quick,
+            "machine": machine(), "versions": versions(), "figures": figures,
+        }  # fmt: skip
+        arguments.json.write_text(json.dumps(result, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()
