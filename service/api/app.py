@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from fastapi import FastAPI
 from fastapi.dependencies.models import Dependant
-from fastapi.routing import APIRoute
+from fastapi.routing import APIRoute, iter_route_contexts
 from fastapi.telemetry import TelemetryConfig
 
 from service import __version__
@@ -65,12 +65,15 @@ def open_routes(app: FastAPI) -> list[str]:
     """Paths under /v1 that somebody without a key could call: there must be none."""
     return [
         route.path
-        for route in app.routes
-        if isinstance(route, APIRoute)
-        and route.path.startswith("/v1")
-        and route.name not in WITHOUT_KEY
-        and not _asks_who(route.dependant)
+        for route in routes_of_the_api(app)
+        if route.name not in WITHOUT_KEY and not _asks_who(route.dependant)
     ]
+
+
+def routes_of_the_api(app: FastAPI) -> list[APIRoute]:
+    """All routes under /v1, those of included routers too: `app.routes` itself has only the routers."""
+    found = (context.original_route for context in iter_route_contexts(app.routes))
+    return [route for route in found if isinstance(route, APIRoute) and route.path.startswith("/v1")]
 
 
 def _asks_who(dependant: Dependant) -> bool:
