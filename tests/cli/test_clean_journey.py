@@ -15,6 +15,13 @@ from tests.conftest import PictureFolder
 KINDS = ["conflict", "label", "cross-label", "leak", "duplicate", "outlier", "small", "blank", "thin", "alike"]
 
 
+@pytest.fixture(params=["here", "over_http"])
+def holotype(request: pytest.FixtureRequest) -> Holotype:
+    """The commands, done by this process and by a server: the tests mean the same."""
+    run: Holotype = request.getfixturevalue(f"holotype_{request.param}")
+    return run
+
+
 @pytest.fixture
 def folder(picture_folder: PictureFolder) -> Path:
     """Three classes of twelve pictures; one is blank and tiny, one of class-00 lies in class-01's folder."""
@@ -66,7 +73,7 @@ def test_examples_are_searched_by_picture(holotype: Holotype, fruit: Path) -> No
     asked = fruit / "class-01" / "0-0001.png"
     code, found = holotype("search", "fruit", "--image", asked, "--top", "3")
     assert code == 0
-    assert [set(one) for one in found] == [{"id", "label", "split", "similarity", "source"}] * 3
+    assert [set(one) for one in found] == [{"id", "label", "split", "similarity", "source", "metadata"}] * 3
     assert found[0]["source"].endswith("class-01/0-0001.png")
     assert found[0]["similarity"] == pytest.approx(1)
     _, narrowed = holotype("search", "fruit", "--image", asked, "--label", "class-02", "--split", "support")
@@ -79,11 +86,11 @@ def test_examples_are_searched_by_picture(holotype: Holotype, fruit: Path) -> No
 
 
 def test_examples_are_searched_by_text_with_a_clip(
-    holotype: Holotype, picture_folder: PictureFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    holotype_here: Holotype, picture_folder: PictureFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HOLOTYPE_ENCODER", str(write_clip(tmp_path / "clip")))
-    assert holotype("ingest", "fruit", picture_folder("few", classes=2, each=3))[0] == 0
-    code, found = holotype("search", "fruit", "--text", "a lime", "--top", "4")
+    assert holotype_here("ingest", "fruit", picture_folder("few", classes=2, each=3))[0] == 0
+    code, found = holotype_here("search", "fruit", "--text", "a lime", "--top", "4")
     assert code == 0
     similarities = [one["similarity"] for one in found]
     assert len(similarities) == 4

@@ -31,6 +31,13 @@ def program(*arguments: object, **variables: str) -> list[str]:
     return ["env", *(f"{name}={value}" for name, value in variables.items()), str(PROGRAM), *map(str, arguments)]
 
 
+@pytest.fixture(params=["here", "over_http"])
+def holotype(request: pytest.FixtureRequest) -> Holotype:
+    """The commands, done by this process and by a server: the tests mean the same."""
+    run: Holotype = request.getfixturevalue(f"holotype_{request.param}")
+    return run
+
+
 @pytest.fixture
 def fruit(holotype: Holotype, picture_folder: PictureFolder) -> Path:
     """The folder that the catalogue "fruit" was filled from: three classes of ten pictures."""
@@ -101,16 +108,18 @@ def test_catalogues_are_made_listed_shown_and_deleted(holotype: Holotype, fruit:
     assert holotype("catalogue", "show", "fruit")[0] == 3
 
 
-def test_a_tenant_sees_its_own_only(holotype: Holotype, fruit: Path) -> None:
-    assert holotype("catalogue", "list", "--tenant", "other") == (0, [])
-    code, value = holotype("--tenant", "other", "classify", "fruit", next((fruit / "class-00").iterdir()))
+def test_a_tenant_sees_its_own_only(holotype_here: Holotype, picture_folder: PictureFolder) -> None:
+    fruit = picture_folder("fruit", classes=2, each=2)
+    assert holotype_here("ingest", "fruit", fruit)[0] == 0
+    assert holotype_here("catalogue", "list", "--tenant", "other") == (0, [])
+    code, value = holotype_here("--tenant", "other", "classify", "fruit", next((fruit / "class-00").iterdir()))
     assert code == 3
     assert value["error"]["type"] == "CatalogueNotFound"
 
 
 @pytest.mark.parametrize("tenant", ["", "../other", "a b"])
-def test_a_tenant_is_a_name(holotype: Holotype, tenant: str) -> None:
-    code, value = holotype("catalogue", "create", "fruit", "--tenant", tenant)
+def test_a_tenant_is_a_name(holotype_here: Holotype, tenant: str) -> None:
+    code, value = holotype_here("catalogue", "create", "fruit", "--tenant", tenant)
     assert code == 2
     assert value["error"]["type"] == "InvalidInput"
 
@@ -209,8 +218,8 @@ def test_a_conflict_is_decided_by_relabel_or_drop(
     assert holotype("drop", "fruit", held[1])[0] == 3
 
 
-def test_doctor_finds_nothing_wrong_with_the_machine_that_tests(holotype: Holotype) -> None:
-    code, value = holotype("doctor")
+def test_doctor_finds_nothing_wrong_with_the_machine_that_tests(holotype_here: Holotype) -> None:
+    code, value = holotype_here("doctor")
     assert code == 0
     assert value["state"] in {"ok", "warn"}
     names = {check["name"] for check in value["checks"]}
@@ -229,22 +238,23 @@ def test_doctor_finds_nothing_wrong_with_the_machine_that_tests(holotype: Holoty
     ],
 )
 def test_doctor_names_what_is_broken(
-    holotype: Holotype, monkeypatch: pytest.MonkeyPatch, variable: str, value: str, name: str
+    holotype_here: Holotype, monkeypatch: pytest.MonkeyPatch, variable: str, value: str, name: str
 ) -> None:
     monkeypatch.setenv(variable, value)
-    code, told = holotype("doctor", "--quick")
+    code, told = holotype_here("doctor", "--quick")
     assert code == 1
     assert told["state"] == "fail"
     assert name in {check["name"] for check in told["checks"] if check["state"] == "fail"}
 
 
-def test_a_worker_needs_a_broker(holotype: Holotype) -> None:
-    code, value = holotype("worker", "--queue", "embed")
+def test_a_worker_needs_a_broker(holotype_here: Holotype) -> None:
+    code, value = holotype_here("worker", "--queue", "embed")
     assert code == 2
     assert "HOLOTYPE_BROKER_URL" in value["error"]["message"]
 
 
-def test_a_second_process_is_told_to_wait(holotype: Holotype, fruit: Path) -> None:
+def test_a_second_process_is_told_to_wait(holotype_here: Holotype) -> None:
+    holotype_here("catalogue", "create", "fruit")
     with open_context(Settings()):
         ran = subprocess.run([PROGRAM, "catalogue", "list", "--json"], capture_output=True, text=True, check=False)
     assert ran.returncode == 4
@@ -299,7 +309,7 @@ def test_people_get_tables_from_every_command(
         (["selections", "fruit"], "accuracy"),
         (["classify", "fruit", str(picture), "nothing.png"], "No answer"),
         (["evaluate", "fruit"], "By class"),
-        (["doctor", "--quick"], "data directory"),
+        (["doctor", "--quick"], "versions"),
         (["catalogue", "delete", "fruit", "--yes"], "is gone"),
     ):
         capsys.readouterr()

@@ -27,11 +27,13 @@ def serving(data_dir, *arguments, **variables):
     process = start(command, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     try:
         told = ""
-        while not told.endswith("}\n"):
+        while not told.endswith("\n}\n"):
             line = process.stdout.readline()
             assert line, process.stderr.read()
             told += line
-        yield process, json.loads(told)
+        ready = json.loads(told)
+        assert "error" not in ready, told
+        yield process, ready
     finally:
         kill_group(process)
 

@@ -28,7 +28,7 @@ def test_a_report_that_cannot_be_written_is_found_before_judging(
 ) -> None:
     holotype("ingest", "fruit", picture_folder("fruit", classes=2, each=2))
     judged: list[object] = []
-    monkeypatch.setattr(evaluate, "_judge", lambda *arguments: judged.append(arguments))
+    monkeypatch.setattr(evaluate, "judge", lambda *arguments: judged.append(arguments))
     new = picture_folder("new", classes=2, each=1, seed=7)
     code, told = holotype("evaluate", "fruit", new, "--html", tmp_path / "nowhere" / "x.html")
     assert code == 2
