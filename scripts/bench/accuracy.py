@@ -60,7 +60,8 @@ def measured(sets: Sequence[DataSet], extent: Extent, jobs: int, console: Consol
         for name, setting in asked:
             outcomes = [one.result() for one in answers.pop(setting.name)]
             figures |= setting_figures(setting, outcomes)
-            figures |= _trusted(name, outcomes, strangers.get(setting.name, []), extent)
+            unknown = [one.result() for one in strangers.get(setting.name, [])]
+            figures |= trusted_figures(name, outcomes, unknown, extent.seeds[0])
             recipes = "; ".join(f"{one.recipe.strategy}/{one.recipe.head}/{one.recipe.cleaning}" for one in outcomes)
             console.print(f"{setting.name}: {recipes}")
     return figures
@@ -71,14 +72,15 @@ def _answers(pool: ProcessPoolExecutor, setting: Setting, extent: Extent) -> lis
     return [pool.submit(answered, case, extent.trials, gate=gate, trusted=setting.trusted) for case in setting.cases]
 
 
-def _trusted(
-    name: str, outcomes: Sequence[Outcome], strangers: Sequence[Future[UnknownFound | None]], extent: Extent
+def trusted_figures(
+    name: str, outcomes: Sequence[Outcome], unknown: Sequence[UnknownFound | None], seed: int
 ) -> dict[str, float]:
+    """Verification, calibration and unknown classes, of the cases where something can be said."""
     figures: dict[str, float] = {}
     if trusts := [one.trust for one in outcomes if one.trust is not None]:
         figures |= trust_figures(name, trusts)
-    if unknown := [one for one in (future.result() for future in strangers) if one is not None]:
-        figures |= unknown_figures(name, unknown, extent.seeds[0])
+    if strangers := [one for one in unknown if one is not None]:
+        figures |= unknown_figures(name, strangers, seed)
     return figures
 
 

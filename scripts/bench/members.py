@@ -35,7 +35,7 @@ LEARNT = ("logistic", "svm")
 MEMBERS = ("all", *SAME_SIZE, "cnn", "hart", "enn", "means", "knn7", *LEARNT)
 
 NEIGHBOURS = 7
-PENALTIES = (1.0, 10.0, 100.0)
+PENALTIES = (1.0, 10.0, 100.0, 1000.0)
 """Inverse strengths of the regularisation among which a probe chooses by pictures that it has not learnt from."""
 MANY_CLASSES = 200
 """From here on the middle one is taken: each fit takes minutes."""
