@@ -36,6 +36,10 @@ def optimise(
         Literal["thresholds", "medoids", "all", "auto"],
         typer.Option(help="How references are chosen; auto tries each."),
     ] = "auto",
+    head: Annotated[
+        Literal["none", "pca", "lda", "within", "proxy", "triplet", "contrastive", "centre", "auto"],
+        typer.Option(help="The map in front of the search; auto tries the closed-form ones and proxies."),
+    ] = "auto",
     search: Annotated[
         Literal["sweep", "thresholds"],
         typer.Option(help="How thresholds are found: exact sweep, or each a parameter of the Bayesian search."),
@@ -57,6 +61,7 @@ def optimise(
         "budget": budget,
         "metric": metric,
         "strategy": strategy,
+        "head": head,
         "search": search,
         "trials": trials,
         "seed": seed,

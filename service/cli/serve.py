@@ -140,10 +140,7 @@ def _ready(session: Session, context: Context, url: str) -> Ready:
 
 def _first_admin_key(session: Session, context: Context) -> str | None:
     """Made where nobody could administer anything yet."""
-    from service.records import Scope
-    from service.usecases.keys import create_key
+    from service.usecases.keys import create_first_admin_key
 
-    if context.registry.any_admin_key():
-        return None
-    context.registry.ensure_tenant(session.tenant)
-    return create_key(context, session.tenant, "first admin key", tuple(Scope)).credential
+    made = create_first_admin_key(context, session.tenant)
+    return None if made is None else made.credential

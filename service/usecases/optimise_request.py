@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Literal, get_args
 
-from service.core.recipe import Strategy
+from service.core.projection import HEAD_KINDS
+from service.core.recipe import HEADS, AnyHead, Strategy
 from service.errors import InvalidInput
 
 Metric = Literal["accuracy", "macro_f1"]
@@ -23,6 +24,7 @@ class OptimiseRequest:
         budget: references a class at most; None: half of the class.
         metric: what the choice maximises.
         strategy: "auto" lets cross-fitting choose between thresholds and medoids.
+        head: "auto" lets cross-fitting choose between the closed-form ones and proxies.
         search: "sweep": outer parameters by Bayesian optimisation, thresholds by the exact sweep inside; "thresholds":
             after that, each class's threshold is a parameter of a second search that starts from the sweep's.
         trials: of each search, at least 1.
@@ -33,6 +35,7 @@ class OptimiseRequest:
     budget: int | None = None
     metric: Metric = "accuracy"
     strategy: Strategy | Literal["auto"] = "auto"
+    head: AnyHead | Literal["auto"] = "auto"
     search: Search = "sweep"
     trials: int = DEFAULT_TRIALS
     seed: int = 0
@@ -51,6 +54,7 @@ class OptimiseRequest:
             raise InvalidInput(f"the seed is {self.seed}; 0 to 4294967295 can be used", seed=self.seed)
         _one_of("metric", self.metric, get_args(Metric))
         _one_of("strategy", self.strategy, (*get_args(Strategy), "auto"))
+        _one_of("head", self.head, (*HEADS, "auto"))
         _one_of("search", self.search, get_args(Search))
         if self.search == "thresholds" and self.strategy not in ("thresholds", "auto"):
             raise InvalidInput(f"search 'thresholds' needs strategy 'thresholds', not {self.strategy!r}")
@@ -61,6 +65,14 @@ class OptimiseRequest:
         if self.search == "thresholds":
             return ("thresholds",)
         return ("thresholds", "medoids") if self.strategy == "auto" else (self.strategy,)
+
+    @property
+    def heads(self) -> tuple[AnyHead, ...]:
+        """Those that the choice is between.
+
+        Of the trained ones the proxies measure best in cross-fitting; the others take as long and were never ahead.
+        """
+        return (*HEAD_KINDS, "proxy") if self.head == "auto" else (self.head,)
 
     def as_dict(self) -> dict[str, Any]:
         """JSON-serialisable form, kept with the job."""

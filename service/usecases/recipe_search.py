@@ -13,8 +13,7 @@ import numpy as np
 from service.core.calibration import fit_temperature
 from service.core.crossfit import CrossFitter
 from service.core.evaluation import evaluate
-from service.core.projection import HEAD_KINDS
-from service.core.recipe import AnyHead, Recipe
+from service.core.recipe import Recipe
 from service.errors import InvalidInput
 from service.ports import ChoiceParameter, FloatParameter, IntParameter, Parameter, ParameterSearch
 from service.records import Trial
@@ -25,8 +24,6 @@ SIZE_COST = 0.01
 MAX_SEARCHED_CLASSES = 100
 """The sampler's own cost grows with the parameters: 4 ms a trial at 81, 300 ms at 1 000."""
 
-SEARCHED_HEADS: tuple[AnyHead, ...] = (*HEAD_KINDS, "proxy")
-"""Of the trained ones the proxies measure best in cross-fitting; the others take as long and were never ahead."""
 STEPS = (50, 200)
 """Of a trained head: few where there is little to learn from. Cross-fitting chooses, which is early stopping."""
 
@@ -40,7 +37,7 @@ def parameter_space(request: OptimiseRequest) -> dict[str, Parameter]:
     """The outer parameters of a recipe that the request leaves open."""
     strategies = request.strategies
     space: dict[str, Parameter] = {
-        "head": ChoiceParameter(SEARCHED_HEADS),
+        "head": ChoiceParameter(request.heads),
         "shrinkage": FloatParameter(0.01, 0.9, log=True),
         "steps": ChoiceParameter(STEPS),
         "cleaning": ChoiceParameter(("none", "confident", "disputed")),
@@ -119,19 +116,29 @@ def search_recipe(
 ) -> Recipe:
     """The recipe that cross-fitting likes best, its temperature fitted. `fitter` needs two folds at least."""
     space = parameter_space(request)
-    # A start of another strategy, cut to this space, could be a part of one that is there: it would be tried twice.
-    asked = [start for start in warm_starts(active) if start["strategy"] in request.strategies]
-    starts = [{name: value for name, value in start.items() if name in space} for start in asked]
     best = search.maximise(
         space,
         lambda parameters: _value(fitter, recipe_of(parameters, request), request),
         trials=trials,
         seed=request.seed,
-        warm_start=[start for start in starts if _inside(start, space)],
+        warm_start=_starts(request, space, active),
         finished=finished,
         on_trial=on_trial,
     )
     return calibrated(fitter, recipe_of(best.parameters, request))
+
+
+def _starts(request: OptimiseRequest, space: Mapping[str, Parameter], active: Recipe | None) -> list[Mapping[str, Any]]:
+    """The warm starts as this space knows them, each once; with the head that was asked for, where one was."""
+    starts: list[Mapping[str, Any]] = []
+    for start in warm_starts(active):
+        if start["strategy"] not in request.strategies:
+            continue
+        asked = start if request.head == "auto" else {**start, "head": request.head}
+        cut = {name: value for name, value in asked.items() if name in space}
+        if _inside(cut, space) and cut not in starts:
+            starts.append(cut)
+    return starts
 
 
 def _inside(start: Mapping[str, Any], space: Mapping[str, Parameter]) -> bool:

@@ -10,7 +10,14 @@ from service.errors import InvalidInput
 from service.usecases.optimise_request import DEFAULT_TRIALS, OptimiseRequest
 
 CHANGED = OptimiseRequest(
-    budget=3, metric="macro_f1", strategy="thresholds", search="thresholds", trials=7, seed=11, refit=False
+    budget=3,
+    metric="macro_f1",
+    strategy="thresholds",
+    head="proxy",
+    search="thresholds",
+    trials=7,
+    seed=11,
+    refit=False,
 )
 
 
@@ -36,6 +43,7 @@ def test_every_field_is_in_the_round_trip_above() -> None:
         ({"seed": 2**32}, "the seed is 4294967296"),
         ({"metric": "f1"}, "metric 'f1' is unknown; known are accuracy, macro_f1"),
         ({"strategy": "best"}, "strategy 'best' is unknown; known are thresholds, medoids, all, auto"),
+        ({"head": "svm"}, "head 'svm' is unknown; known are none, pca, lda, within, proxy, triplet"),
         ({"search": "grid"}, "search 'grid' is unknown; known are sweep, thresholds"),
         ({"search": "thresholds", "strategy": "medoids"}, "needs strategy 'thresholds', not 'medoids'"),
         ({"search": "thresholds", "strategy": "all"}, "needs strategy 'thresholds', not 'all'"),

@@ -193,6 +193,14 @@ def test_what_serves_now_is_looked_at_first() -> None:
     assert {name: first[name] for name in space} == {name: active.as_dict()[name] for name in space}
 
 
+@pytest.mark.parametrize("head", ["proxy", "centre", "none"])
+def test_a_head_that_was_asked_for_is_the_only_one_tried(head) -> None:
+    recipe, trials = found(FakeSearch(), OptimiseRequest(head=head))
+    assert recipe.head == head
+    assert {trial.parameters["head"] for trial in trials} == {head}
+    assert len({json.dumps(dict(trial.parameters), sort_keys=True) for trial in trials}) == len(trials)
+
+
 def test_an_active_recipe_outside_the_space_is_no_start() -> None:
     """All references served until now: that strategy is not what "auto" chooses between."""
     _, trials = found(OptunaSearch(), OptimiseRequest(), trials=1, active=Recipe(shrinkage=0.33))

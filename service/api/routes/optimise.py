@@ -12,7 +12,7 @@ from service.api.idempotency import REPEATABLE, Answered, digest_of, once
 from service.api.problems import responses
 from service.api.routes.catalogues import CatalogueName
 from service.api.routes.jobs import JobBody, job_body
-from service.core.recipe import Strategy
+from service.core.recipe import AnyHead, Strategy
 from service.usecases.optimise import start_optimise
 from service.usecases.optimise_request import DEFAULT_TRIALS, MOST_TRIALS, Metric, OptimiseRequest, Search
 
@@ -30,6 +30,11 @@ class OptimiseOptions(BaseModel):
     metric: Metric = Field(default="accuracy", description="What the choice maximises.")
     strategy: Strategy | Literal["auto"] = Field(
         default="auto", description="How references are chosen; `auto` lets cross-fitting decide."
+    )
+    head: AnyHead | Literal["auto"] = Field(
+        default="auto",
+        description="The map in front of the search; `auto` lets cross-fitting decide between the closed-form ones "
+        "and proxies.",
     )
     search: Search = Field(
         default="sweep",
