@@ -9,6 +9,8 @@ from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from typing import Any, Literal
 
+from service.core.crop import picture_name
+
 Slot = Literal["a", "b"]
 SLOTS: tuple[Slot, Slot] = ("a", "b")
 
@@ -163,6 +165,7 @@ class NewItem:
 
     `failure` is set when the picture was refused before it was queued (unreadable file): the item is born FAILED.
     `content_hash` is empty for such a one, and for one that the worker has to fetch from its source, a URL, first.
+    `crop` is the part of the picture that counts (`core.crop`), "" for all of it.
     """
 
     source: str
@@ -170,12 +173,16 @@ class NewItem:
     label: str
     split: Split
     failure: str | None = None
+    crop: str = ""
     metadata: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Item:
-    """A picture of a job, with what became of it. `id` is unique over all jobs; `result` is a classify job's answer."""
+    """A picture of a job, with what became of it. `id` is unique over all jobs; `result` is a classify job's answer.
+
+    `crop` is the part of the picture that counts (`core.crop`), "" for all of it.
+    """
 
     id: int
     job_id: str
@@ -186,8 +193,14 @@ class Item:
     state: ItemState
     reason: str | None
     example_id: str | None
+    crop: str = ""
     metadata: Mapping[str, str] = field(default_factory=dict)
     result: Mapping[str, Any] | None = None
+
+    @property
+    def picture(self) -> str:
+        """What is to be embedded: the content hash, with the crop where there is one."""
+        return picture_name(self.content_hash, self.crop)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -245,7 +258,8 @@ class Example:
     """One labelled, embedded image.
 
     `conflict_labels` are the labels it was handed over under (in conflict), `settled_labels` those that a person
-    decided against. `metadata` is the user's own: short texts by name, to filter a search by.
+    decided against. `metadata` is the user's own: short texts by name, to filter a search by. `crop` is the part of the
+    picture that it shows (`core.crop`), "" for all of it; its size and perceptual hash are those of that part.
     """
 
     id: str
@@ -261,7 +275,13 @@ class Example:
     created_at: float
     conflict_labels: tuple[str, ...] = ()
     settled_labels: tuple[str, ...] = ()
+    crop: str = ""
     metadata: Mapping[str, str] = field(default_factory=dict, hash=False)
+
+    @property
+    def picture(self) -> str:
+        """What it shows: the content hash, with the crop where there is one."""
+        return picture_name(self.content_hash, self.crop)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

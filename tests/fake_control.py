@@ -205,7 +205,7 @@ class FakeControl(FakeWebhooks):
         origin = {"retry_of": job_id, "bytes_of": row.job.parameters.get("bytes_of", job_id)}
         catalogue = self.catalogue_by_id(row.job.catalogue_id)
         fresh = self.open_job(catalogue, row.job.kind, {**row.job.parameters, **origin})
-        names = ("source", "content_hash", "label", "split", "metadata")
+        names = ("source", "content_hash", "crop", "label", "split", "metadata")
         self.add_items(fresh.id, [NewItem(**{name: getattr(one, name) for name in names}) for one in found])
         self.seal_job(fresh.id, chunk_size)
         row.job = replace(row.job, retried_as=fresh.id)

@@ -170,16 +170,16 @@ class FakeJobs(FakeCatalogues):
         row = self._row(job_id)
         if row.job.state is not JobState.OPENING:
             raise InvalidInput(f"job {job_id} is {row.job.state}")
-        known = {(item.source, item.content_hash, item.label) for item in row.items}
-        fresh = [new for new in items if not once or (new.source, new.content_hash, new.label) not in known]
+        known = {(item.source, item.content_hash, item.crop, item.label) for item in row.items}
+        fresh = [new for new in items if not once or (new.source, new.content_hash, new.crop, new.label) not in known]
         pictures = sum(new.failure is None for new in fresh)
         self.keep_within_quotas(row.job.tenant, pictures_asked(pictures, row.job.kind))
         row.job = replace(row.job, heard_at=self.clock())
         added = 0
         for new in items:
-            if once and (new.source, new.content_hash, new.label) in known:
+            if once and (new.source, new.content_hash, new.crop, new.label) in known:
                 continue
-            known.add((new.source, new.content_hash, new.label))
+            known.add((new.source, new.content_hash, new.crop, new.label))
             added += 1
             values = {key: value for key, value in asdict(new).items() if key != "failure"}
             state = ItemState.PENDING if new.failure is None else ItemState.FAILED

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
+from service.core.crop import hash_and_crop
 from service.errors import AlreadyExists, ExampleNotFound, LeaseHeld, SelectionNotFound
 from service.records import (
     AnsweredItem,
@@ -135,7 +136,9 @@ class FakeChunks(FakeControl):
         known = self.example_rows.get(key)
         if known is None:
             values = {name: getattr(done, name) for name in ("width_px", "height_px", "perceptual_hash")}
-            values |= {name: getattr(item, name) for name in ("label", "split", "content_hash", "source", "metadata")}
+            values |= {
+                name: getattr(item, name) for name in ("label", "split", "content_hash", "crop", "source", "metadata")
+            }
             self.example_rows[key] = Example(
                 id=done.example_id,
                 catalogue_id=catalogue_id,
@@ -226,13 +229,13 @@ class FakeExamples(FakeChunks):
                 self.member_rows[one.id].pop(example_id, None)
 
     @locked
-    def hashes_in_use(self, tenant: str, content_hashes: Sequence[str]) -> set[str]:
+    def pictures_in_use(self, tenant: str, content_hashes: Sequence[str]) -> set[str]:
         own = {one.id for one in self.rows.values() if one.tenant == tenant}
-        used = {one.content_hash for one in self.example_rows.values() if one.catalogue_id in own}
+        used = {one.picture for one in self.example_rows.values() if one.catalogue_id in own}
         for row in self.job_rows.values():
             if row.job.tenant == tenant and row.job.state not in FINISHED:
-                used |= {item.content_hash for item in row.items if item.state is ItemState.PENDING}
-        return used & set(content_hashes)
+                used |= {item.picture for item in row.items if item.state is ItemState.PENDING}
+        return {name for name in used if hash_and_crop(name)[0] in content_hashes}
 
     @locked
     def selections(self, catalogue_id: str) -> list[Selection]:

@@ -5,6 +5,7 @@ Pictures are made by `picture`: bytes that `FakeDecoder` understands and that sa
 
 from __future__ import annotations
 
+import hashlib
 import json
 import threading
 from collections import Counter, deque
@@ -15,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from service.adapters.vector_exact import ExactStore
+from service.core.crop import Box, check_within
 from service.core.vectors import normalised
 from service.errors import ImageRejected, InvalidInput, NotFound, Unavailable
 from service.ports import (
@@ -23,6 +25,7 @@ from service.ports import (
     EmbedChunk,
     FinishIngest,
     IntParameter,
+    Mask,
     Message,
     Parameter,
     Sent,
@@ -133,7 +136,8 @@ class FakeDecoder:
         self.decoded: Counter[str] = Counter()
         self._lock = threading.Lock()
 
-    def decode(self, data: bytes, shortest_edge_px: int) -> DecodedImage:
+    def decode(self, data: bytes, shortest_edge_px: int, box: Box | None = None) -> DecodedImage:
+        """With a box the colours move on by its x and y, and the hash is another one."""
         try:
             told = json.loads(data)
         except ValueError as error:
@@ -144,11 +148,18 @@ class FakeDecoder:
         if times <= told["crashes"]:
             raise RuntimeError(f"the decoder stumbled over {told['name']}")
         pixels = np.array(told["pixels"], dtype=np.uint8).reshape(1, -1, 3)
+        if box is not None:
+            check_within(box, told["width"], told["height"])
+            looks = hashlib.sha256(f"{told['hash']}{box}".encode()).hexdigest()[:16]
+            return DecodedImage(np.roll(pixels, box[0] + 100 * box[1]), box[2], box[3], looks)
         return DecodedImage(pixels, width_px=told["width"], height_px=told["height"], perceptual_hash=told["hash"])
 
-    def thumbnail(self, data: bytes, edge_px: int) -> bytes:
-        self.decode(data, edge_px)
-        return b"%d px of " % edge_px + data
+    def thumbnail(self, data: bytes, edge_px: int, box: Box | None = None) -> bytes:
+        self.decode(data, edge_px, box)
+        return b"%d px of " % edge_px + (b"" if box is None else repr(box).encode() + b" of ") + data
+
+    def mask(self, data: bytes) -> Mask:
+        raise ImageRejected("the fake decoder knows no masks")
 
     def size(self, data: bytes) -> tuple[int, int]:
         try:
@@ -198,7 +209,7 @@ class FakeEncoder:
         self.encoded = 0
         self.batches: list[int] = []
 
-    def preprocess(self, pixels):
+    def preprocess(self, pixels, fit="own"):
         return pixels.reshape(-1)[:FAKE_DIMENSION].astype(np.float32)
 
     def encode(self, inputs):

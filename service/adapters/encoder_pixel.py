@@ -16,10 +16,11 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from service.adapters.encoder_fitting import padded
 from service.core.model import Float32Array
 from service.core.vectors import normalised
 from service.errors import InvalidInput
-from service.ports import PixelArray
+from service.ports import Fit, PixelArray
 from service.records import Fingerprint
 
 GRID = 4
@@ -44,8 +45,13 @@ class PixelEncoder:
     shortest_edge_px = SHORTEST_EDGE_PX
     encodes_text = False
 
-    def preprocess(self, pixels: PixelArray) -> Float32Array:
-        """uint8 (h, w, 3) to the grid's mean colours, float32 (4, 4, 3), 0..1."""
+    def preprocess(self, pixels: PixelArray, fit: Fit = "own") -> Float32Array:
+        """uint8 (h, w, 3) to the grid's mean colours, float32 (4, 4, 3), 0..1.
+
+        The grid stretches over all pixels as it is; a border ("pad") is black and makes the picture square.
+        """
+        if fit == "pad":
+            pixels = padded(pixels, GRID, GRID, (0, 0, 0))
         rows, columns = (_cells(length) for length in pixels.shape[:2])
         grid = [[pixels[top:bottom, left:right].mean(axis=(0, 1)) for left, right in columns] for top, bottom in rows]
         return (np.array(grid, dtype=np.float64) / 255).astype(np.float32)

@@ -10,11 +10,12 @@ import threading
 from collections.abc import Iterator, Sequence
 from itertools import groupby
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from service.adapters.encoder_devices import cpu_flags, describe_device, in_precision, resolve_device
+from service.adapters.encoder_fitting import padded
 from service.adapters.encoder_loading import load_network, load_processor, load_tokenizer, processor_parameters
 from service.adapters.encoder_pooling import Network, pooled, projected, resolve_pooling
 from service.adapters.encoder_specification import Pooling
@@ -22,7 +23,7 @@ from service.adapters.weights_hash import weights_sha256
 from service.core.model import Float32Array
 from service.core.vectors import normalised
 from service.errors import InvalidInput
-from service.ports import PixelArray
+from service.ports import Fit, PixelArray
 from service.records import Fingerprint
 
 if TYPE_CHECKING:
@@ -67,6 +68,7 @@ class TransformersEncoder:
         self._tokenizer = load_tokenizer(folder) if has_text else None
         try:
             samples = self._samples()
+            self._input_size = samples[0].shape[1:]
             self._network, self._precision = in_precision(
                 network,
                 self._torch_device,
@@ -110,10 +112,23 @@ class TransformersEncoder:
     def encodes_text(self) -> bool:
         return self._tokenizer is not None
 
-    def preprocess(self, pixels: PixelArray) -> Float32Array:
-        """uint8 (h, w, 3) to float32 (3, H, W), by the folder's own image processor."""
+    def preprocess(self, pixels: PixelArray, fit: Fit = "own") -> Float32Array:
+        """uint8 (h, w, 3) to float32 (3, H, W), by the folder's own image processor.
+
+        With another fit than its own all pixels are resized, by the same processor, to the size that it would make of
+        a square picture, and nothing is cut off; a border has its mean colour, which becomes 0.
+        """
+        otherwise: dict[str, Any] = {}
+        if fit != "own":
+            height, width = self._input_size
+            if fit == "pad":
+                pixels = padded(pixels, width, height, self._mean_colour())
+            if self._parameters.get("do_resize"):
+                otherwise["size"] = {"height": height, "width": width}
+            if self._parameters.get("do_center_crop"):
+                otherwise["do_center_crop"] = False
         # The channels' place is named because it would be guessed wrong for pictures three pixels high.
-        made = self._processor(images=pixels, input_data_format="channels_last", return_tensors="np")
+        made = self._processor(images=pixels, input_data_format="channels_last", return_tensors="np", **otherwise)
         return np.ascontiguousarray(made["pixel_values"][0], dtype=np.float32)
 
     def encode(self, inputs: Sequence[Float32Array]) -> Float32Array:
@@ -162,6 +177,11 @@ class TransformersEncoder:
     def _numpy(self, rows: torch.Tensor) -> Float32Array:
         array: Float32Array = rows.float().cpu().numpy()
         return array
+
+    def _mean_colour(self) -> list[int]:
+        mean = self._parameters.get("image_mean") if self._parameters.get("do_normalize") else None
+        shares = mean if isinstance(mean, list) and len(mean) == 3 else [0.5, 0.5, 0.5]
+        return [min(255, max(0, round(255 * float(share)))) for share in shares]
 
     def _samples(self) -> list[Float32Array]:
         noise = np.random.default_rng(0)

@@ -10,6 +10,8 @@ from __future__ import annotations
 import re
 import threading
 import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from io import BytesIO
 
 import imagehash
@@ -27,12 +29,15 @@ from PIL import (
 )
 
 from service.adapters.image_refusals import damage, file_kind
-from service.errors import ImageRejected
-from service.ports import DecodedImage
+from service.core.crop import Box, check_within
+from service.errors import ImageRejected, InvalidInput
+from service.ports import DecodedImage, Mask
 
 MAX_PIXELS = 40_000_000
 MAX_ASPECT = 50
 THUMBNAIL_QUALITY = 82
+JPEG_BEGINNING = b"\xff\xd8\xff"
+JPEG_MASK_LEAST = 128
 FORMATS = tuple(
     plugin.format
     for plugin in (JpegImagePlugin.JpegImageFile, PngImagePlugin.PngImageFile, WebPImagePlugin.WebPImageFile)
@@ -64,52 +69,60 @@ _filters_lock = threading.Lock()
 class PillowDecoder:
     """`ports.ImageDecoder` on Pillow. Keeps no state: safe to call from several threads, which decode side by side."""
 
-    def decode(self, data: bytes, shortest_edge_px: int) -> DecodedImage:
+    def decode(self, data: bytes, shortest_edge_px: int, box: Box | None = None) -> DecodedImage:
         """Decode the first frame: RGB, upright, transparency on white.
 
         Args:
             data: the bytes of a file.
             shortest_edge_px: a JPEG is decoded at 1/2, 1/4 or 1/8 while its shorter edge stays at least this long.
+            box: what of it counts; nothing is reduced then, so that its edges are where they were asked for.
 
         Raises:
             ImageRejected: with a sentence that a person can act on; nothing else, whatever the bytes.
         """
-        if not data:
-            raise ImageRejected("the file is empty (0 bytes): copy it again from where it came from")
-        _refuse_warnings()
-        try:
-            with Image.open(BytesIO(data), formats=FORMATS) as image:
-                width, height = image.size
-                _check_size(width, height)
-                image.draft(None, (max(1, shortest_edge_px), max(1, shortest_edge_px)))
-                image.load()
-                turn = _turn(image)
-                upright = _rgb(image) if turn is None else _rgb(image).transpose(turn)
-        except ImageRejected:
-            raise
-        except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-            pixels = re.search(r"\d+", str(error))  # "Image size (169000000 pixels) exceeds limit of ..."
-            raise ImageRejected(_too_large(pixels[0] if pixels else "far too many")) from error
-        except UnidentifiedImageError as error:
-            raise ImageRejected(file_kind(data)) from error
-        except Exception as error:  # bad bytes make Pillow raise OSError, SyntaxError, struct.error and others
-            raise ImageRejected(damage(data, error)) from error
-        lying = turn in _SWAPPING
+        edge = shortest_edge_px if box is None else None
+        (width, height), upright = _opened(data, _rgb, edge)
+        if box is not None:
+            try:
+                check_within(box, width, height)
+            except InvalidInput as error:
+                raise ImageRejected(error.message, width_px=width, height_px=height) from error
+            x, y, width, height = box
+            upright = upright.crop((x, y, x + width, y + height))
         return DecodedImage(
             pixels=np.array(upright, dtype=np.uint8),
-            width_px=height if lying else width,
-            height_px=width if lying else height,
+            width_px=width,
+            height_px=height,
             perceptual_hash=str(imagehash.phash(upright)),
         )
 
+    def mask(self, data: bytes) -> Mask:
+        """The smallest box around what is not black, of any mode; what is transparent is black.
 
-    def thumbnail(self, data: bytes, edge_px: int) -> bytes:
-        """A JPEG of at most `edge_px` in its longer edge, of pixels alone: place, camera and other metadata stay behind.
+        A JPEG's black is never quite black: of one, pixels count that are brighter than half in some colour.
+
+        Raises:
+            ImageRejected: as `decode`, also for a mask that is all black.
+        """
+        least = JPEG_MASK_LEAST if data.startswith(JPEG_BEGINNING) else 1
+        (width, height), seen = _opened(data, lambda image: _seen(image, least))
+        found = seen.getbbox()
+        if found is None:
+            raise ImageRejected(
+                f"the mask ({width} x {height} pixels) is all black: paint what counts in any other colour",
+                width_px=width,
+                height_px=height,
+            )
+        left, top, right, bottom = found
+        return Mask(width, height, (left, top, right - left, bottom - top))
+
+    def thumbnail(self, data: bytes, edge_px: int, box: Box | None = None) -> bytes:
+        """A JPEG of at most `edge_px` in its longer edge, of pixels alone: place, camera and such stay behind.
 
         Raises:
             ImageRejected: as `decode`.
         """
-        small = Image.fromarray(self.decode(data, edge_px).pixels)
+        small = Image.fromarray(self.decode(data, edge_px, box).pixels)
         small.thumbnail((edge_px, edge_px), Image.Resampling.LANCZOS)
         buffer = BytesIO()
         small.save(buffer, format="JPEG", quality=THUMBNAIL_QUALITY, optimize=True)
@@ -117,20 +130,45 @@ class PillowDecoder:
 
     def size(self, data: bytes) -> tuple[int, int]:
         """Width and height in pixels, as the file has them, from its header alone. Raises ImageRejected as `decode`."""
-        if not data:
-            raise ImageRejected("the file is empty (0 bytes): copy it again from where it came from")
         _refuse_warnings()
-        try:
-            with Image.open(BytesIO(data), formats=FORMATS) as image:
-                width, height = image.size
-        except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-            raise ImageRejected(_too_large("far too many")) from error
-        except UnidentifiedImageError as error:
-            raise ImageRejected(file_kind(data)) from error
-        except Exception as error:  # bad bytes make Pillow raise OSError, SyntaxError, struct.error and others
-            raise ImageRejected(damage(data, error)) from error
-        _check_size(width, height)
+        with _told(data), Image.open(BytesIO(data), formats=FORMATS) as image:
+            width, height = image.size
+            _check_size(width, height)
         return width, height
+
+
+def _opened(
+    data: bytes, convert: Callable[[Image.Image], Image.Image], shortest_edge_px: int | None = None
+) -> tuple[tuple[int, int], Image.Image]:
+    """Width and height of the whole picture, upright; and its first frame, upright, maybe reduced, converted."""
+    _refuse_warnings()
+    with _told(data), Image.open(BytesIO(data), formats=FORMATS) as image:
+        width, height = image.size
+        _check_size(width, height)
+        if shortest_edge_px is not None:
+            image.draft(None, (max(1, shortest_edge_px), max(1, shortest_edge_px)))
+        image.load()
+        turn = _turn(image)
+        upright = convert(image) if turn is None else convert(image).transpose(turn)
+    return ((height, width) if turn in _SWAPPING else (width, height)), upright
+
+
+@contextmanager
+def _told(data: bytes) -> Iterator[None]:
+    """Whatever Pillow raises inside as ImageRejected, a sentence that a person can act on."""
+    if not data:
+        raise ImageRejected("the file is empty (0 bytes): copy it again from where it came from")
+    try:
+        yield
+    except ImageRejected:
+        raise
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        pixels = re.search(r"\d+", str(error))  # "Image size (169000000 pixels) exceeds limit of ..."
+        raise ImageRejected(_too_large(pixels[0] if pixels else "far too many")) from error
+    except UnidentifiedImageError as error:
+        raise ImageRejected(file_kind(data)) from error
+    except Exception as error:  # bad bytes make Pillow raise OSError, SyntaxError, struct.error and others
+        raise ImageRejected(damage(data, error)) from error
 
 
 def _check_size(width: int, height: int) -> None:
@@ -164,6 +202,15 @@ def _rgb(image: Image.Image) -> Image.Image:
     layer = image.convert("RGBA")
     white = Image.new("RGBA", layer.size, "white")
     return Image.alpha_composite(white, layer).convert("RGB")
+
+
+def _seen(image: Image.Image, least: int) -> Image.Image:
+    """White where a mask's colour is at least `least` (of 255; of 16 bits, anything but 0) and not transparent."""
+    if image.mode.startswith("I"):
+        return Image.fromarray(np.where(np.asarray(image) != 0, 255, 0).astype(np.uint8))
+    layer = np.asarray(image.convert("RGBA"))
+    seen = (layer[..., :3].max(axis=2) >= least) & (layer[..., 3] > 0)
+    return Image.fromarray(np.where(seen, 255, 0).astype(np.uint8))
 
 
 def _from_16_bit(image: Image.Image) -> Image.Image:

@@ -84,6 +84,14 @@ class UrlItem(BaseModel):
     url: str = Field(max_length=2000, examples=["https://pictures.example/apple-1.jpg"])
     label: str | None = Field(default=None, max_length=MAX_NAME, examples=["apple"])
     split: SplitName | None = None
+    box: list[float] | None = Field(
+        default=None,
+        min_length=4,
+        max_length=4,
+        description="x, y, width, height in pixels of the upright picture, where only that part counts.",
+        examples=[[10, 20, 300, 200]],
+    )
+    keep_aspect: bool = Field(default=False, description="Keep the box's proportions instead of stretching it.")
     metadata: dict[str, str] = Field(
         default_factory=dict, max_length=16, description="The user's own texts by name.", examples=[{"lot": "17"}]
     )
@@ -174,7 +182,8 @@ def request_body(form: type[BaseModel], json_model: type[BaseModel], example: Ma
         MANIFEST: {
             "type": "string",
             "format": "binary",
-            "description": "CSV or JSONL with path, label, split; further columns are metadata.",
+            "description": "CSV or JSONL with path, label, split, box (x,y,width,height in pixels) or mask (name of a "
+            "picture in this request, black where nothing counts), keep_aspect; further columns are metadata.",
         },
     }
     fields["properties"] = {**files, **fields["properties"]}

@@ -33,13 +33,20 @@ class HandedOver:
 
         for done, source in enumerate(self.sources, start=1):
             try:
-                data = read(source)
+                data, mask = read(source), _mask(source)
             except InvalidInput as error:
                 self.failures.append({"path": source.name, "reason": error.message})
             else:
                 split = AUTO if source.split is Split.UNASSIGNED else source.split.value
                 yield Picture(
-                    source=source.name, content=data, label=source.label, split=split, metadata=source.metadata
+                    source=source.name,
+                    content=data,
+                    label=source.label,
+                    split=split,
+                    metadata=source.metadata,
+                    box=source.crop.removesuffix(",pad") or None,
+                    mask=mask,
+                    keep_aspect=source.keep_aspect or source.crop.endswith(",pad"),
                 )
             self.on_progress(UPLOADING, done, len(self.sources))
 
@@ -51,6 +58,12 @@ def read(source: Source) -> bytes:
     if source.failure is not None:
         raise InvalidInput(source.failure)
     return read_file(source.path)
+
+
+def _mask(source: Source) -> bytes | None:
+    from service.usecases.files import read_mask
+
+    return None if source.mask is None else read_mask(source.mask)
 
 
 def read_or_empty(source: Source) -> bytes:

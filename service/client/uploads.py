@@ -60,7 +60,8 @@ def upload(how: Upload, pictures: Iterable[Picture], retrying: Retrying) -> Flow
         else:
             there = yield from _sources(job_id, retrying)
         sent = len(there)
-        for batch in batches(one for one in pictures if one.source not in there):
+        # Of one source there may be several parts: those are sent again, and the server takes none of them twice.
+        for batch in batches(one for one in pictures if one.source not in there or one.box or one.mask):
             yield from ask(jobs.add_pictures(job_id, batch, classify=how.classify), retrying)
             sent += len(batch)
             how.on_sent(sent)
@@ -88,7 +89,7 @@ def _sources(job_id: str, retrying: Retrying) -> Flow[set[str]]:
 
 
 def batches(pictures: Iterable[Picture]) -> Iterator[list[Picture]]:
-    """In order; no batch names a source twice, for its manifest could give it one label only."""
+    """In order; no batch names a source twice, for its manifest would give each of the two both labels."""
     batch: list[Picture] = []
     names, size = set[str](), 0
     for one in pictures:
@@ -98,7 +99,7 @@ def batches(pictures: Iterable[Picture]) -> Iterator[list[Picture]]:
             batch, names, size = [], set(), 0
         batch.append(one)
         names.add(one.source)
-        size += len(one.content)
+        size += len(one.content) + len(one.mask or b"")
     if batch:
         yield batch
 

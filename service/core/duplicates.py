@@ -71,6 +71,31 @@ def near_duplicate_groups(
     return _numbered_by_appearance(groups)
 
 
+def joined_groups(groups: IntArray, codes: IntArray, content_hashes: Sequence[str]) -> IntArray:
+    """The groups, those joined that hold crops of one picture under one label: their surroundings give them away.
+
+    Args:
+        groups: int64 (n,), as `near_duplicate_groups` gives them.
+        codes: int64 (n,), the label of each row.
+        content_hashes: n hashes of the whole pictures.
+
+    Returns:
+        int64 (n,), numbered by first appearance among the rows.
+    """
+    parents: dict[int, int] = {}
+
+    def root(group: int) -> int:
+        while (parent := parents.get(group, group)) != group:
+            group = parent
+        return group
+
+    first: dict[tuple[int, str], int] = {}
+    for group, code, content_hash in zip(groups.tolist(), codes.tolist(), content_hashes, strict=True):
+        other = root(first.setdefault((code, content_hash), group))
+        parents[root(group)] = other
+    return _numbered_by_appearance(np.array([root(group) for group in groups.tolist()], dtype=np.int64))
+
+
 def near_duplicate_pairs(
     perceptual_hashes: Sequence[str],
     embeddings: Float32Array,

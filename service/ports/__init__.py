@@ -10,7 +10,7 @@ from service.ports.blobs import BlobStore
 from service.ports.browsing import BrowsingRegistry, LabelCounts
 from service.ports.fetch import PictureFetcher
 from service.ports.idempotency import IdempotencyRegistry
-from service.ports.images import DecodedImage, Encoder, EncoderProvider, ImageDecoder, PixelArray
+from service.ports.images import DecodedImage, Encoder, EncoderProvider, Fit, ImageDecoder, Mask, PixelArray
 from service.ports.job_control import JobControlRegistry
 from service.ports.queue import QUEUES, DeliverWebhook, EmbedChunk, FinishIngest, JobQueue, Message, RunOptimise, Sweep
 from service.ports.rates import RateLimiter
@@ -43,6 +43,7 @@ __all__ = [
     "EncoderProvider",
     "ExampleRegistry",
     "FinishIngest",
+    "Fit",
     "FloatParameter",
     "IdempotencyRegistry",
     "ImageDecoder",
@@ -51,6 +52,7 @@ __all__ = [
     "JobQueue",
     "JobRegistry",
     "LabelCounts",
+    "Mask",
     "Message",
     "Parameter",
     "ParameterSearch",

@@ -4,15 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from service.core.crop import Box
 from service.core.model import Float32Array
 from service.records import Fingerprint
 
 PixelArray = NDArray[np.uint8]
+
+Fit = Literal["own", "stretch", "pad"]
+"""How pixels come to an encoder's input: as the encoder was trained to see whole pictures, which may cut their edges
+off; or all of them, stretched to the input's proportions or with a border around them."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -21,7 +26,7 @@ class DecodedImage:
 
     Attributes:
         pixels: uint8 (height, width, 3), RGB, upright, transparency on white; may be a reduced size.
-        width_px, height_px: size of the whole picture, upright.
+        width_px, height_px: size of the whole picture, upright; of its box where one was asked for.
         perceptual_hash: 16 hex digits (64 bits); near-duplicates differ in few bits.
     """
 
@@ -31,20 +36,39 @@ class DecodedImage:
     perceptual_hash: str
 
 
+@dataclass(frozen=True, slots=True)
+class Mask:
+    """A picture that is black where another one does not count.
+
+    Attributes:
+        width_px, height_px: its size, upright.
+        box: the smallest one around all that is not black.
+    """
+
+    width_px: int
+    height_px: int
+    box: Box
+
+
 class ImageDecoder(Protocol):
     """Turns bytes into pixels, or says why not."""
 
-    def decode(self, data: bytes, shortest_edge_px: int) -> DecodedImage:
+    def decode(self, data: bytes, shortest_edge_px: int, box: Box | None = None) -> DecodedImage:
         """Decode; JPEG may be reduced while its shorter edge stays at least `shortest_edge_px`.
 
-        Raises ImageRejected with a sentence that a person can act on; never anything else for bad bytes.
+        With a box nothing is reduced, and only what is in the box is seen. Raises ImageRejected with a sentence that a
+        person can act on, also for a box that is not inside the picture; never anything else for bad bytes.
         """
         ...
 
-    def thumbnail(self, data: bytes, edge_px: int) -> bytes:
-        """A JPEG whose longer edge is at most `edge_px`, never larger than the picture: upright, transparency on white.
+    def mask(self, data: bytes) -> Mask:
+        """What of a mask is not black. Raises ImageRejected as `decode`, also where all of it is black."""
+        ...
 
-        Nothing of the file but its pixels is in it. Raises ImageRejected as `decode` does.
+    def thumbnail(self, data: bytes, edge_px: int, box: Box | None = None) -> bytes:
+        """A JPEG whose longer edge is at most `edge_px`, never larger than it was: upright, transparency on white.
+
+        With a box, of what is in it. Of the file only pixels are there. Raises ImageRejected as `decode` does.
         """
         ...
 
@@ -77,7 +101,7 @@ class Encoder(Protocol):
         """Shorter edge that preprocessing needs: smaller decodes would lose detail."""
         ...
 
-    def preprocess(self, pixels: PixelArray) -> Float32Array:
+    def preprocess(self, pixels: PixelArray, fit: Fit = "own") -> Float32Array:
         """uint8 (h, w, 3) to the network's float32 input. Safe to call from several threads."""
         ...
 

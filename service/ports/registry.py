@@ -182,7 +182,7 @@ class ExampleRegistry(Protocol):
         ...
 
     def examples_by_hash(self, catalogue_id: str, content_hashes: Sequence[str]) -> dict[str, Example]:
-        """Those that are there, by content hash."""
+        """Those that are there, by content hash; of several crops of one picture any."""
         ...
 
     def example_counts(
@@ -212,8 +212,11 @@ class ExampleRegistry(Protocol):
         """Rows of examples and of selection members; items keep their state."""
         ...
 
-    def hashes_in_use(self, tenant: str, content_hashes: Sequence[str]) -> set[str]:
-        """Those of the hashes whose bytes a catalogue of the tenant, or an unfinished job, still needs."""
+    def pictures_in_use(self, tenant: str, content_hashes: Sequence[str]) -> set[str]:
+        """What of the pictures of these hashes a catalogue of the tenant, or an unfinished job, still needs.
+
+        Names as `core.crop.picture_name` makes them: a hash alone stands for a whole picture, one with a crop for that.
+        """
         ...
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from service.core.crop import Crop
 from service.core.float_rows import npy_size, rows_of_npy
 from service.core.model import Float32Array
 from service.core.projection import Head
@@ -17,15 +18,15 @@ from service.core.rejection import Policy
 from service.core.vectors import checked_embeddings
 from service.errors import ImageRejected, InvalidInput
 from service.ports import ImageDecoder
-from service.records import ExampleState
+from service.records import Example, ExampleState
 from service.usecases.archive_fields import Fields, fields_of
 from service.usecases.archive_format import (
-    HASH,
     ArchivedExample,
     ArchivedSelection,
     embeddings_part,
     examples_part,
     image_member,
+    picture_in,
     read_example,
     read_selection,
     selection_member,
@@ -41,6 +42,7 @@ class ArchivedMember:
     """A line of a selection's members."""
 
     content_hash: str
+    crop: str
     label: str
     centrality: float | None
     provisional: bool
@@ -95,7 +97,8 @@ def members_of(archive: Archive, number: int) -> Iterator[ArchivedMember]:
         if checked_label(label) != label:
             raise found.wrong("label", "a label")
         centrality = None if found.value("centrality") is None else found.number("centrality")
-        yield ArchivedMember(found.matching("hash", HASH), label, centrality, found.flag("provisional"))
+        content_hash, crop = picture_in(found)
+        yield ArchivedMember(content_hash, crop, label, centrality, found.flag("provisional"))
 
 
 def projections_of(archive: Archive, number: int, one: ArchivedSelection) -> Float32Array:
@@ -133,24 +136,24 @@ def _array(archive: Archive, name: str, rows: int, width: int) -> Float32Array:
 
 
 def _check_examples(archive: Archive, decoder: ImageDecoder) -> dict[bytes, str]:
-    """The labels of the active ones by content hash; of those in conflict the empty one."""
+    """The labels of the active ones by picture; of those in conflict the empty one."""
     if archive.manifest.examples and archive.manifest.fingerprint is None:
         raise InvalidInput("the archive has examples and no fingerprint of the encoder that embedded them")
     labels: dict[bytes, str] = {}
     known: dict[str, str] = {}
-    images = 0
+    images: set[bytes] = set()
     for examples, _ in parts_of(archive):
         for one in examples:
-            key = bytes.fromhex(one.example.content_hash)
+            key = _key(one.example.content_hash, one.example.crop)
             if key in labels:
-                raise InvalidInput(f"the picture {one.example.content_hash} is there twice")
+                raise InvalidInput(f"the picture {one.example.picture} is there twice")
             active = one.example.state is ExampleState.ACTIVE
             labels[key] = known.setdefault(one.example.label, one.example.label) if active else ""
             if one.image:
-                images += 1
+                images.add(bytes.fromhex(one.example.content_hash))
                 _check_picture(archive, one, decoder)
-    if images != archive.manifest.images:
-        raise InvalidInput(f"{archive.manifest.images} images are there, the examples name {images}")
+    if len(images) != archive.manifest.images:
+        raise InvalidInput(f"{archive.manifest.images} images are there, the examples name {len(images)}")
     return labels
 
 
@@ -160,9 +163,25 @@ def _check_picture(archive: Archive, one: ArchivedExample, decoder: ImageDecoder
         size = decoder.size(picture_of(archive, one))
     except ImageRejected as error:
         raise InvalidInput(f"{name} is no picture that is taken: {error.message}") from error
-    if sorted(size) != sorted((one.example.width_px, one.example.height_px)):
+    if one.example.crop:
+        _check_crop(name, size, one.example)
+    elif sorted(size) != sorted((one.example.width_px, one.example.height_px)):
         told = f"{one.example.width_px} x {one.example.height_px}"
         raise InvalidInput(f"{name} has {size[0]} x {size[1]} pixels, its example says {told}")
+
+
+def _check_crop(name: str, size: tuple[int, int], example: Example) -> None:
+    """The box is inside the picture one way or the other: whether it is shown upright its header does not tell."""
+    crop = Crop.parse(example.crop)
+    if crop is None or crop.box[2:] != (example.width_px, example.height_px):
+        raise InvalidInput(f"the crop of {example.picture} has not {example.width_px} x {example.height_px} pixels")
+    x, y, width, height = crop.box
+    if not any(x + width <= across and y + height <= down for across, down in (size, size[::-1])):
+        raise InvalidInput(f"{name} has {size[0]} x {size[1]} pixels, and the crop {example.crop} is not within")
+
+
+def _key(content_hash: str, crop: str) -> bytes:
+    return bytes.fromhex(content_hash) + crop.encode()
 
 
 def _check_selection(archive: Archive, number: int, labels: Mapping[bytes, str]) -> None:
@@ -170,12 +189,13 @@ def _check_selection(archive: Archive, number: int, labels: Mapping[bytes, str])
     one = selection_of(archive, number)
     if one.head is not None and one.head not in HEADS:
         raise InvalidInput(f"the head of selection {number} is {one.head[:50]!a}; one of {', '.join(HEADS)}")
-    seen: set[str] = set()
+    seen: set[bytes] = set()
     for row, member in enumerate(members_of(archive, number)):
-        if member.content_hash in seen:
+        key = _key(member.content_hash, member.crop)
+        if key in seen:
             raise InvalidInput(f"{name} has {member.content_hash} twice")
-        seen.add(member.content_hash)
-        if labels.get(bytes.fromhex(member.content_hash)) != member.label:
+        seen.add(key)
+        if labels.get(key) != member.label:
             raise InvalidInput(f"{name} has {member.content_hash}, which is no active example under its label")
         if member.provisional != (row >= one.chosen):
             raise InvalidInput(f"{name} line {row + 1}: the first {one.chosen} members are the chosen ones, no others")

@@ -101,7 +101,7 @@ class _Sink(io.RawIOBase):
 class _Member:
     """A member of a selection that is in the archive."""
 
-    content_hash: str
+    picture: str
     label: str
 
 
@@ -121,6 +121,7 @@ class _Export:
         self._images = images
         self._counts = _Counts()
         self._wanted: dict[str, _Member | None] = {}
+        self._shown: set[str] = set()
         self._clock: Callable[[], float] = context.clock
 
     def pieces(self) -> Iterator[bytes]:
@@ -210,17 +211,19 @@ class _Export:
         number = self._counts.examples // PAGE_EXAMPLES
         lines = []
         for example, payload, _ in found:
-            image = self._image(example) if self._images else None
-            if image is not None:
-                yield image
+            image = example.content_hash in self._shown
+            if self._images and not image and (member := self._image(example)) is not None:
+                self._shown.add(example.content_hash)
+                image = True
+                yield member
             centrality = payload.get("centrality")
             if example.id in self._wanted:
-                self._wanted[example.id] = _Member(example.content_hash, example.label)
+                self._wanted[example.id] = _Member(example.picture, example.label)
             archived = ArchivedExample(
                 example=example,
                 centrality=None if centrality is None else float(centrality),
                 kept=tuple(sorted(kept.get(example.id, ()))),
-                image=image is not None,
+                image=image,
             )
             lines.append(example_line(archived))
         yield _Written(examples_part(number), b"".join(lines))
@@ -274,7 +277,7 @@ class _Export:
 
     def _member_line(self, member: SelectionMember) -> bytes:
         known = self._wanted[member.example_id]
-        told = {"hash": "" if known is None else known.content_hash, "label": member.label}
+        told = {"hash": "" if known is None else known.picture, "label": member.label}
         return encoded(told | {"centrality": member.centrality, "provisional": member.provisional}) + b"\n"
 
     def _references(self, selection: Selection) -> ReferenceSet:
@@ -290,4 +293,4 @@ class _Export:
 
     def _hash_of(self, example_id: str) -> str | None:
         known = self._wanted.get(example_id)
-        return None if known is None else known.content_hash
+        return None if known is None else known.picture

@@ -3,7 +3,8 @@
 A zip of
 - `examples/00000.jsonl`: a line an example, without ids: they are made anew from the catalogue that it goes to;
 - `embeddings/00000.npy`: the embeddings of the same lines, float32;
-- `images/HASH`: the bytes of a picture, named by their sha256, where they were asked for;
+- `images/HASH`: the bytes of a picture, named by their sha256, where they were asked for; several examples may show
+  parts of it: what one shows is named HASH or HASH@CROP (`core.crop`);
 - `selections/000/`: `selection.json`, `report.json`, `members.jsonl` (the chosen ones first), `projections.npy` (of the
   chosen ones), and where there is a head `mean.npy` and `matrix.npy`;
 - `manifest.json`, the last: versions, encoder, counts, and size and sha256 of every member (an image's is its name).
@@ -15,6 +16,7 @@ import re
 from dataclasses import dataclass, fields
 from typing import Any
 
+from service.core.crop import CROP, Crop, hash_and_crop
 from service.core.recipe import Recipe
 from service.errors import InvalidInput
 from service.records import Example, ExampleState, Selection, SelectionState, Split
@@ -33,6 +35,7 @@ MAX_TEXT = 10_000
 MAX_EDGE_PX = 1_000_000
 
 HASH = re.compile(r"[0-9a-f]{64}")
+PICTURE = re.compile(rf"{HASH.pattern}(@{CROP.pattern})?")
 _LOOKS = re.compile(r"[0-9a-f]{16}")
 _IMAGE = "images/"
 
@@ -89,7 +92,7 @@ def example_line(one: ArchivedExample) -> bytes:
     return (
         encoded(
             {
-                "hash": row.content_hash,
+                "hash": row.picture,
                 "split": row.split.value,
                 "state": row.state.value,
                 "conflict_labels": list(row.conflict_labels),
@@ -112,13 +115,15 @@ def read_example(line: bytes, where: str) -> ArchivedExample:
     conflict = _labels(found, "conflict_labels")
     if (state is ExampleState.CONFLICT) != bool(conflict):
         raise found.wrong("conflict_labels", "the labels of an example in conflict, and of no other")
+    content_hash, crop = picture_in(found)
     example = Example(
         id="",
         catalogue_id="",
         label=_label(found, "label", found.value("label")),
         split=Split(found.one_of("split", [one.value for one in Split])),
         state=state,
-        content_hash=found.matching("hash", HASH),
+        content_hash=content_hash,
+        crop=crop,
         source=found.text("source", MAX_TEXT),
         width_px=found.whole("width_px", 1, MAX_EDGE_PX),
         height_px=found.whole("height_px", 1, MAX_EDGE_PX),
@@ -133,6 +138,16 @@ def read_example(line: bytes, where: str) -> ArchivedExample:
         raise found.wrong("kept", "kinds of findings")
     centrality = None if found.value("centrality") is None else found.number("centrality")
     return ArchivedExample(example=example, centrality=centrality, kept=kept, image=found.flag("image"))
+
+
+def picture_in(found: Fields) -> tuple[str, str]:
+    """Content hash and crop of the field "hash"."""
+    content_hash, crop = hash_and_crop(found.matching("hash", PICTURE))
+    try:
+        Crop.parse(crop)
+    except InvalidInput as error:
+        raise found.wrong("hash", "a content hash, with a crop of at least a pixel where there is one,") from error
+    return content_hash, crop
 
 
 def _labels(found: Fields, key: str) -> tuple[str, ...]:

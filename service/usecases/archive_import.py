@@ -17,6 +17,7 @@ from dataclasses import replace
 from typing import IO
 from uuid import uuid4
 
+from service.core.crop import hash_and_crop
 from service.core.model import Float32Array
 from service.core.reference_set import ReferenceSet
 from service.core.stored_embedding import StoredEmbedding
@@ -168,9 +169,8 @@ def _add(
         catalogue.id, {row.id: one.kept for row, one in zip(examples, archived, strict=True) if one.kept}
     )
     for one in archived:
-        key = image_key(catalogue.tenant, one.example.content_hash)
-        if one.image and not context.blobs.exists(key):
-            context.blobs.put(key, picture_of(archive, one))
+        if one.image:
+            context.blobs.put(image_key(catalogue.tenant, one.example.content_hash), picture_of(archive, one))
     points = [
         point_of(row, StoredEmbedding(embedding, row.width_px, row.height_px, row.perceptual_hash))
         for row, embedding in zip(examples, embeddings, strict=True)
@@ -187,7 +187,9 @@ def _add(
 
 
 def _example(catalogue: Catalogue, archived: Example) -> Example:
-    return replace(archived, id=example_id_of(catalogue, archived.content_hash), catalogue_id=catalogue.id)
+    return replace(
+        archived, id=example_id_of(catalogue, archived.content_hash, archived.crop), catalogue_id=catalogue.id
+    )
 
 
 def _add_selection(context: Context, catalogue: Catalogue, archive: Archive, number: int) -> str:
@@ -196,7 +198,7 @@ def _add_selection(context: Context, catalogue: Catalogue, archive: Archive, num
     archived = selection_of(archive, number)
     members = [
         SelectionMember(
-            example_id=example_id_of(catalogue, one.content_hash),
+            example_id=example_id_of(catalogue, one.content_hash, one.crop),
             label=one.label,
             centrality=one.centrality,
             provisional=one.provisional,
@@ -222,6 +224,8 @@ def _add_selection(context: Context, catalogue: Catalogue, archive: Archive, num
     if head is not None:
         context.blobs.put(head_key(tenant, selection_id), head.to_bytes())
     context.blobs.put(references_key(tenant, selection_id), references.to_bytes())
-    report = renamed(report_of(archive, number).whole_object, lambda name: example_id_of(catalogue, name))
+    report = renamed(
+        report_of(archive, number).whole_object, lambda name: example_id_of(catalogue, *hash_and_crop(name))
+    )
     context.blobs.put(report_key(tenant, selection_id), encoded(report))
     return selection_id

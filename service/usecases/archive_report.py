@@ -1,4 +1,4 @@
-"""The report of a selection in an archive: single judgements name their pictures by content hash, not by id."""
+"""The report of a selection in an archive: single judgements name pictures by content hash (and crop), not id."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 from service.errors import InvalidInput
 from service.usecases.archive_fields import Fields
-from service.usecases.archive_format import HASH
+from service.usecases.archive_format import PICTURE
 
 JUDGED = "judged"
 NAMES = "ids"
@@ -38,7 +38,7 @@ def check_report(report: Fields) -> None:
         return
     judged = report.inner(JUDGED)
     names = _list(judged, NAMES)
-    if not all(isinstance(name, str) and HASH.fullmatch(name) for name in names):
+    if not all(isinstance(name, str) and PICTURE.fullmatch(name) for name in names):
         raise InvalidInput(f"{judged.where}: {NAMES} are not all content hashes")
     for column, kinds in _COLUMNS.items():
         values = _list(judged, column)

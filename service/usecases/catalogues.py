@@ -115,10 +115,10 @@ def remove_catalogue(context: Context, catalogue: Catalogue) -> None:
             end_job(context, job.id, None, f"catalogue {name!r} was deleted")
     _delete_points(context, catalogue)
     # Failed items have no example, but may have bytes.
-    handed_over = {item.content_hash for job in jobs for item in context.registry.items(job.id) if item.content_hash}
+    handed_over = {item.picture for job in jobs for item in context.registry.items(job.id) if item.content_hash}
     for batch in batches(context.registry.examples(catalogue.id)):
         context.registry.delete_examples(catalogue.id, [example.id for example in batch])
-        forget_pictures(context, catalogue, [example.content_hash for example in batch])
+        forget_pictures(context, catalogue, [example.picture for example in batch])
     forget_pictures(context, catalogue, sorted(handed_over))
     for job in jobs:
         if job.kind is JobKind.CLASSIFY:

@@ -94,9 +94,9 @@ THUMBNAIL_EDGES_PX = (32, 64, 96, 160, 256, 512)
 """Longest edges in which thumbnails are made and kept; another one is answered with the next larger."""
 
 
-def thumbnail_key(tenant: str, edge_px: int, content_hash: str) -> str:
-    """Blob key of a picture's thumbnail, `edge_px` one of THUMBNAIL_EDGES_PX."""
-    return f"{tenant}/thumbnails/{edge_px}/{content_hash[:2]}/{content_hash}.jpg"
+def thumbnail_key(tenant: str, edge_px: int, picture: str) -> str:
+    """Blob key of a picture's (or its crop's) thumbnail by `Example.picture`, `edge_px` one of THUMBNAIL_EDGES_PX."""
+    return f"{tenant}/thumbnails/{edge_px}/{picture[:2]}/{picture}.jpg"
 
 
 def upload_key(tenant: str, job_id: str, content_hash: str) -> str:
@@ -116,9 +116,12 @@ def bytes_key(job: Job) -> Callable[[str], str]:
     return partial(image_key, job.tenant)
 
 
-def embedding_key(tenant: str, digest: str, content_hash: str) -> str:
-    """Blob key of a cached embedding with its picture's size and perceptual hash, by encoder fingerprint digest."""
-    return f"{tenant}/embeddings/{digest}/{content_hash[:2]}/{content_hash}.npz"
+def embedding_key(tenant: str, digest: str, picture: str) -> str:
+    """Blob key of the cached embedding, size and perceptual hash of a picture (or crop: `Example.picture`).
+
+    `digest` is that of the encoder's fingerprint.
+    """
+    return f"{tenant}/embeddings/{digest}/{picture[:2]}/{picture}.npz"
 
 
 def head_key(tenant: str, selection_id: str) -> str:

@@ -78,7 +78,7 @@ def take_out(context: Context, catalogue: Catalogue, examples: Sequence[Example]
     ids = [example.id for example in examples]
     context.store.delete(partition_of(catalogue), ids)
     context.registry.delete_examples(catalogue.id, ids)
-    forget_pictures(context, catalogue, [example.content_hash for example in examples])
+    forget_pictures(context, catalogue, [example.picture for example in examples])
     forget_examples(context, catalogue, ids)
 
 

@@ -1,7 +1,8 @@
 """One chunk of an ingest job: embeddings into the vector store, examples into the registry.
 
-The order makes a crash harmless at any point: point first (its id hangs on the content alone, an existing one stays as
-it is), then one transaction that writes examples, items and chunk. Whoever does the chunk again meets what is there.
+The order makes a crash harmless at any point: point first (its id hangs on the content and the crop alone, an existing
+one stays as it is), then one transaction that writes examples, items and chunk. Whoever does the chunk again meets what
+is there.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from dataclasses import replace
 from typing import Any
 
 from service.core.stored_embedding import StoredEmbedding
-from service.errors import EncoderMismatch, InvalidInput
+from service.errors import EncoderMismatch, InvalidInput, LeaseHeld, NotFound
 from service.ports import Encoder, Point
 from service.records import Catalogue, Chunk, EmbeddedItem, Example, FailedItem, Item, Job
 from service.usecases import publish
@@ -20,6 +21,7 @@ from service.usecases.claimed import end_whole_job, finish_if_settled, given_bac
 from service.usecases.context import Context, example_id_of, partition_of
 from service.usecases.encoding import embeddings_of
 from service.usecases.fetching import fetched_chunk
+from service.usecases.lone_points import forget_lone_points
 from service.usecases.splitting import CONFLICT_SPLIT, payload_split
 
 logger = logging.getLogger(__name__)
@@ -72,10 +74,11 @@ def _embed(
     context: Context, catalogue: Catalogue, encoder: Encoder, chunk: Chunk, unfetched: Sequence[FailedItem]
 ) -> None:
     """The chunk's pictures; `unfetched` are those of the claimed chunk that could not be fetched."""
-    known = context.registry.examples_by_hash(catalogue.id, [item.content_hash for item in chunk.items])
-    lost = _without_point(context, catalogue, known)
-    fresh = [item for item in chunk.items if item.content_hash not in known]
-    wanted = [item.content_hash for item in fresh] + [example.content_hash for example in lost]
+    ids = {_id_of(catalogue, item) for item in chunk.items}
+    known = context.registry.examples_by_id(catalogue.id, sorted(ids))
+    lost = _without_point(context, catalogue, list(known.values()))
+    fresh = [item for item in chunk.items if _id_of(catalogue, item) not in known]
+    wanted = [item.picture for item in fresh] + [example.picture for example in lost]
     outcomes = embeddings_of(context, encoder, catalogue.tenant, wanted)
     points = _points(context, catalogue, fresh, outcomes) + _points_again(lost, outcomes)
     if points:
@@ -84,22 +87,24 @@ def _embed(
     _settle(context, catalogue, chunk, embedded, [*failed, *unfetched])
 
 
-def _without_point(context: Context, catalogue: Catalogue, known: Mapping[str, Example]) -> list[Example]:
+def _id_of(catalogue: Catalogue, item: Item) -> str:
+    return example_id_of(catalogue, item.content_hash, item.crop)
+
+
+def _without_point(context: Context, catalogue: Catalogue, known: Sequence[Example]) -> list[Example]:
     """Known examples that the vector store has lost, so that handing the picture over again brings the point back."""
     if not known:
         return []
-    found = context.store.fetch(
-        partition_of(catalogue), [example.id for example in known.values()], with_embeddings=False
-    )
+    found = context.store.fetch(partition_of(catalogue), [example.id for example in known], with_embeddings=False)
     there = set(found.ids)
-    return [example for example in known.values() if example.id not in there]
+    return [example for example in known if example.id not in there]
 
 
 def _points_again(examples: Sequence[Example], outcomes: Mapping[str, StoredEmbedding | str]) -> list[Point]:
     """The points of rows, as the rows say. Their flags, where they were references, come back when the job ends."""
     points = []
     for example in examples:
-        outcome = outcomes[example.content_hash]
+        outcome = outcomes[example.picture]
         if isinstance(outcome, str):
             logger.warning("the point of example %s is missing and cannot be made again: %s", example.id, outcome)
             continue
@@ -118,11 +123,11 @@ def _points(
     """A point for each new picture; of one that is twice in the chunk, the first item's (settling sees the others)."""
     points: dict[str, Point] = {}
     for item in items:
-        outcome = outcomes[item.content_hash]
-        if isinstance(outcome, str) or item.content_hash in points:
+        outcome, example_id = outcomes[item.picture], _id_of(catalogue, item)
+        if isinstance(outcome, str) or example_id in points:
             continue
         payload = _payload(item, item.split.value, outcome, context.clock())
-        points[item.content_hash] = Point(example_id_of(catalogue, item.content_hash), outcome.embedding, payload)
+        points[example_id] = Point(example_id, outcome.embedding, payload)
     return list(points.values())
 
 
@@ -136,7 +141,11 @@ def _payload(source: Item | Example, split: str, outcome: StoredEmbedding, creat
         "height_px": outcome.height_px,
         "created_at": created_at,
         "centrality": None,
-    } | ({"metadata": dict(source.metadata)} if source.metadata else {})
+    } | _where_given({"crop": source.crop, "metadata": dict(source.metadata)})
+
+
+def _where_given(values: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in values.items() if value}
 
 
 def _settled(
@@ -148,14 +157,15 @@ def _settled(
     """What becomes of each item. Known ones pass as embedded: the registry tells duplicate from conflict."""
     embedded, failed = [], []
     for item in items:
-        found = known.get(item.content_hash) or outcomes[item.content_hash]
+        example_id = _id_of(catalogue, item)
+        found = known.get(example_id) or outcomes[item.picture]
         if isinstance(found, str):
             failed.append(FailedItem(item_id=item.id, reason=found))
             continue
         embedded.append(
             EmbeddedItem(
                 item_id=item.id,
-                example_id=example_id_of(catalogue, item.content_hash),
+                example_id=example_id,
                 width_px=found.width_px,
                 height_px=found.height_px,
                 perceptual_hash=found.perceptual_hash,
@@ -168,7 +178,12 @@ def _settle(
     context: Context, catalogue: Catalogue, chunk: Chunk, embedded: list[EmbeddedItem], failed: list[FailedItem]
 ) -> None:
     """Make it so; what is in conflict now answers nothing from here on (the end of the job looks at all again)."""
-    settlement = context.registry.settle_chunk(chunk, context.owner, embedded, failed)
+    try:
+        settlement = context.registry.settle_chunk(chunk, context.owner, embedded, failed)
+    except (LeaseHeld, NotFound):
+        # This worker was held up: its pictures may have been given up or dropped meanwhile, and the catalogue deleted.
+        forget_lone_points(context, catalogue, [item.example_id for item in embedded])
+        raise
     if settlement.conflicts:
         publish.unflag(context, catalogue, settlement.conflicts)
         held = {example_id: {"split": CONFLICT_SPLIT} for example_id in settlement.conflicts}

@@ -10,11 +10,12 @@ from functools import partial
 
 import numpy as np
 
+from service.core.crop import Crop, hash_and_crop
 from service.core.model import Float32Array
 from service.core.stored_embedding import StoredEmbedding
 from service.core.vectors import UNIT_TOLERANCE
 from service.errors import ImageRejected, InvalidInput, NotFound, Unavailable
-from service.ports import Encoder
+from service.ports import DecodedImage, Encoder
 from service.usecases.context import Context, embedding_key, image_key
 
 logger = logging.getLogger(__name__)
@@ -37,12 +38,12 @@ def embeddings_of(
     context: Context,
     encoder: Encoder,
     tenant: str,
-    content_hashes: Sequence[str],
+    pictures: Sequence[str],
     *,
     key_of: Callable[[str], str] | None = None,
     keep: bool = True,
 ) -> Mapping[str, StoredEmbedding | str]:
-    """For each content hash its embedding, or a sentence that says why there is none.
+    """For each picture its embedding, or a sentence that says why there is none.
 
     What the tenant's cache holds is not encoded again; what is encoded goes into it. At most one chunk's network inputs
     are in memory, and as many decoded pictures as there are threads.
@@ -51,7 +52,7 @@ def embeddings_of(
         context: the ports.
         encoder: makes the embeddings.
         tenant: whose cache it is.
-        content_hashes: of the pictures; each is encoded once.
+        pictures: content hashes, with a crop where only a part counts (`core.crop.picture_name`); each is encoded once.
         key_of: blob key of a picture's bytes by its hash; that of the tenant's pictures when left out.
         keep: False reads the cache only, for pictures that nobody stores.
 
@@ -61,18 +62,18 @@ def embeddings_of(
     digest, dimension = encoder.fingerprint.digest, encoder.fingerprint.dimension
     outcomes: dict[str, StoredEmbedding | str] = {}
     missing: list[str] = []
-    for content_hash in dict.fromkeys(content_hashes):
-        cached = _cached(context, embedding_key(tenant, digest, content_hash), dimension)
+    for name in dict.fromkeys(pictures):
+        cached = _cached(context, embedding_key(tenant, digest, name), dimension)
         if cached is None:
-            missing.append(content_hash)
+            missing.append(name)
         else:
-            outcomes[content_hash] = cached
+            outcomes[name] = cached
     if missing:
         outcomes.update(_encoded(context, encoder, key_of or partial(image_key, tenant), missing))
-    for content_hash in missing if keep else ():
-        outcome = outcomes[content_hash]
+    for name in missing if keep else ():
+        outcome = outcomes[name]
         if isinstance(outcome, StoredEmbedding):
-            context.blobs.put(embedding_key(tenant, digest, content_hash), outcome.to_bytes())
+            context.blobs.put(embedding_key(tenant, digest, name), outcome.to_bytes())
     return outcomes
 
 
@@ -88,22 +89,22 @@ def _cached(context: Context, key: str, dimension: int) -> StoredEmbedding | Non
 
 
 def _encoded(
-    context: Context, encoder: Encoder, key_of: Callable[[str], str], content_hashes: Sequence[str]
+    context: Context, encoder: Encoder, key_of: Callable[[str], str], pictures: Sequence[str]
 ) -> dict[str, StoredEmbedding | str]:
     """Decode in threads, encode in parts."""
     outcomes: dict[str, StoredEmbedding | str] = {}
     pool = ThreadPoolExecutor(context.limits.decode_threads, thread_name_prefix="decode")
     try:
-        waiting = [(one, pool.submit(_prepare, context, encoder, key_of(one))) for one in content_hashes]
+        waiting = [(one, pool.submit(_prepare, context, encoder, key_of, one)) for one in pictures]
         part = -(-len(waiting) // PARTS)
         for start in range(0, len(waiting), part):
             ready: dict[str, _Prepared] = {}
-            for content_hash, future in waiting[start : start + part]:
-                prepared = _outcome(context, encoder, key_of(content_hash), future)
+            for name, future in waiting[start : start + part]:
+                prepared = _outcome(context, encoder, key_of, name, future)
                 if isinstance(prepared, str):
-                    outcomes[content_hash] = prepared
+                    outcomes[name] = prepared
                 else:
-                    ready[content_hash] = prepared
+                    ready[name] = prepared
             outcomes.update(_forward(encoder, ready))
             waiting[start : start + part] = [(one, Future()) for one, _ in waiting[start : start + part]]  # lets go
     finally:
@@ -111,35 +112,50 @@ def _encoded(
     return outcomes
 
 
-def _prepare(context: Context, encoder: Encoder, key: str) -> _Prepared | str:
+def _prepare(context: Context, encoder: Encoder, key_of: Callable[[str], str], name: str) -> _Prepared | str:
     """Bytes to network input; a sentence when the picture cannot be used."""
+    content_hash, crop = hash_and_crop(name)
     try:
-        data = context.blobs.get(key)
+        data = context.blobs.get(key_of(content_hash))
     except NotFound:
         return "its bytes are no longer stored (they were dropped meanwhile): ingest it again"
     try:
-        decoded = context.decoder.decode(data, encoder.shortest_edge_px)
+        decoded, network_input = seen(context, encoder, data, crop)
     except ImageRejected as error:
         return error.message
-    network_input = encoder.preprocess(decoded.pixels)
     return _Prepared(network_input, decoded.width_px, decoded.height_px, decoded.perceptual_hash)
 
 
-def _outcome(context: Context, encoder: Encoder, key: str, future: Future[_Prepared | str]) -> _Prepared | str:
+def _outcome(
+    context: Context, encoder: Encoder, key_of: Callable[[str], str], name: str, future: Future[_Prepared | str]
+) -> _Prepared | str:
     """What a thread made of a picture. One that failed unforeseen (memory ran short, say) is tried once more, alone."""
     try:
         return future.result()
     except Unavailable:
         raise
     except Exception:
-        logger.exception("decoding %s failed, trying it alone", key)
+        logger.exception("decoding %s failed, trying it alone", name)
     try:
-        return _prepare(context, encoder, key)
+        return _prepare(context, encoder, key_of, name)
     except Unavailable:
         raise
     except Exception as error:  # one picture must not take its neighbours along, whatever it does to the decoder
-        logger.exception("decoding %s failed again", key)
+        logger.exception("decoding %s failed again", name)
         return f"decoding it failed twice ({type(error).__name__}: {error}): open it and save it anew as JPEG or PNG"
+
+
+def seen(context: Context, encoder: Encoder, data: bytes, crop: str) -> tuple[DecodedImage, Float32Array]:
+    """A picture, or what a crop shows of it, decoded and as the encoder's input. Raises ImageRejected.
+
+    Of a crop nothing is cut off, as an encoder's own centre crop would do: whoever gave it said what counts.
+    """
+    part = Crop.parse(crop)
+    if part is None:
+        decoded = context.decoder.decode(data, encoder.shortest_edge_px)
+        return decoded, encoder.preprocess(decoded.pixels)
+    decoded = context.decoder.decode(data, encoder.shortest_edge_px, part.box)
+    return decoded, encoder.preprocess(decoded.pixels, "pad" if part.keep_aspect else "stretch")
 
 
 def _forward(encoder: Encoder, ready: Mapping[str, _Prepared]) -> dict[str, StoredEmbedding | str]:
@@ -149,9 +165,9 @@ def _forward(encoder: Encoder, ready: Mapping[str, _Prepared]) -> dict[str, Stor
     rows = np.asarray(encoder.encode([one.network_input for one in ready.values()]), dtype=np.float32)
     lengths = np.linalg.norm(rows.astype(np.float64), axis=1)
     outcomes: dict[str, StoredEmbedding | str] = {}
-    for (content_hash, one), row, length in zip(ready.items(), rows, lengths, strict=True):
+    for (name, one), row, length in zip(ready.items(), rows, lengths, strict=True):
         if abs(length - 1) <= UNIT_TOLERANCE:
-            outcomes[content_hash] = StoredEmbedding(row, one.width_px, one.height_px, one.perceptual_hash)
+            outcomes[name] = StoredEmbedding(row, one.width_px, one.height_px, one.perceptual_hash)
         else:
-            outcomes[content_hash] = f"the encoder gave an embedding of length {length:.3g} for it; 1 is needed"
+            outcomes[name] = f"the encoder gave an embedding of length {length:.3g} for it; 1 is needed"
     return outcomes

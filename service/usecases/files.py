@@ -30,6 +30,14 @@ def read_file(path: Path) -> bytes:
     return data
 
 
+def read_mask(path: Path) -> bytes:
+    """The bytes of a picture's mask. Raises InvalidInput as `read_file`, saying that it is about the mask."""
+    try:
+        return read_file(path)
+    except InvalidInput as error:
+        raise InvalidInput(f"its mask {path.name!r} cannot be used: {error.message}") from error
+
+
 def too_large(size: int) -> str:
     """What is said of a file of so many bytes."""
     return f"it has {size / 1024**2:.1f} MB; at most {MAX_FILE_BYTES // 1024**2} MB are read: save it smaller"

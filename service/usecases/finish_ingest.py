@@ -14,6 +14,7 @@ from service.usecases.job_control import cancel_waiting
 from service.usecases.job_view import images_per_s
 from service.usecases.jobs import end_job
 from service.usecases.leases import kept_lease
+from service.usecases.lone_points import forget_points_of
 from service.usecases.splitting import align_payloads, assign_open_splits, splits_lease
 
 
@@ -45,6 +46,7 @@ def _stored(context: Context, job: Job) -> dict[str, Any]:
     context.registry.mark_conflicts(job.id)
     if catalogue.fingerprint is not None:
         _settle_examples(context, catalogue)
+        forget_points_of(context, catalogue, job)
     return _report(context, job)
 
 
@@ -110,23 +112,23 @@ def _report(context: Context, job: Job) -> dict[str, Any]:
 
 
 def _examples_of(context: Context, catalogue_id: str, items: Sequence[Item]) -> Mapping[str, Example]:
-    """By content hash."""
-    return context.registry.examples_by_hash(catalogue_id, sorted({item.content_hash for item in items}))
+    """By id."""
+    return context.registry.examples_by_id(catalogue_id, sorted({item.example_id for item in items if item.example_id}))
 
 
 def _conflicts(items: Sequence[Item], examples: Mapping[str, Example]) -> list[dict[str, Any]]:
     """One entry a picture: its example's id (for relabel and drop), every path it came by, the labels in question."""
-    by_hash: dict[str, list[Item]] = {}
+    by_example: dict[str | None, list[Item]] = {}
     for item in items:
-        by_hash.setdefault(item.content_hash, []).append(item)
+        by_example.setdefault(item.example_id, []).append(item)
     listed = []
-    for content_hash, same in by_hash.items():
-        example = examples.get(content_hash)
+    for example_id, same in by_example.items():
+        example = None if example_id is None else examples.get(example_id)
         paths = [item.source for item in same] + ([example.source] if example else [])
         labels = {item.label for item in same} | set(example.conflict_labels if example else ())
         listed.append(
             {
-                "id": same[0].example_id or (example.id if example else None),
+                "id": example_id,
                 "paths": sorted(set(paths)),
                 "labels": sorted(labels),
             }

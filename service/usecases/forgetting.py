@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from service.core.crop import hash_and_crop
 from service.records import Catalogue
 from service.usecases.context import THUMBNAIL_EDGES_PX, Context, embedding_key, image_key, thumbnail_key
 
 
-def forget_pictures(context: Context, catalogue: Catalogue, content_hashes: Iterable[str]) -> int:
+def forget_pictures(context: Context, catalogue: Catalogue, pictures: Iterable[str]) -> int:
     """Delete what only this catalogue needed of pictures that are no longer its examples; returns how many keys went.
 
-    Bytes and thumbnails stay while another catalogue of the tenant or an unfinished job needs them. The cached
-    embeddings of this catalogue's encoder go as well, unless the bytes stay and another catalogue of the tenant has the
-    same encoder.
+    Pictures are named as `Example.picture` does. Bytes stay while another example of the tenant or an unfinished job
+    needs them, whatever it shows of the picture; thumbnails while one shows the same of it. The cached embeddings of
+    this catalogue's encoder go as well, unless the thumbnails stay and another catalogue of the tenant has the same
+    encoder.
     Other tenants' bytes have other keys and are never met.
 
     Raises:
@@ -26,16 +28,18 @@ def forget_pictures(context: Context, catalogue: Catalogue, content_hashes: Iter
         if one.fingerprint is not None and one.id != catalogue.id
     }
     own = catalogue.fingerprint.digest if catalogue.fingerprint is not None else None
-    hashes = list(dict.fromkeys(content_hashes))
-    used = context.registry.hashes_in_use(tenant, hashes)
-    keys: list[str] = []
-    for content_hash in hashes:
+    hashes = {name: hash_and_crop(name)[0] for name in pictures}
+    used = context.registry.pictures_in_use(tenant, list(hashes.values()))
+    needed = {hash_and_crop(name)[0] for name in used}
+    keys = [
+        image_key(tenant, content_hash) for content_hash in dict.fromkeys(hashes.values()) if content_hash not in needed
+    ]
+    for name in hashes:
         gone = set() if own is None or own in digests else {own}
-        if content_hash not in used:
-            keys.append(image_key(tenant, content_hash))
-            keys.extend(thumbnail_key(tenant, edge_px, content_hash) for edge_px in THUMBNAIL_EDGES_PX)
+        if name not in used:
+            keys.extend(thumbnail_key(tenant, edge_px, name) for edge_px in THUMBNAIL_EDGES_PX)
             gone = digests if own is None else digests | {own}
-        keys.extend(embedding_key(tenant, digest, content_hash) for digest in sorted(gone))
+        keys.extend(embedding_key(tenant, digest, name) for digest in sorted(gone))
     if keys:
         context.blobs.delete(keys)
     return len(keys)

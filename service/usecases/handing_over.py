@@ -15,6 +15,7 @@ from service.errors import HolotypeError, InvalidInput, JobFailed
 from service.ports import EmbedChunk, FinishIngest
 from service.records import Catalogue, Job, JobKind, JobState, NewItem, Split
 from service.usecases.context import Context, bytes_key
+from service.usecases.crops import crop_of_mask
 from service.usecases.leases import kept_lease
 from service.usecases.splitting import BATCH
 
@@ -33,6 +34,9 @@ class Picture:
         split: what it is for; UNASSIGNED leaves it to the end of the job.
         metadata: the user's own texts by name, checked.
         failure: why it cannot be used, a sentence; None for one to be read or fetched.
+        crop: what of it counts (`core.crop`), "" for all of it.
+        read_mask: gives the bytes of a mask that says so instead, as `read` does; None without one.
+        keep_aspect: of what the mask shows.
     """
 
     source: str
@@ -41,6 +45,9 @@ class Picture:
     split: Split = Split.UNASSIGNED
     metadata: Mapping[str, str] = field(default_factory=dict)
     failure: str | None = None
+    crop: str = ""
+    read_mask: Callable[[], bytes] | None = None
+    keep_aspect: bool = False
 
 
 def filled_job(
@@ -139,23 +146,25 @@ def _enqueue(context: Context, job_id: str, chunks: int) -> None:
 
 def _taken(context: Context, key_of: Callable[[str], str], picture: Picture) -> NewItem:
     """The picture's bytes in the blob store, or why they are not."""
-    content_hash, failure = "", picture.failure
+    content_hash, failure, crop = "", picture.failure, picture.crop
     if failure is None and picture.read is not None:
         try:
             data = picture.read()
+            if picture.read_mask is not None:
+                crop = crop_of_mask(context.decoder, data, picture.read_mask(), keep_aspect=picture.keep_aspect)
         except InvalidInput as error:
             failure = error.message
         else:
             content_hash = hashlib.sha256(data).hexdigest()
-            key = key_of(content_hash)
-            if not context.blobs.exists(key):
-                context.blobs.put(key, data)
+            # Also where there is one by that name: after a power cut its bytes may be none, or others.
+            context.blobs.put(key_of(content_hash), data)
     return NewItem(
         source=picture.source,
         content_hash=content_hash,
         label=picture.label,
         split=picture.split,
         failure=failure,
+        crop=crop,
         metadata=picture.metadata,
     )
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from service.core.duplicates import near_duplicate_groups
+from service.core.duplicates import joined_groups, near_duplicate_groups
 from service.core.model import LabelledEmbeddings
 from service.errors import NothingToServe, PublishIncomplete
 from service.records import Catalogue, Example, ExampleState, Split
@@ -63,8 +63,9 @@ def load_holdings(context: Context, catalogue: Catalogue) -> Holdings:
 
 
 def labelled_examples(context: Context, catalogue: Catalogue, examples: Sequence[Example]) -> LabelledEmbeddings:
-    """Examples with their embeddings, one row each in the order given, near-duplicates of a class in one group.
+    """Examples with their embeddings, one row each in the order given.
 
+    Near-duplicates, and crops of one picture, under one label are in one group.
     Raises PublishIncomplete when rows have no point in the store.
     """
     ids = [example.id for example in examples]
@@ -86,8 +87,9 @@ def labelled_examples(context: Context, catalogue: Catalogue, examples: Sequence
         [example.perceptual_hash for example in examples],
         embeddings,
         codes,
-        keys=[example.content_hash for example in examples],
+        keys=[example.picture for example in examples],
     )
+    groups = joined_groups(groups, codes, [example.content_hash for example in examples])
     return LabelledEmbeddings(embeddings, codes, tuple(str(label) for label in classes), tuple(ids), groups)
 
 

@@ -12,6 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
+from service.core.crop import Crop
 from service.core.hygiene import BLANK_SHARE, plain_share
 from service.errors import ImageRejected, InvalidInput, NotFound
 from service.records import Catalogue, Example, ExampleState
@@ -169,7 +170,9 @@ def _looked_at(
     def look(example: Example) -> float | None:
         try:
             data = context.blobs.get(image_key(catalogue.tenant, example.content_hash))
-            return plain_share(context.decoder.decode(data, LOOK_EDGE_PX).pixels)
+            crop = Crop.parse(example.crop)
+            box = None if crop is None else crop.box
+            return plain_share(context.decoder.decode(data, LOOK_EDGE_PX, box).pixels)
         except (NotFound, ImageRejected):
             return None
 

@@ -9,7 +9,7 @@ from service.errors import AlreadyExists, CatalogueNotFound, InvalidInput
 from service.records import Catalogue, Job, JobKind
 from service.usecases.catalogues import create_catalogue
 from service.usecases.context import Context, OnProgress
-from service.usecases.files import read_file
+from service.usecases.files import read_file, read_mask
 from service.usecases.finish_ingest import ingest_report
 from service.usecases.handing_over import Picture, filled_job
 from service.usecases.labels import checked_name
@@ -95,4 +95,7 @@ def _picture(source: Source) -> Picture:
         split=source.split,
         metadata=source.metadata,
         failure=source.failure,
+        crop=source.crop,
+        read_mask=None if source.mask is None else partial(read_mask, source.mask),
+        keep_aspect=source.keep_aspect,
     )

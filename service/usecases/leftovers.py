@@ -37,5 +37,5 @@ def _forget(context: Context, job: Job) -> None:
         return
     after = None
     while items := context.registry.items_page(job.id, states=NOT_DONE, after=after, limit=BATCH):
-        forget_pictures(context, catalogue, [item.content_hash for item in items if item.content_hash])
+        forget_pictures(context, catalogue, [item.picture for item in items if item.content_hash])
         after = items[-1].id

@@ -1,6 +1,9 @@
 """Manifests: CSV with the columns path, label and (if wanted) split, or JSONL with one object of these keys a line.
 
-Further columns or keys are metadata: the user's own short texts, stored with the picture.
+A line may say that only a part of its picture counts: `box`, the four numbers x,y,width,height in pixels of the upright
+picture (in JSON also as a list), or `mask`, a file whose pixels that are not black are what counts; `keep_aspect` (yes)
+keeps its proportions. The same picture may be in several lines, with other boxes. Further columns or keys are metadata:
+the user's own short texts, stored with the picture.
 
 Relative paths start at the manifest's folder. A manifest is the user's own list of files, so absolute paths and `..`
 are taken as written. A line whose content is wrong is a failed item that names its line; the rest goes on. A file that
@@ -19,6 +22,8 @@ from typing import Any
 
 from service.errors import InvalidInput, ManifestError
 from service.records import Split
+from service.usecases.crops import COLUMNS as CROP_COLUMNS
+from service.usecases.crops import Wanted, wanted_of
 from service.usecases.labels import checked_label
 from service.usecases.metadata import checked_metadata
 from service.usecases.sources import Source, refused_kind
@@ -29,7 +34,7 @@ SPLITS = {"auto": Split.UNASSIGNED, **{split.value: split for split in Split if 
 _DELIMITERS = (",", ";", "\t")
 
 
-OWN_COLUMNS = frozenset({"path", "label", "split"})
+OWN_COLUMNS = frozenset({"path", "label", "split", *CROP_COLUMNS})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,6 +46,7 @@ class Row:
         path: of the picture, as written; "" when the line could not be read.
         label: checked; "" when neither the line nor the caller gives one.
         split: what it is for.
+        wanted: what of the picture counts.
         metadata: what its further columns say, checked.
         failure: why the line cannot be used; None for one that can.
     """
@@ -49,6 +55,7 @@ class Row:
     path: str = ""
     label: str = ""
     split: Split = Split.UNASSIGNED
+    wanted: Wanted = field(default_factory=Wanted)
     metadata: Mapping[str, str] = field(default_factory=dict)
     failure: str | None = None
 
@@ -69,7 +76,18 @@ def manifest_sources(path: Path, label: str | None, split: Split) -> Iterator[So
             yield Source(path, "", split, row.failure, row.number)
             continue
         picture = path.parent / row.path
-        yield Source(picture, row.label, row.split, refused_kind(picture), row.number, row.metadata)
+        mask = path.parent / row.wanted.mask if row.wanted.mask else None
+        yield Source(
+            picture,
+            row.label,
+            row.split,
+            refused_kind(picture),
+            row.number,
+            row.metadata,
+            crop=row.wanted.crop,
+            mask=mask,
+            keep_aspect=row.wanted.keep_aspect,
+        )
 
 
 def manifest_rows(path: Path, label: str | None, split: Split, shown: str | None = None) -> Iterator[Row]:
@@ -107,6 +125,7 @@ def _row(number: int, fields: Mapping[str, Any] | str, label: str | None, split:
             path=_path_field(fields),
             label="" if given == "" else checked_label(given or ""),
             split=_split(_field(fields, "split"), split),
+            wanted=wanted_of(fields),
             metadata=checked_metadata({name: value for name, value in fields.items() if name not in OWN_COLUMNS}),
         )
     except InvalidInput as error:
@@ -183,7 +202,8 @@ def _check_columns(name: str, columns: list[str], label: str | None) -> None:
         checked_metadata(dict.fromkeys(column for column in columns if column and column not in OWN_COLUMNS))
     except InvalidInput as error:
         raise ManifestError(
-            f"{name}: {error.message}; columns beside path, label and split are metadata", path=name
+            f"{name}: {error.message}; columns beside path, label, split, box, mask and keep_aspect are metadata",
+            path=name,
         ) from error
 
 

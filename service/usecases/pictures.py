@@ -1,11 +1,13 @@
-"""The picture behind an example: its bytes as they were handed over, and thumbnails of them."""
+"""The picture behind an example: its bytes as they were handed over, and thumbnails of what it shows of them."""
 
 from __future__ import annotations
 
+import re
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from service.core.crop import Box, Crop
 from service.errors import ImageRejected, NotFound
 from service.records import Example
 from service.usecases.context import THUMBNAIL_EDGES_PX, Context, image_key, thumbnail_key
@@ -15,6 +17,7 @@ JPEG, PNG, WEBP = "image/jpeg", "image/png", "image/webp"
 DRAWN_AT_ONCE = 4
 """Thumbnails made side by side: a picture of 40 megapixels takes 120 MB while it is made small."""
 
+_TAGGED = re.compile("[@,]")
 _drawing = threading.BoundedSemaphore(DRAWN_AT_ONCE)
 
 
@@ -66,7 +69,7 @@ def thumbnail(
     """
     example = _example(context, tenant, name, example_id)
     edge = next((one for one in THUMBNAIL_EDGES_PX if one >= edge_px), THUMBNAIL_EDGES_PX[-1])
-    tag = f"{example.content_hash}-{edge}"
+    tag = f"{_TAGGED.sub('-', example.picture)}-{edge}"
     data = None if has(tag) else _small(context, tenant, example, edge)
     return Picture(tag=tag, media_type=JPEG, file_name=f"{_file_name(example)}.jpg", data=data)
 
@@ -81,20 +84,20 @@ def media_type_of(data: bytes) -> str | None:
 
 
 def _small(context: Context, tenant: str, example: Example, edge_px: int) -> bytes:
-    key = thumbnail_key(tenant, edge_px, example.content_hash)
+    key = thumbnail_key(tenant, edge_px, example.picture)
     try:
         return context.blobs.get(key)
     except NotFound:
         data = _bytes(context, tenant, example)
     with _drawing:
         try:
-            small = context.decoder.thumbnail(data, edge_px)
+            small = context.decoder.thumbnail(data, edge_px, _box(example))
         except ImageRejected as error:
             raise NotFound(
                 f"what is stored of example {example.id} cannot be shown: {error.message}", example=example.id
             ) from error
     context.blobs.put(key, small)
-    if not context.registry.hashes_in_use(tenant, [example.content_hash]):
+    if example.picture not in context.registry.pictures_in_use(tenant, [example.content_hash]):
         context.blobs.delete([key])  # dropped meanwhile: nothing of it stays
     return small
 
@@ -110,6 +113,11 @@ def _bytes(context: Context, tenant: str, example: Example) -> bytes:
         raise NotFound(
             f"the bytes of example {example.id} are gone: ingest the same picture again", example=example.id
         ) from None
+
+
+def _box(example: Example) -> Box | None:
+    crop = Crop.parse(example.crop)
+    return None if crop is None else crop.box
 
 
 def _file_name(example: Example) -> str:

@@ -14,6 +14,7 @@ from service.errors import EncoderMismatch, ImageRejected, InvalidInput
 from service.ports import Encoder
 from service.records import Catalogue
 from service.usecases.context import Context
+from service.usecases.encoding import seen
 from service.usecases.selections import chunked
 
 
@@ -44,24 +45,29 @@ def encoder_of(context: Context, catalogue: Catalogue) -> Encoder:
     return encoder
 
 
-def read_pictures(context: Context, encoder: Encoder, pictures: Sequence[bytes]) -> Read:
+def read_pictures(
+    context: Context, encoder: Encoder, pictures: Sequence[bytes], crops: Sequence[str] | None = None
+) -> Read:
     """Decode and encode, `chunk_images` at a time. A picture that cannot be used leaves the others unharmed.
 
+    `crops` says for each picture what of it counts (`core.crop`), "" for all of it.
     The cache of embeddings is not asked: what is asked about is seldom stored, and a look costs a trip to the blobs.
     """
     rows: list[int | str] = []
     blocks: list[Float32Array] = []
     used = 0
 
-    def prepare(data: bytes) -> Float32Array | str:
+    def prepare(picture: tuple[bytes, str]) -> Float32Array | str:
         try:
             with context.decoding:
-                return encoder.preprocess(context.decoder.decode(data, encoder.shortest_edge_px).pixels)
+                return seen(context, encoder, *picture)[1]
         except ImageRejected as error:
             return error.message
 
     with ThreadPoolExecutor(context.limits.decode_threads, thread_name_prefix="decode") as pool:
-        for batch in chunked(pictures, context.limits.chunk_images):
+        for batch in chunked(
+            list(zip(pictures, crops or [""] * len(pictures), strict=True)), context.limits.chunk_images
+        ):
             inputs = list(pool.map(prepare, batch))
             ready = [one for one in inputs if not isinstance(one, str)]
             if ready:

@@ -45,6 +45,9 @@ class Source:
         failure: why it cannot be used, a sentence; None for one to be read.
         metadata: the user's own texts by name, from a manifest's further columns.
         line: number of the manifest's line, from 1; None outside manifests.
+        crop: what of it counts (`core.crop`), "" for all of it.
+        mask: a file that says so instead; None without one.
+        keep_aspect: of what the mask shows.
     """
 
     path: Path
@@ -53,6 +56,9 @@ class Source:
     failure: str | None = None
     line: int | None = None
     metadata: Mapping[str, str] = field(default_factory=dict)
+    crop: str = ""
+    mask: Path | None = None
+    keep_aspect: bool = False
 
     @property
     def name(self) -> str:

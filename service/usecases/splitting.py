@@ -12,7 +12,7 @@ from typing import TypeVar
 
 import numpy as np
 
-from service.core.duplicates import near_duplicate_groups
+from service.core.duplicates import joined_groups, near_duplicate_groups
 from service.core.model import IntArray
 from service.core.splits import assign_splits
 from service.ports import Partition
@@ -52,8 +52,12 @@ def assign_open_splits(context: Context, catalogue: Catalogue) -> int:
             continue
         groups = duplicate_groups(context, catalogue, examples)
         existing = [None if example.id in fresh else example.split.value for example in examples]
-        hashes = [example.content_hash for example in examples]
-        names = assign_splits(hashes, np.zeros(len(examples), dtype=np.int64), groups, existing)
+        names = assign_splits(
+            [example.picture for example in examples],
+            np.zeros(len(examples), dtype=np.int64),
+            groups,
+            existing,
+        )
         chosen = {example.id: Split(name) for example, name in zip(examples, names, strict=True) if example.id in fresh}
         registry.set_splits(catalogue.id, chosen)
         assigned += len(chosen)
@@ -61,7 +65,10 @@ def assign_open_splits(context: Context, catalogue: Catalogue) -> int:
 
 
 def duplicate_groups(context: Context, catalogue: Catalogue, examples: Sequence[Example]) -> IntArray:
-    """Near-duplicate groups of one class's examples, int64 (n,); those that have a split are grouped first."""
+    """Groups of one class's examples that must lie in one split, int64 (n,): near-duplicates, crops of one picture.
+
+    Those that have a split are grouped first.
+    """
     stored = context.store.fetch(partition_of(catalogue), [example.id for example in examples])
     if stored.embeddings is None or len(stored.ids) == 0:
         return np.arange(len(examples), dtype=np.int64)
@@ -71,12 +78,12 @@ def duplicate_groups(context: Context, catalogue: Catalogue, examples: Sequence[
         [examples[row].perceptual_hash for row in there],
         stored.embeddings[[place[examples[row].id] for row in there]],
         np.zeros(len(there), dtype=np.int64),
-        keys=[f"{examples[row].split is Split.UNASSIGNED:d}{examples[row].content_hash}" for row in there],
+        keys=[f"{examples[row].split is Split.UNASSIGNED:d}{examples[row].picture}" for row in there],
     )
     # An example whose point is missing resembles nothing that can be told: a group of its own.
     groups = np.arange(len(there), len(there) + len(examples), dtype=np.int64)
     groups[there] = found
-    return groups
+    return joined_groups(groups, np.zeros(len(examples), dtype=np.int64), [one.content_hash for one in examples])
 
 
 def align_payloads(context: Context, catalogue: Catalogue) -> int:

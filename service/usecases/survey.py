@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from service.core import hygiene
-from service.core.duplicates import near_duplicate_pairs
+from service.core.duplicates import near_duplicate_groups, near_duplicate_pairs
 from service.core.model import Float64Array, LabelledEmbeddings
 from service.records import Example, Split
 from service.usecases.findings import Decision, Finding, FindingKind
@@ -112,10 +112,10 @@ class Survey:
 
     def _duplicates(self) -> Iterator[Finding]:
         """Each picture of a group but its largest."""
-        groups: defaultdict[int, list[Example]] = defaultdict(list)
-        for example, group in zip(self.examples, self.data.groups.tolist(), strict=True):
-            groups[group].append(example)
-        for members in groups.values():
+        groups: defaultdict[int, list[int]] = defaultdict(list)
+        for row, group in enumerate(self.data.groups.tolist()):
+            groups[group].append(row)
+        for members in (looks for rows in groups.values() for looks in self._lookalikes(rows)):
             largest, *rest = sorted(members, key=lambda one: (-one.width_px * one.height_px, one.id))
             for one in rest:
                 yield Finding(
@@ -127,6 +127,21 @@ class Survey:
                     suggested=Decision.DROP,
                     why=f"one of {len(members)} near-duplicates, the largest of which stays",
                 )
+
+    def _lookalikes(self, rows: Sequence[int]) -> Iterator[list[Example]]:
+        """A group's near-duplicates: crops of one picture are in one group as well, whatever they show."""
+        examples = [self.examples[row] for row in rows]
+        if len(rows) == 1 or not any(one.crop for one in examples):
+            yield examples
+            return
+        found = near_duplicate_groups(
+            [one.perceptual_hash for one in examples],
+            self.data.embeddings[list(rows)],
+            np.zeros(len(rows), dtype=np.int64),
+            keys=[one.picture for one in examples],
+        )
+        for group in range(int(found.max()) + 1):
+            yield [one for one, looks in zip(examples, found.tolist(), strict=True) if looks == group]
 
     def _outliers(self) -> Iterator[Finding]:
         """Far from their class, and not recognised as one of it by a judge that knows more than one class.

@@ -342,3 +342,35 @@ def test_half_precision_agrees(vit_folder):
     assert found.dtype == np.float32
     np.testing.assert_allclose(np.linalg.norm(found, axis=1), 1, rtol=1e-6)
     assert (found * embed(exact)).sum(axis=1).min() > 0.99
+
+
+# --------------------------------------------------------------------------------------------------------------- crops
+
+
+def test_of_a_crop_nothing_is_cut_off(clip_folder):
+    encoder = load(clip_folder)
+    pixels = np.zeros((40, 120, 3), dtype=np.uint8)
+    pixels[:, :30], pixels[:, 90:] = (255, 0, 0), (0, 0, 255)  # both lie outside of the centre
+    own, stretched = encoder.preprocess(pixels), encoder.preprocess(pixels, "stretch")
+    assert own.shape == stretched.shape == (3, networks.EDGE, networks.EDGE)
+    assert np.ptp(own[0]) < 0.1 * np.ptp(stretched[0])
+    red, blue = stretched[0], stretched[2]
+    assert red[:, 0].min() == red.max()
+    assert blue[:, -1].min() == blue.max()
+    assert red[:, 0].min() > red[:, 16].max()
+
+
+def test_a_kept_aspect_has_a_border_that_the_network_sees_as_nothing(clip_folder, vit_folder):
+    pixels = np.full((16, 32, 3), 255, dtype=np.uint8)
+    for folder in (clip_folder, vit_folder):
+        made = load(folder).preprocess(pixels, "pad")
+        assert made.shape == (3, networks.EDGE, networks.EDGE)
+        np.testing.assert_allclose(made[:, [0, 6, 25, 31]], 0, atol=0.02)
+        assert made[:, 10:22].min() > 0.9
+
+
+def test_a_square_crop_of_the_input_s_size_is_the_picture_itself(vit_folder):
+    pixels = noise(networks.EDGE, networks.EDGE)
+    encoder = load(vit_folder)
+    for fit in ("stretch", "pad"):
+        np.testing.assert_array_equal(encoder.preprocess(pixels, fit), encoder.preprocess(pixels))

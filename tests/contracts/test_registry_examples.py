@@ -137,19 +137,19 @@ def test_bytes_are_in_use_while_an_example_or_an_unfinished_job_needs_them(
     registry.add_items(opening.id, [picture("opening")])
     hashes = {name: picture(name).content_hash for name in ("stored", "waiting", "opening", "broken", "unknown")}
     needed = {hashes[name] for name in ("stored", "waiting", "opening")}
-    assert registry.hashes_in_use("tenant", list(hashes.values())) == needed
-    assert registry.hashes_in_use("another", list(hashes.values())) == set()
+    assert registry.pictures_in_use("tenant", list(hashes.values())) == needed
+    assert registry.pictures_in_use("another", list(hashes.values())) == set()
     registry.finish_job(waiting, None, "stopped")
     registry.finish_job(opening.id, None, "stopped")
     registry.delete_examples(catalogue.id, ids_of(registry, catalogue))
-    assert registry.hashes_in_use("tenant", list(hashes.values())) == set()
+    assert registry.pictures_in_use("tenant", list(hashes.values())) == set()
 
 
 def test_many_hashes_are_asked_for_at_once(registry: Registry, catalogue: Catalogue) -> None:
     pictures = [picture(str(number)) for number in range(2500)]
     sealed(registry, catalogue, pictures)
     hashes = [new.content_hash for new in pictures]
-    assert registry.hashes_in_use("tenant", [*hashes, "x"]) == set(hashes)
+    assert registry.pictures_in_use("tenant", [*hashes, "x"]) == set(hashes)
 
 
 def test_a_selection_is_written_with_its_members(registry: Registry, catalogue: Catalogue) -> None:

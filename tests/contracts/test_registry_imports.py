@@ -83,7 +83,7 @@ def test_examples_are_kept_as_they_are(registry: Registry) -> None:
     registry.add_examples(half.id, rows)
     registry.add_examples(half.id, [])
     assert registry.examples(half.id) == rows
-    assert registry.hashes_in_use("acme", ["a" * 64, "d" * 64]) == {"a" * 64}
+    assert registry.pictures_in_use("acme", ["a" * 64, "d" * 64]) == {"a" * 64}
 
 
 def test_examples_of_a_catalogue_that_is_gone_are_refused(registry: Registry) -> None:

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from service.core import duplicates
-from service.core.duplicates import near_duplicate_groups
+from service.core.duplicates import joined_groups, near_duplicate_groups
 from service.core.vectors import normalised
 
 
@@ -153,3 +153,14 @@ def test_pairs_are_all_that_pass_both_tests_on_different_sides(crowd, chunk):
 def test_pairs_need_arguments_of_one_length():
     with pytest.raises(ValueError, match="do not match"):
         duplicates.near_duplicate_pairs(["0" * 16], np.ones((2, 1), np.float32), np.zeros(2, np.int64))
+
+
+def test_crops_of_one_picture_under_one_label_are_joined_with_what_resembles_them():
+    groups = np.array([0, 1, 1, 2, 3, 4], dtype=np.int64)
+    codes = np.array([0, 0, 0, 0, 1, 0], dtype=np.int64)
+    hashes = ["a", "b", "a", "c", "a", "b"]
+    # rows 0 and 2 show picture a, 1 resembles 2, 5 shows the same as 1; row 4 has another label
+    assert joined_groups(groups, codes, hashes).tolist() == [0, 0, 0, 1, 2, 0]
+    assert joined_groups(groups, codes, list("abcdef")).tolist() == groups.tolist()
+    empty = np.zeros(0, dtype=np.int64)
+    assert joined_groups(empty, empty, []).tolist() == []

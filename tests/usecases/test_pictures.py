@@ -73,9 +73,9 @@ def test_a_picture_dropped_while_its_thumbnail_is_made_leaves_none(context, monk
     one = first(context)
     make = context.decoder.thumbnail
 
-    def slow(data, edge_px):
+    def slow(data, edge_px, box):
         drop(context, "acme", "fruit", [one.id])
-        return make(data, edge_px)
+        return make(data, edge_px, box)
 
     monkeypatch.setattr(context.decoder, "thumbnail", slow)
     thumbnail(context, "acme", "fruit", one.id, 64, never)

@@ -11,8 +11,8 @@ from service.records import ItemState, NewItem
 
 VALUES_A_STATEMENT = 500
 
-Known = tuple[str, str, str]
-"""Source, content hash and label: what makes two items of a job the same."""
+Known = tuple[str, str, str, str]
+"""Source, content hash, crop and label: what makes two items of a job the same."""
 
 
 def insert_items(connection: Connection, job_id: str, new: Sequence[NewItem]) -> None:
@@ -28,6 +28,7 @@ def insert_items(connection: Connection, job_id: str, new: Sequence[NewItem]) ->
             "split": item.split,
             "state": ItemState.PENDING if item.failure is None else ItemState.FAILED,
             "reason": item.failure,
+            "crop": item.crop,
             "metadata": item.metadata,
         }
         for item in new
@@ -50,21 +51,21 @@ def new_ones(connection: Connection, job_id: str, new: Sequence[NewItem]) -> lis
 
 
 def _of(item: NewItem) -> Known:
-    return item.source, item.content_hash, item.label
+    return item.source, item.content_hash, item.crop, item.label
 
 
 def _known(connection: Connection, job_id: str, new: Sequence[NewItem]) -> Iterator[Known]:
     """Found by content hash, those without one (failed, or to be fetched) by source: most batches need one question."""
-    columns = (items.c.source, items.c.content_hash, items.c.label)
+    columns = (items.c.source, items.c.content_hash, items.c.crop, items.c.label)
     # A job that is being filled has no other states. Written out for the index on the hashes of pending items.
     pending = items.c.state == literal_column(f"'{ItemState.PENDING}'")
     for hashes in _batches(item.content_hash for item in new if item.content_hash):
         found = select(*columns).where(pending, items.c.content_hash.in_(hashes), items.c.job_id == job_id)
-        yield from ((row.source, row.content_hash, row.label) for row in connection.execute(found))
+        yield from ((row.source, row.content_hash, row.crop, row.label) for row in connection.execute(found))
     for sources in _batches(item.source for item in new if not item.content_hash):
         found = select(*columns).where(items.c.job_id == job_id, items.c.content_hash == "")
         found = found.where(items.c.source.in_(sources))
-        yield from ((row.source, row.content_hash, row.label) for row in connection.execute(found))
+        yield from ((row.source, row.content_hash, row.crop, row.label) for row in connection.execute(found))
 
 
 def _batches(values: Iterable[str]) -> Iterator[list[str]]:

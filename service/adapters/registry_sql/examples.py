@@ -19,6 +19,7 @@ from service.adapters.registry_sql.schema import (
     members,
     selections,
 )
+from service.core.crop import picture_name
 from service.errors import ExampleNotFound
 from service.records import Example, ExampleState, ItemState, Split
 
@@ -143,7 +144,7 @@ class Examples(Part):
             connection.execute(delete(examples).where(examples.c.catalogue_id == catalogue_id, examples.c.id.in_(some)))
 
     @reading
-    def hashes_in_use(self, connection: Connection, tenant: str, content_hashes: Sequence[str]) -> set[str]:
+    def pictures_in_use(self, connection: Connection, tenant: str, content_hashes: Sequence[str]) -> set[str]:
         used: set[str] = set()
         for some in batches(content_hashes):
             used |= _in_use(connection, tenant, some)
@@ -170,16 +171,18 @@ def batches(names: Sequence[str]) -> Iterator[list[str]]:
 
 
 def _in_use(connection: Connection, tenant: str, hashes: Sequence[str]) -> set[str]:
-    """Those of the hashes that an example of the tenant has, or a pending item of an unfinished job."""
+    """Names of the pictures of these hashes that examples of the tenant show, or pending items of unfinished jobs."""
     stored = (
-        select(examples.c.content_hash)
+        select(examples.c.content_hash, examples.c.crop)
         .join(catalogues, catalogues.c.id == examples.c.catalogue_id)
         .where(catalogues.c.tenant == tenant, examples.c.content_hash.in_(hashes))
     )
     # Written out, so that the index on the hashes of pending items is used; a parameter could be any state.
     pending = items.c.state == literal_column(f"'{ItemState.PENDING}'")
-    awaited = select(items.c.content_hash, items.c.job_id).where(pending, items.c.content_hash.in_(hashes))
+    awaited = select(items.c.content_hash, items.c.crop, items.c.job_id).where(
+        pending, items.c.content_hash.in_(hashes)
+    )
     unfinished = select(jobs.c.id).where(jobs.c.tenant == tenant, jobs.c.state.not_in(FINISHED))
     job_ids = set(connection.execute(unfinished).scalars())
-    waiting = {row.content_hash for row in connection.execute(awaited) if row.job_id in job_ids}
-    return waiting.union(connection.execute(stored).scalars())
+    waiting = {picture_name(row.content_hash, row.crop) for row in connection.execute(awaited) if row.job_id in job_ids}
+    return waiting | {picture_name(row.content_hash, row.crop) for row in connection.execute(stored)}

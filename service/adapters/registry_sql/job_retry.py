@@ -24,7 +24,7 @@ from service.records import FINAL_STATES, KINDS_OF_ITEMS, ItemState, Job, JobSta
 NOT_DONE = (ItemState.FAILED, ItemState.CANCELLED, ItemState.PENDING)
 """PENDING are those of a job that failed as a whole."""
 
-COPIED = ("source", "content_hash", "label", "split", "metadata")
+COPIED = ("source", "content_hash", "crop", "label", "split", "metadata")
 
 
 class JobRetry(Part):

@@ -72,6 +72,7 @@ def _example(catalogue_id: str, row: Item, item: EmbeddedItem, now: float) -> di
         "split": row.split,
         "state": ExampleState.ACTIVE,
         "content_hash": row.content_hash,
+        "crop": row.crop,
         "source": row.source,
         "width_px": item.width_px,
         "height_px": item.height_px,

@@ -53,9 +53,14 @@ class ExampleBody(BaseModel):
     settled_labels: list[str] = Field(description="Labels that somebody decided against.")
     source: str = Field(description="Where it came from.", examples=["apple/001.jpg"])
     metadata: dict[str, str] = Field(examples=[{"shop": "north"}])
-    width_px: int = Field(examples=[640])
-    height_px: int = Field(examples=[480])
-    content_hash: str = Field(description="sha256 of its bytes, hexadecimal.")
+    width_px: int = Field(description="Of the upright picture, or of its crop.", examples=[640])
+    height_px: int = Field(description="Of the upright picture, or of its crop.", examples=[480])
+    content_hash: str = Field(description="sha256 of the picture's bytes, hexadecimal.")
+    crop: str = Field(
+        description="The part of the picture that it shows: x,y,width,height in pixels, with ,pad behind them where "
+        "the aspect is kept; empty for all of it.",
+        examples=["", "10,20,300,200"],
+    )
     created_at: float = Field(description="Seconds since 1970.", examples=[1767225600.0])
     links: ExampleLinks
 
@@ -100,6 +105,7 @@ def example_body(catalogue: str, seen: SeenExample) -> ExampleBody:
         width_px=one.width_px,
         height_px=one.height_px,
         content_hash=one.content_hash,
+        crop=one.crop,
         created_at=one.created_at,
         links=ExampleLinks(
             self=example_link(catalogue, one.id),

@@ -114,7 +114,12 @@ def _by_url(context: Context, body: UrlIngest | MoreUrls, items: list[UrlItem], 
         raise InvalidInput("pictures to be classified have neither label nor split")
     named = [
         NamedPicture(
-            url=item.url, label=item.label or body.label, split=item.split or body.split, metadata=item.metadata
+            url=item.url,
+            label=item.label or body.label,
+            split=item.split or body.split,
+            box=item.box,
+            keep_aspect=item.keep_aspect,
+            metadata=item.metadata,
         )
         for item in items
     ]

@@ -67,6 +67,7 @@ class ItemBody(BaseModel):
     state: ItemState
     reason: str | None = Field(description="Why it failed, or is in conflict: a sentence.")
     example: str | None = Field(description="Id of the example that it became, or is a duplicate of.")
+    crop: str = Field(description="What of it counts: x,y,width,height in pixels; empty for all of it.", examples=[""])
     metadata: dict[str, str] = Field(examples=[{"lot": "17"}])
 
 
@@ -161,5 +162,6 @@ def _item_body(item: Item) -> ItemBody:
         state=item.state,
         reason=item.reason,
         example=item.example_id,
+        crop=item.crop,
         metadata=dict(item.metadata),
     )

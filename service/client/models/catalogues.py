@@ -38,7 +38,9 @@ class Example(Answer):
     """A labelled, embedded picture. `reference` is None where it is none of the selection that serves.
 
     Attributes:
-        content_hash: sha256 of its bytes, hexadecimal.
+        width_px, height_px: of the upright picture, or of its crop.
+        content_hash: sha256 of the picture's bytes, hexadecimal.
+        crop: the part of the picture that it shows, "x,y,width,height" in pixels; "" for all of it.
         created_at: seconds since 1970.
         metadata: the user's own texts by name.
         links: paths of the example, its image and its thumbnail.
@@ -56,6 +58,7 @@ class Example(Answer):
     width_px: int
     height_px: int
     content_hash: str
+    crop: str = ""
     created_at: float
     links: dict[str, str]
 

@@ -55,6 +55,7 @@ class Item(Answer):
     state: str
     reason: str | None
     example: str | None
+    crop: str = ""
     metadata: dict[str, str]
 
 

@@ -29,6 +29,9 @@ class Picture:
         label: None for pictures to be classified, or labelled by their source.
         split: "auto", "support", "tuning" or "holdout".
         metadata: the user's own texts by name.
+        box: "x,y,width,height" in pixels of the upright picture, where only that part counts.
+        mask: the bytes of a mask that says so instead: black where nothing counts.
+        keep_aspect: keep the part's proportions instead of stretching it.
     """
 
     source: str
@@ -36,6 +39,9 @@ class Picture:
     label: str | None = None
     split: str = "auto"
     metadata: Mapping[str, str] = field(default_factory=dict)
+    box: str | None = None
+    mask: bytes | None = None
+    keep_aspect: bool = False
 
 
 def start_ingest(
@@ -187,14 +193,16 @@ def _uploading(
     path: str, pictures: Sequence[Picture], fields: dict[str, str], *, headers: Mapping[str, str], classify: bool
 ) -> Call[Job]:
     """Names go in `paths`, which keeps them as they are; labels, splits and metadata in a manifest that names them."""
+    masks = [] if classify else [(mask_name(row), one.mask) for row, one in enumerate(pictures) if one.mask is not None]
     parts = [Part("pictures", "picture", one.content) for one in pictures]
+    parts += [Part("pictures", "mask", mask) for _, mask in masks]
     if not classify and pictures:
         parts.append(Part("manifest", "manifest.jsonl", manifest_of(pictures), "application/x-ndjson"))
     return Call(
         method="POST",
         path=path,
         fields=fields,
-        repeated={"paths": [one.source for one in pictures]} if pictures else {},
+        repeated={"paths": [one.source for one in pictures] + [name for name, _ in masks]} if pictures else {},
         parts=parts,
         headers=headers,
         read=model(Job),
@@ -203,11 +211,22 @@ def _uploading(
     )
 
 
+def mask_name(row: int) -> str:
+    """What the mask of the picture in this row of a request is called in it."""
+    return f".masks/{row}"
+
+
 def manifest_of(pictures: Sequence[Picture]) -> bytes:
     """A line for each picture that says something about it, as a server's manifest is read."""
     lines = []
-    for one in pictures:
-        line = {**one.metadata, "path": one.source, "split": one.split}
+    for row, one in enumerate(pictures):
+        line: dict[str, object] = {**one.metadata, "path": one.source, "split": one.split}
+        if one.box is not None:
+            line["box"] = one.box
+        if one.mask is not None:
+            line["mask"] = mask_name(row)
+        if one.keep_aspect:
+            line["keep_aspect"] = True
         lines.append(json.dumps(line if one.label is None else {**line, "label": one.label}))
     return ("\n".join(lines) + "\n").encode()
 

@@ -39,6 +39,7 @@ NEW_COLUMNS: dict[str, dict[str, sa.types.TypeEngine[Any]]] = {
     "holotype_items": {"metadata": sa.Text(), "result": sa.Text()},
     "holotype_examples": {"metadata": sa.Text()},
 }
+CROPPED = ("holotype_items", "holotype_examples")
 
 
 def upgrade() -> None:
@@ -48,6 +49,8 @@ def upgrade() -> None:
     for table, columns in NEW_COLUMNS.items():
         for name, kind in columns.items():
             op.add_column(table, sa.Column(name, kind))
+    for table in CROPPED:
+        op.add_column(table, sa.Column("crop", TEXT, nullable=False, server_default=sa.text("''")))
     _queue()
     _pages_of_examples()
     op.execute(
@@ -71,6 +74,8 @@ def downgrade() -> None:
     for table, columns in NEW_COLUMNS.items():
         for name in columns:
             op.drop_column(table, name)
+    for table in CROPPED:
+        op.drop_column(table, "crop")
     for name in ("deliveries", "webhooks", "idempotency", "api_keys", "tenants"):
         op.drop_table(f"holotype_{name}")
 
