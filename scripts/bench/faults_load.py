@@ -30,7 +30,7 @@ T = TypeVar("T")
 
 PATIENCE_S = 150.0
 PAUSE_S = 0.4
-PICTURES = 10
+PICTURES = 16
 PASSING = {408, 409, 429, 502, 503, 504}
 """Answers after which a user tries again."""
 
@@ -155,6 +155,15 @@ class Load:
 
             self.until_done("delete", drop)
             tenant.released(hashes, None)
+
+    def trim(self, tenant: Tenant, rng: random.Random, most: int) -> None:
+        """Delete what is more than `most`, in one request, while nothing goes wrong."""
+        hashes = tenant.reserve(rng, max(0, len(tenant.expected) - most))
+        if hashes:
+            ids = self._ids(tenant, hashes)
+            with tenant.changing(members=True):
+                self.until_done("trim", lambda: tenant.patient.drop_examples(CATALOGUE, ids))
+                tenant.released(hashes, None)
 
     def until_done(self, what: str, ask: Callable[[], T]) -> T:
         """What the service answers once it does. Raises GaveUp."""

@@ -24,6 +24,10 @@ from service.usecases.context import Context
 
 TENANTS = 3
 BASE_PICTURES = 32
+MOST_PICTURES = 120
+"""A tenant has no more when a fault begins: the run's length must not change what is measured."""
+MOST_REPEATED = 6
+"""Times that an operation is done while a fault lasts."""
 REST_S = 120.0
 KINDS = ("lost", "doubled", "torn", "orphans", "unrest")
 OTHERS = ("upload", "command", "optimise", "activate", "classify", "relabel", "delete", "relabel", "delete")
@@ -56,11 +60,14 @@ class Run:
 
     def strike(self, fault: Fault) -> Round:
         """One fault under load, and what it left behind."""
-        operations = self._operations(fault)
-        threads = [self._started(name, tenant) for name, tenant in operations]
+        for tenant in self.tenants:
+            self.load.trim(tenant, self.rng, MOST_PICTURES)
+        operations, over = self._operations(fault), threading.Event()
+        threads = [self._started(name, tenant, over) for name, tenant in operations]
         time.sleep(self.rng.uniform(0.2, 2.0))
         detail = fault.strike(Scene(self.machine, self.load, self.rng))
         struck = time.monotonic()
+        over.set()
         for thread in threads:
             thread.join()
         found = self._at_rest()
@@ -78,15 +85,20 @@ class Run:
         names += self.rng.sample(OTHERS, 2)
         return [(name, self.rng.choice(self.tenants)) for name in names]
 
-    def _started(self, name: str, tenant: Tenant) -> threading.Thread:
+    def _started(self, name: str, tenant: Tenant, over: threading.Event) -> threading.Thread:
+        """The operation in a thread of its own, again and again until the fault is over."""
         operation: Callable[[Tenant, random.Random], None] = getattr(self.load, name)
         seed = random.Random(self.rng.random())
 
         def work() -> None:
-            try:
-                operation(tenant, seed)
-            except Exception as error:  # noqa: BLE001 -- whatever it was, it was not done, and that is told
-                self.load.errors.append(f"{tenant.name}: {name}: {type(error).__name__}: {error}")
+            for _ in range(MOST_REPEATED):
+                try:
+                    operation(tenant, seed)
+                except Exception as error:  # noqa: BLE001 -- whatever it was, it was not done, and that is told
+                    self.load.errors.append(f"{tenant.name}: {name}: {type(error).__name__}: {error}")
+                    return
+                if over.is_set():
+                    return
 
         thread = threading.Thread(target=work, name=name, daemon=True)
         thread.start()

@@ -73,8 +73,6 @@ def _stored(context: Context, job: Job, outcomes: Mapping[int, bytes | str]) -> 
         if isinstance(data, str):
             continue
         content_hash = hashlib.sha256(data).hexdigest()
-        key = key_of(content_hash)
-        if not context.blobs.exists(key):
-            context.blobs.put(key, data)
+        context.blobs.put(key_of(content_hash), data)
         hashes[item_id] = content_hash
     return hashes

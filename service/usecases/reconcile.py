@@ -8,6 +8,7 @@ from service.errors import LeaseHeld
 from service.ports import Partition
 from service.records import Catalogue, Selection, SelectionState
 from service.usecases.context import Context, partition_of
+from service.usecases.lone_points import forget_lone_points
 from service.usecases.references import References
 from service.usecases.selections import chunked, publishing_lease
 from service.usecases.slots import add_provisional_to, mend_flags
@@ -15,14 +16,14 @@ from service.usecases.splitting import align_payloads
 
 
 def reconcile(context: Context, catalogue: Catalogue, *, whole: bool = True) -> int:
-    """Mend payload splits, then flags of the active selection; how many points were repaired.
+    """Mend payload splits, delete points without rows, mend flags of the active selection; how many were repaired.
 
-    Splits are those of every example; without `whole` only the selection's references are looked at. While somebody
+    The first two are of every example; without `whole` only the selection's references are looked at. While somebody
     publishes, flags are left to them. Selections left half written by a process that died become FAILED.
     """
     if catalogue.fingerprint is None:
         return 0
-    repairs = align_payloads(context, catalogue) if whole else 0
+    repairs = _compare_all(context, catalogue) if whole else 0
     try:
         with publishing_lease(context, catalogue, time.sleep, patience_s=0):
             current = context.registry.catalogue_by_id(catalogue.id)
@@ -30,6 +31,12 @@ def reconcile(context: Context, catalogue: Catalogue, *, whole: bool = True) -> 
             return repairs + _mend_active(context, current)
     except LeaseHeld:
         return repairs
+
+
+def _compare_all(context: Context, catalogue: Catalogue) -> int:
+    """Every point with its row, and the other way round."""
+    stored = context.store.ids(partition_of(catalogue), {})
+    return align_payloads(context, catalogue) + forget_lone_points(context, catalogue, stored)
 
 
 def _mend_active(context: Context, catalogue: Catalogue) -> int:
