@@ -32,6 +32,7 @@ from scripts.bench.data_sets import ROOT, DataSet, Extent, found_sets, settings_
 from scripts.bench.machine import machine, versions
 from scripts.bench.tables import write_section
 from scripts.bench.trusting import UnknownFound, trust_figures, unknown_figures, unknown_in
+from service.core.unknowns import MIN_CLASSES
 
 SETS = ("grocery", "emoji", "digits", "textile")
 UNKNOWN_SHARE = 0.2
@@ -40,6 +41,8 @@ PLOTS = Path("scripts") / "bench" / "figures"
 
 def unknown_answers(case: Case, trials: int) -> UnknownFound | None:
     """The case again with a fifth of its classes unknown; None where too little is known to trust anything."""
+    if len(case.support.classes) < MIN_CLASSES:
+        return None
     less, known = without_classes(case, UNKNOWN_SHARE)
     fitted, recipe, fitter, _ = chosen(less, trials)
     return None if fitter is None else unknown_in(fitter, fitted, recipe, less.judged, known)

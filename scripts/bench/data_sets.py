@@ -26,7 +26,7 @@ from service.core.model import LabelledEmbeddings
 ROOT = Path(__file__).resolve().parents[2]
 GROCERY = ROOT.parent / "shared" / "data" / "grocery"
 EMOJI = 1000
-QUICK_EMOJI = 300
+QUICK_EMOJI = 200
 QUICK_PER_CLASS = 60
 """Pictures a class of sets that have hundreds."""
 QUICK_CLASSES = 100

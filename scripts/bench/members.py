@@ -37,8 +37,9 @@ MEMBERS = ("all", *SAME_SIZE, "cnn", "hart", "enn", "means", "knn7", *LEARNT)
 NEIGHBOURS = 7
 PENALTIES = (1.0, 10.0, 100.0, 1000.0)
 """Inverse strengths of the regularisation among which a probe chooses by pictures that it has not learnt from."""
-MANY_CLASSES = 200
-"""From here on the middle one is taken: each fit takes minutes."""
+MANY_CLASSES = 150
+MANY_PENALTY = 100.0
+"""Taken from that many classes on: there a fit takes a minute, and four of them nobody would wait for."""
 TIE = 1e-6
 HART_ROUNDS = 10
 
@@ -140,7 +141,9 @@ def facility_rows(projections: Float32Array, codes: IntArray, counts: IntArray) 
 
 
 def condensed_rows(projections: Float32Array, codes: IntArray, seed: int) -> IntArray:
-    """imbalanced-learn's condensed nearest neighbours, every class thinned out."""
+    """imbalanced-learn's condensed nearest neighbours, every class thinned out; one class alone cannot be."""
+    if len(np.unique(codes)) < 2:
+        return np.zeros(0, dtype=np.int64)
     sampler = CondensedNearestNeighbour(sampling_strategy="all", random_state=seed, n_neighbors=1)
     sampler.fit_resample(projections, codes)
     return np.unique(sampler.sample_indices_).astype(np.int64)
@@ -148,7 +151,7 @@ def condensed_rows(projections: Float32Array, codes: IntArray, seed: int) -> Int
 
 def edited_rows(projections: Float32Array, codes: IntArray) -> IntArray:
     """imbalanced-learn's edited nearest neighbours (Wilson 1972): goes what most of its three neighbours contradict."""
-    if len(codes) <= 3:
+    if len(codes) <= 3 or len(np.unique(codes)) < 2:
         return np.arange(len(codes))
     sampler = EditedNearestNeighbours(sampling_strategy="all", n_neighbors=3, kind_sel="mode")
     sampler.fit_resample(projections, codes)
@@ -190,7 +193,12 @@ def _neighbours(references: Float32Array, codes: IntArray, asked: Float32Array, 
 def learnt_answers(
     support: LabelledEmbeddings, tuning: LabelledEmbeddings, queries: Float32Array, head: Head, seed: int
 ) -> dict[str, Answer]:
-    """Logistic regression and linear SVM on projected embeddings: they keep no reference, but a weight a class."""
+    """Logistic regression and linear SVM on projected embeddings: they keep no reference, but a weight a class.
+
+    Empty where wrong labels left one class only: there is nothing to learn.
+    """
+    if len(np.unique(support.codes)) < 2:
+        return {}
     lent = _lent(support, tuning, seed)
     answers = {}
     for name, make in (("logistic", _logistic), ("svm", _svm)):
@@ -232,7 +240,7 @@ def _penalty(
     make: Callable[[float], Probe], head: Head, learn: LabelledEmbeddings, choose: LabelledEmbeddings, *, many: bool
 ) -> float:
     if many or not len(choose) or len(np.unique(learn.codes)) < 2:
-        return PENALTIES[1]
+        return MANY_PENALTY
     asked = head.project(choose.embeddings)
 
     def right(penalty: float) -> float:

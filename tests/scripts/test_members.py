@@ -120,3 +120,10 @@ def test_a_class_without_a_picture_is_never_answered():
         support, on_a_circle(50), Space(head, 1, 0.0), rows, learnt_answers(support, none, on_a_circle(50), head, 0)
     )
     assert all(answer.scores[0].argmax() != 1 for answer in found.values())
+
+
+def test_where_one_class_is_left_there_is_nothing_to_learn_or_to_condense():
+    support = labelled(on_a_circle(0, 1, 2, 3), [0, 0, 0, 0], classes=2)
+    found = answers(support, on_a_circle(50))
+    assert set(MEMBERS) - set(found) == {"cnn", "logistic", "svm"}
+    assert all(answer.scores[0].argmax() == 0 for answer in found.values())
