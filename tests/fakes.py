@@ -54,11 +54,12 @@ class FakeClock:
 
 
 class FakeBlobs:
-    """A BlobStore in a dictionary. `down` makes every call raise Unavailable."""
+    """A BlobStore in a dictionary. `down` makes every call raise Unavailable; `unsafe` are keys not flushed yet."""
 
     def __init__(self) -> None:
         self.data: dict[str, bytes] = {}
         self.puts: Counter[str] = Counter()
+        self.unsafe: set[str] = set()
         self.down = False
 
     def ping(self) -> None:
@@ -68,6 +69,11 @@ class FakeBlobs:
         self._check()
         self.puts[key] += 1
         self.data[key] = data
+        self.unsafe.add(key)
+
+    def flush(self) -> None:
+        self._check()
+        self.unsafe.clear()
 
     def get(self, key: str) -> bytes:
         self._check()

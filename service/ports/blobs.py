@@ -17,6 +17,10 @@ class BlobStore(Protocol):
         """Write whole or not at all; an existing key is replaced."""
         ...
 
+    def flush(self) -> None:
+        """What was put before survives a power cut. To be called before a row says that it is there."""
+        ...
+
     def get(self, key: str) -> bytes:
         """Raises NotFound."""
         ...

@@ -36,6 +36,7 @@ from service.usecases.archive_checks import (
 )
 from service.usecases.archive_fields import encoded
 from service.usecases.archive_format import ArchivedExample
+from service.usecases.archive_prompts import archived_prompts
 from service.usecases.archive_reading import Archive, ArchiveLimits, opened_archive
 from service.usecases.archive_report import renamed
 from service.usecases.catalogues import CatalogueSummary, remove_catalogue, show_catalogue
@@ -123,6 +124,7 @@ def _build(context: Context, tenant: str, name: str, archive: Archive, sleep: Sl
         )
         try:
             _fill(context, catalogue, archive, lease, sleep)
+            context.blobs.flush()
             lease.check()
             context.registry.finish_import(catalogue_id, name, import_lease(catalogue_id), once.owner)
         except BaseException:
@@ -144,6 +146,7 @@ def _fill(context: Context, catalogue: Catalogue, archive: Archive, lease: KeptL
         _add(context, catalogue, archive, examples, embeddings)
     if catalogue.fingerprint is None:
         return
+    context.registry.put_prompts(catalogue.id, list(archived_prompts(archive)))
     if assign_open_splits(context, catalogue):  # of an ingest that was going on when the archive was written
         align_payloads(context, catalogue)
     ids = [_add_selection(context, catalogue, archive, number) for number in range(archive.manifest.selections)]

@@ -75,4 +75,5 @@ def _stored(context: Context, job: Job, outcomes: Mapping[int, bytes | str]) -> 
         content_hash = hashlib.sha256(data).hexdigest()
         context.blobs.put(key_of(content_hash), data)
         hashes[item_id] = content_hash
+    context.blobs.flush()
     return hashes

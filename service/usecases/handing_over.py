@@ -116,6 +116,7 @@ def add_pictures(
             items.append(_taken(context, key_of, picture))
             done += 1
             on_taken(done)
+        context.blobs.flush()
         check()
         added += context.registry.add_items(job.id, items, once=once)
     return added

@@ -192,6 +192,7 @@ def _open(context: Context, catalogue: Catalogue, draft: Draft, selection_id: st
         context.blobs.put(key, draft.head.to_bytes())
     context.blobs.put(references_key(catalogue.tenant, selection_id), references.to_bytes())
     context.blobs.put(report_key(catalogue.tenant, selection_id), json.dumps(dict(draft.report)).encode())
+    context.blobs.flush()
     selection = Selection(
         id=selection_id,
         catalogue_id=catalogue.id,

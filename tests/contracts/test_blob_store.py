@@ -48,6 +48,21 @@ def test_an_existing_key_is_replaced(blobs: BlobStore) -> None:
     assert blobs.keys("") == ["tenant/reports/1.json"]
 
 
+def test_flushing_changes_nothing_that_can_be_read(blobs: BlobStore) -> None:
+    blobs.flush()
+    blobs.put("tenant/images/ab/abcdef", b"bytes")
+    blobs.flush()
+    assert blobs.get("tenant/images/ab/abcdef") == b"bytes"
+    assert blobs.keys("") == ["tenant/images/ab/abcdef"]
+
+
+def test_a_folder_that_is_gone_cannot_be_flushed(tmp_path: Path) -> None:
+    store = FsspecBlobStore(tmp_path / "blobs")
+    (tmp_path / "blobs").rmdir()
+    with pytest.raises(Unavailable, match="flush"):
+        store.flush()
+
+
 def test_what_is_missing_is_not_found(blobs: BlobStore) -> None:
     blobs.put("tenant/images/a", b"a")
     for key in ("tenant/images/b", "tenant/images", "tenant", "other/images/a", "tenant/images/a/b"):

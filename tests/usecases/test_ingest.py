@@ -287,4 +287,16 @@ def test_bytes_are_kept_once_under_their_hash_and_come_back_where_a_power_cut_to
     context.blobs.data[key] = b""
     ingested(context, folder)
     assert context.blobs.data[key] == same
-    assert context.blobs.data[key] == same
+
+
+def test_no_row_names_bytes_that_a_power_cut_could_take(tmp_path, monkeypatch):
+    context = fake_context()
+    add_items, flushed = context.registry.add_items, []
+
+    def add(*args, **options):
+        flushed.append(not context.blobs.unsafe)
+        return add_items(*args, **options)
+
+    monkeypatch.setattr(context.registry, "add_items", add)
+    ingested(context, write_pictures(tmp_path, fruit()))
+    assert flushed == [True]

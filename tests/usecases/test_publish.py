@@ -74,6 +74,19 @@ def test_head_references_and_report_are_stored(tmp_path):
     assert json.loads(context.blobs.get(report_key("acme", selection.id))) == {"versions": {"numpy": "2"}}
 
 
+def test_no_selection_names_bytes_that_a_power_cut_could_take(tmp_path, monkeypatch):
+    context, _ = stocked(tmp_path)
+    open_selection, unsafe = context.registry.open_selection, []
+
+    def opened(*args):
+        unsafe.extend(context.blobs.unsafe)
+        open_selection(*args)
+
+    monkeypatch.setattr(context.registry, "open_selection", opened)
+    assert published(context).head_blob is not None
+    assert unsafe == []
+
+
 def test_a_selection_without_a_head_answers_on_embeddings(tmp_path):
     context, catalogue = stocked(tmp_path)
     made = draft(context)
