@@ -7,7 +7,8 @@ prints its URL on the first line of standard output. `PUT /double/switch` with `
 
 slow: waits `delay_s` before it answers. busy: 429. broken: 500. cut_before, cut_after: the connection ends without an
 answer, before or after the request was done. half: a write of points or payloads is applied to half of them, then 500,
-as a server does that dies in mid-write. stale: reads come from a replica that stands still since the switch was set.
+as a server does that dies in mid-write. stale: reads come from a replica that stands still since the switch was set,
+unless they ask for what the majority of replicas says.
 """
 
 from __future__ import annotations
@@ -112,6 +113,7 @@ class FaultyHandler(Handler):
             self._fail(500)
         else:
             stale = kind == "stale" and self.command == "POST" and path.endswith(READS)
+            stale = stale and "consistency=majority" not in self.path
             engine = switch.replica if stale and switch.replica is not None else self.server.engine
             answer = self._done(engine, path, body)
             self._cut() if kind == "cut_after" else self._send(*answer)

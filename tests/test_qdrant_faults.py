@@ -100,9 +100,28 @@ def test_half_of_a_write_is_applied_and_the_store_that_tries_again_gets_it_whole
 def test_a_stale_replica_shows_what_was_there_before(url, store):
     turn(url, "stale")
     httpx.post(f"{url}/collections/{PARTITION.collection}/points/delete", json={"points": IDS[:3]}).raise_for_status()
+    asked = httpx.post(f"{url}/collections/{PARTITION.collection}/points", json={"ids": IDS})
+    assert len(asked.json()["result"]) == len(IDS)
+    turn(url, "none", 0)
+    asked = httpx.post(f"{url}/collections/{PARTITION.collection}/points", json={"ids": IDS})
+    assert len(asked.json()["result"]) == len(IDS) - 3
+
+
+def test_the_store_asks_the_majority_of_replicas_whatever_one_of_them_says(url, store):
+    store.delete(PARTITION, IDS)
+    turn(url, "stale")
+    store.insert(PARTITION, [point(one) for one in IDS])
     assert store.ids(PARTITION, {}) == IDS
+    assert store.fetch(PARTITION, IDS).ids == tuple(IDS)
+    store.set_payload(PARTITION, {one: {"label": "pear"} for one in IDS})
+    rows = np.array([[1, 0]] * len(IDS), dtype=np.float32)
+    store.flag(PARTITION, "a", "selection", IDS, rows)
+    (found,) = store.nearest(PARTITION, "projection_a", rows[:1], {"selection_a": "selection"}, 20)
+    assert {(one.example_id, one.label) for one in found} == {(one, "pear") for one in IDS}
+    store.delete(PARTITION, IDS[:3])
     turn(url, "none", 0)
     assert store.ids(PARTITION, {}) == IDS[3:]
+    assert labels(store) == ["pear"] * 5
 
 
 def test_a_slow_answer_is_an_answer(url, store):

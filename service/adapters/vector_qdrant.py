@@ -28,6 +28,9 @@ TIMEOUT_S = 30
 QUERIES = 64
 """Searches a call."""
 VANISHING_TRIES = 3
+READ = models.ReadConsistencyType.MAJORITY
+"""Of each read: one replica may lag behind, and what it does not show would not be written, or be answered in part. A
+server whose collections have one replica reads as ever."""
 
 
 class QdrantStore:
@@ -146,6 +149,7 @@ class QdrantStore:
                 offset=offset,
                 with_payload=False,
                 with_vectors=False,
+                consistency=READ,
             )
             found.extend(str(record.id) for record in page)
             if offset is None:
@@ -216,7 +220,7 @@ class QdrantStore:
         answers = [
             answer
             for batch in common.batches(requests, QUERIES)
-            for answer in self._call(self._client.query_batch_points, partition.collection, batch)
+            for answer in self._call(self._client.query_batch_points, partition.collection, batch, consistency=READ)
         ]
         return [
             common.nearest_first([common.neighbour(str(hit.id), hit.payload or {}, hit.score) for hit in answer.points])
@@ -254,6 +258,7 @@ class QdrantStore:
             list(ids),
             with_payload=with_payload,
             with_vectors=["embedding"] if with_embeddings else False,
+            consistency=READ,
         )
         return [record for record in records if common.belongs(record.payload or {}, partition)]
 
