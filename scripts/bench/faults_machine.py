@@ -21,7 +21,7 @@ from typing import Any
 import redis
 
 from scripts.bench.faults_postgres import Postgres
-from scripts.bench.faults_processes import GaveUp, Processes, free_port, listens, wait_until
+from scripts.bench.faults_processes import ROOT, GaveUp, Processes, free_port, listens, wait_until
 from service.settings import Settings
 
 WORKERS = {"embed-1": "embed", "embed-2": "embed", "optimise": "optimise", "maintenance": "maintenance"}
@@ -121,7 +121,7 @@ class Machine:
         for key in ("broker_url", "database_url"):
             values[key] = values[key].get_secret_value()
         return {f"HOLOTYPE_{key.upper()}": str(value) for key, value in values.items()} | {
-            "PYTHONPATH": f"{self.folder}/clock",
+            "PYTHONPATH": f"{self.folder}/clock:{ROOT}",  # this checkout's code, whatever is installed
             "FAULTS_CLOCK": str(self.clock_file(name)),
             "OMP_NUM_THREADS": "1",
         }
