@@ -10,6 +10,8 @@ from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 PACKAGED_ENCODER = "packaged:vit-s14"
+ALWAYS_ALLOWED = (PACKAGED_ENCODER, "pixel")
+"""Encoders that need nothing of the server but its own packages."""
 DEVICE_FORM = re.compile(r"auto|cpu|mps|cuda(:[0-9]{1,4})?")
 
 
@@ -26,6 +28,11 @@ class Settings(BaseSettings):
     encoder: str = Field(
         default=PACKAGED_ENCODER,
         description="Encoder of new catalogues: hub id, local folder, packaged:vit-s14, pixel.",
+    )
+    encoders: str | None = Field(
+        default=None,
+        description="Encoders that catalogues may be made on over HTTP, comma-separated, beside HOLOTYPE_ENCODER; "
+        "absent: packaged:vit-s14 and pixel.",
     )
     device: str = Field(default="auto", description="auto, cpu, mps, cuda or cuda:N; absent: an error.")
     broker_url: SecretStr | None = Field(
@@ -102,6 +109,12 @@ class Settings(BaseSettings):
         if not DEVICE_FORM.fullmatch(device):
             raise ValueError("is no device: give auto, cpu, mps, cuda or cuda:N")
         return device
+
+    @property
+    def allowed_encoders(self) -> tuple[str, ...]:
+        """What may be named over HTTP: the default encoder, and those of `encoders`."""
+        listed = ALWAYS_ALLOWED if self.encoders is None else self.encoders.split(",")
+        return tuple(dict.fromkeys(name for one in (self.encoder, *listed) if (name := one.strip())))
 
     @property
     def distributed(self) -> bool:

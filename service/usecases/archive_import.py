@@ -39,7 +39,7 @@ from service.usecases.archive_format import ArchivedExample
 from service.usecases.archive_prompts import archived_prompts
 from service.usecases.archive_reading import Archive, ArchiveLimits, opened_archive
 from service.usecases.archive_report import renamed
-from service.usecases.catalogues import CatalogueSummary, remove_catalogue, show_catalogue
+from service.usecases.catalogues import CatalogueSummary, check_allowed, remove_catalogue, show_catalogue
 from service.usecases.context import (
     Context,
     example_id_of,
@@ -60,7 +60,14 @@ Sleep = Callable[[float], None]
 
 
 def import_catalogue(
-    context: Context, tenant: str, name: str, file: IO[bytes], limits: ArchiveLimits, sleep: Sleep = time.sleep
+    context: Context,
+    tenant: str,
+    name: str,
+    file: IO[bytes],
+    limits: ArchiveLimits,
+    sleep: Sleep = time.sleep,
+    *,
+    encoders: Sequence[str] | None = None,
 ) -> CatalogueSummary:
     """Make a catalogue of the tenant from an archive that `export_catalogue` wrote.
 
@@ -71,6 +78,7 @@ def import_catalogue(
         file: the archive, open for reading, of a kind that can be sought.
         limits: what it may be.
         sleep: how to wait for a lease.
+        encoders: specifications that its encoder may be one of; None where any may.
 
     Raises:
         InvalidInput: the name or the archive cannot be used; says what is wrong with it.
@@ -84,6 +92,7 @@ def import_catalogue(
         context.registry.catalogue(tenant, name)
         raise AlreadyExists(f"there is a catalogue {name!r} already: import under another name", catalogue=name)
     with opened_archive(file, limits) as archive:
+        check_allowed(archive.manifest.encoder, encoders)
         context.encoders.check(archive.manifest.encoder)
         check_archive(archive, context.decoder)
         _build(context, tenant, name, archive, sleep)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from service.errors import InvalidInput, quoted
 from service.records import FINAL_STATES, Catalogue, ExampleState, JobKind, JobState, Split
 from service.usecases.context import Context, head_key, partition_of, references_key, report_key, uploads_prefix
 from service.usecases.derived import forget_derived
@@ -62,8 +64,17 @@ class CatalogueSummary:
         }
 
 
-def create_catalogue(context: Context, tenant: str, name: str, encoder: str) -> Catalogue:
+def create_catalogue(
+    context: Context, tenant: str, name: str, encoder: str, allowed: Sequence[str] | None = None
+) -> Catalogue:
     """Make an empty catalogue on one encoder, which stays.
+
+    Args:
+        context: the wired ports.
+        tenant: whose it is.
+        name: its name.
+        encoder: its encoder's specification.
+        allowed: specifications that may be asked for; None where any may.
 
     Raises:
         InvalidInput: the name or the encoder cannot be used.
@@ -72,9 +83,25 @@ def create_catalogue(context: Context, tenant: str, name: str, encoder: str) -> 
     """
     checked_name(tenant, "tenant")
     checked_name(name)
+    check_allowed(encoder, allowed)
     context.encoders.check(encoder)
     context.registry.ensure_tenant(tenant)
     return context.registry.create_catalogue(tenant, name, encoder)
+
+
+def check_allowed(encoder: str, allowed: Sequence[str] | None) -> None:
+    """Raises InvalidInput for an encoder that is not among those, before anything looks for it on disk or network.
+
+    One that is listed without a pooling may be asked for with any.
+    """
+    if allowed is None or encoder in allowed or encoder.partition("?")[0] in allowed:
+        return
+    raise InvalidInput(
+        f"the encoder {quoted(encoder)} is not allowed here; allowed are {', '.join(allowed)} (whoever runs the server "
+        "sets HOLOTYPE_ENCODERS)",
+        encoder=encoder,
+        allowed=list(allowed),
+    )
 
 
 def list_catalogues(context: Context, tenant: str) -> list[CatalogueSummary]:

@@ -95,7 +95,9 @@ async def import_archive(
     limits = ArchiveLimits(settings.import_mb * MEGABYTE)
     async with _form(request, limits.unpacked_bytes + OVERHEAD_BYTES) as form:
         name, archive = _fields(form)
-        made = await run_in_threadpool(import_catalogue, context, who.tenant, name, archive.file, limits)
+        made = await run_in_threadpool(
+            import_catalogue, context, who.tenant, name, archive.file, limits, encoders=settings.allowed_encoders
+        )
     response.headers["Location"] = f"/v1/catalogues/{made.name}"
     return shown_catalogue(made)
 

@@ -30,7 +30,7 @@ class NewCatalogue(BaseModel):
         default=None,
         max_length=500,
         examples=["packaged:vit-s14"],
-        description="Hub id or packaged encoder; absent: the service's default. It stays.",
+        description="One of those that the service allows (HOLOTYPE_ENCODERS); absent: its default. It stays.",
     )
 
 
@@ -64,7 +64,8 @@ def create_catalogue(
     body: NewCatalogue, response: Response, who: Writer, context: ContextOf, settings: SettingsOf
 ) -> Catalogue:
     """Make an empty catalogue on one encoder."""
-    catalogues.create_catalogue(context, who.tenant, body.name, body.encoder or settings.encoder)
+    encoder = body.encoder or settings.encoder
+    catalogues.create_catalogue(context, who.tenant, body.name, encoder, settings.allowed_encoders)
     response.headers["Location"] = f"/v1/catalogues/{body.name}"
     return shown_catalogue(catalogues.show_catalogue(context, who.tenant, body.name))
 
