@@ -357,11 +357,15 @@ class Quotas:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Usage:
-    """What a tenant uses (or asks for) of what `Quotas` limit; names as there."""
+    """What a tenant uses (or asks for) of what `Quotas` limit; names as there.
+
+    `unsealed_items` are pictures of jobs that are open for more: they may become examples, but wait for no worker yet.
+    """
 
     catalogues: int = 0
     examples: int = 0
     inflight_items: int = 0
+    unsealed_items: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

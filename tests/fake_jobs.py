@@ -66,6 +66,7 @@ class FakeCatalogues(FakeTenants):
         self.selection_rows: dict[str, Selection] = {}
         self.member_rows: dict[str, dict[str, SelectionMember]] = {}
         self.kept_rows: dict[tuple[str, str], set[str]] = {}
+        self.relabelled_rows: dict[tuple[str, str], tuple[str, float]] = {}
         self.trial_rows: dict[str, list[Trial]] = {}
         self.closed = False
 
@@ -130,6 +131,7 @@ class FakeCatalogues(FakeTenants):
         for key in [key for key in self.example_rows if key[0] == catalogue_id]:
             del self.example_rows[key]
             self.kept_rows.pop(key, None)
+            self.relabelled_rows.pop(key, None)
         for one in [one for one in self.selection_rows.values() if one.catalogue_id == catalogue_id]:
             del self.selection_rows[one.id]
             self.member_rows.pop(one.id, None)
@@ -173,7 +175,8 @@ class FakeJobs(FakeCatalogues):
         known = {(item.source, item.content_hash, item.crop, item.label) for item in row.items}
         fresh = [new for new in items if not once or (new.source, new.content_hash, new.crop, new.label) not in known]
         pictures = sum(new.failure is None for new in fresh)
-        self.keep_within_quotas(row.job.tenant, pictures_asked(pictures, row.job.kind))
+        unsealed = bool(row.job.parameters.get("open"))
+        self.keep_within_quotas(row.job.tenant, pictures_asked(pictures, row.job.kind, unsealed=unsealed))
         row.job = replace(row.job, heard_at=self.clock())
         added = 0
         for new in items:
@@ -199,6 +202,7 @@ class FakeJobs(FakeCatalogues):
     def seal_job(self, job_id: str, chunk_size: int) -> int:
         row = self._row(job_id)
         if row.job.state is JobState.OPENING:
+            self.keep_sealed_within_quotas(job_id)
             pending = [item.id for item in row.items if item.state is ItemState.PENDING]
             cuts = range(0, len(pending), chunk_size)
             row.chunks = {n: ChunkRow(pending[start : start + chunk_size]) for n, start in enumerate(cuts)}

@@ -8,9 +8,9 @@ from dataclasses import replace
 from functools import wraps
 from typing import Any
 
-from service.errors import AlreadyExists, Busy, LastAdminKey, NotFound, TenantNotFound
+from service.errors import AlreadyExists, Busy, LastAdminKey, NotFound, TenantNotFound, WrongState
 from service.records import ApiKey, ItemState, JobState, Quotas, RememberedRequest, Scope, Tenant, Usage
-from service.usecases.quotas import limits_anything, refuse_beyond
+from service.usecases.quotas import limits_anything, refuse_beyond, sealed_asked
 
 FINAL = (JobState.DONE, JobState.FAILED, JobState.CANCELLED)
 FOREVER = float("inf")
@@ -72,8 +72,15 @@ class FakeTenants:
         return Usage(
             catalogues=len(own),
             examples=sum(one.catalogue_id in own for one in self.example_rows.values()),
-            inflight_items=sum(item.state is ItemState.PENDING for row in open_jobs for item in row.items),
+            inflight_items=sum(_pending(row) for row in open_jobs if not _unsealed(row)),
+            unsealed_items=sum(_pending(row) for row in open_jobs if _unsealed(row)),
         )
+
+    def keep_sealed_within_quotas(self, job_id: str) -> None:
+        row = self.job_rows[job_id]
+        if row.job.tenant in self.tenant_rows and row.job.parameters.get("open"):
+            quotas = self.tenant_rows[row.job.tenant].quotas
+            self.keep_within_quotas(row.job.tenant, sealed_asked(quotas, _pending(row)))
 
     def keep_within_quotas(self, tenant: str, asked: Usage) -> None:
         found = self.tenant_rows.get(tenant)
@@ -113,9 +120,12 @@ class FakeTenants:
         return any(self._rules(one) for one in self.key_rows.values())
 
     @locked
-    def expire_key(self, key_id: str, at: float) -> None:
+    def replace_key(self, key_id: str, successor: ApiKey, ends_at: float) -> None:
         key = self.key(key_id)
-        self.key_rows[key_id] = replace(key, expires_at=min(at, _end(key)))
+        if key.replaced_by is not None:
+            raise WrongState(f"key {key_id} has a successor", key=key_id, successor=key.replaced_by)
+        self.add_key(successor)
+        self.key_rows[key_id] = replace(key, expires_at=min(ends_at, _end(key)), replaced_by=successor.id)
 
     @locked
     def revoke_keys(self, key_ids: Sequence[str], admin_until: float) -> None:
@@ -163,3 +173,11 @@ def _end(key: ApiKey) -> float:
 
 def _place(key: ApiKey) -> tuple[float, str]:
     return (key.created_at, key.id)
+
+
+def _pending(row) -> int:
+    return sum(item.state is ItemState.PENDING for item in row.items)
+
+
+def _unsealed(row) -> bool:
+    return row.job.state is JobState.OPENING and bool(row.job.parameters.get("open"))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, Self, TypeVar
 
 from fastapi import HTTPException
 from fastapi.exceptions import RequestValidationError
@@ -34,6 +34,12 @@ class Labelling(BaseModel):
     label: Label
     split: SplitName = Field(default="auto", description="What they are for; `auto` decides by content.")
 
+    def over(self, former: Mapping[str, Any]) -> Self:
+        """This, and where it says nothing what the request said that opened the job (its parameters)."""
+        said = {name: former[name] for name in ("label", "split") if former.get(name) is not None}
+        unsaid = {name: value for name, value in said.items() if name not in self.model_fields_set}
+        return self.model_copy(update=unsaid)
+
 
 class Wish(Labelling):
     """What pictures are handed over for."""
@@ -52,7 +58,8 @@ class Wish(Labelling):
         if self.purpose == "store":
             if self.max_error is not None:
                 raise InvalidInput("max_error is for purpose=classify: leave it out")
-            return Purpose(kind=JobKind.INGEST, open=self.open, fetches=fetches)
+            kept = {"label": self.label, "split": self.split}
+            return Purpose(kind=JobKind.INGEST, open=self.open, fetches=fetches, **kept)
         if self.label is not None or self.split != "auto":
             raise InvalidInput("label and split are for purpose=store: pictures to be classified have none")
         return Purpose(kind=JobKind.CLASSIFY, open=self.open, top=self.top, max_error=self.max_error, fetches=fetches)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Self
 
 import httpx
 
@@ -14,6 +15,10 @@ NEVER_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
 PASSING = frozenset({502, 503, 504})
 TOO_MANY = 429
 IN_FLIGHT = "RequestInFlight"
+
+PATIENT_ATTEMPTS = 40
+PATIENT_MOST_S = 30.0
+"""Together some ten minutes: a server that is replaced needs one, and a job goes on without its listeners."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,6 +61,13 @@ class Retrying:
         if not again or (retry_after_s or 0.0) > self.most_s:
             return None
         return (retry_after_s or 0.0) + self._pause(attempt)
+
+    def patient(self) -> Self:
+        """The same for what is worth waiting minutes for; who repeats nothing does not begin to."""
+        if self.attempts == 1:
+            return self
+        attempts, most_s = max(self.attempts, PATIENT_ATTEMPTS), max(self.most_s, PATIENT_MOST_S)
+        return replace(self, attempts=attempts, most_s=most_s)
 
     def _pause(self, attempt: int) -> float:
         return self.uniform(0.0, min(self.most_s, self.base_s * 2.0 ** (attempt - 1)))

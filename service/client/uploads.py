@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
-from itertools import chain
+from itertools import chain, islice
 from pathlib import Path
 
 from service.client.models.jobs import Job
@@ -12,7 +13,7 @@ from service.client.retrying import Retrying
 from service.client.routes import jobs
 from service.client.routes.jobs import Picture
 from service.client.steps import Flow, ask
-from service.errors import InvalidInput, Unavailable
+from service.errors import HolotypeError, InvalidInput, Unavailable
 
 BATCH_PICTURES = 200
 BATCH_BYTES = 16 * 1024 * 1024
@@ -47,28 +48,42 @@ def upload(how: Upload, pictures: Iterable[Picture], retrying: Retrying) -> Flow
     """The job with all pictures, as it begins. They are read as they are sent: memory holds one batch.
 
     A batch whose answer was lost is sent again, and nothing is taken twice. When the server stays silent the error
-    names the job: `Upload(job=...)` goes on with it.
+    names the job: `Upload(job=...)` goes on with it. After any other error the job that this opened is cancelled.
 
     Raises:
         ApiProblem: the server refused.
         Unavailable: it did not answer any more; details: job.
     """
-    job_id, there = how.job, set[str]()
+    rest = iter(pictures)
+    first = list(islice(rest, 1))  # what cannot be read at all is told before there is a job
+    if how.job is not None:
+        there = yield from _sources(how.job, retrying)
+        return (yield from _filled(how, how.job, chain(first, rest), there, retrying))
+    job_id = (yield from _opened(how, retrying)).id
     try:
-        if job_id is None:
-            job_id = (yield from _opened(how, retrying)).id
-        else:
-            there = yield from _sources(job_id, retrying)
-        sent = len(there)
+        return (yield from _filled(how, job_id, chain(first, rest), set(), retrying))
+    except GeneratorExit:
+        raise
+    except BaseException as error:
+        # One that the silent server still has may be gone on with; nobody would ever go on with the others.
+        if not isinstance(error, Unavailable):
+            with suppress(HolotypeError):
+                yield from ask(jobs.cancel_job(job_id), retrying)
+        raise
+
+
+def _filled(how: Upload, job_id: str, pictures: Iterable[Picture], there: set[str], retrying: Retrying) -> Flow[Job]:
+    """The job, begun, with the pictures that it does not have yet."""
+    sent = len(there)
+    try:
         # Of one source there may be several parts: those are sent again, and the server takes none of them twice.
         for batch in batches(one for one in pictures if one.source not in there or one.box or one.mask):
             yield from ask(jobs.add_pictures(job_id, batch, classify=how.classify), retrying)
             sent += len(batch)
             how.on_sent(sent)
-        return (yield from ask(jobs.seal(job_id), retrying))
+        return (yield from ask(jobs.seal(job_id), retrying.patient()))
     except Unavailable as error:
-        if job_id is not None:
-            error.details["job"] = job_id
+        error.details["job"] = job_id
         raise
 
 

@@ -46,17 +46,28 @@ def wait(job_id: str, retrying: Retrying, on_progress: OnProgress, poll_s: float
     Raises:
         JobFailed: it failed or was cancelled.
         NotFound: there is no such job.
-        Unavailable: the server did not answer for as long as requests are repeated; the job itself goes on.
+        Unavailable: the server did not answer for minutes (`Retrying.patient`); the job itself goes on.
     """
     watch = Watch(on_progress)
     while True:
-        job = yield from ask(jobs.show_job(job_id), retrying)
+        job = yield from _asked(job_id, retrying.patient())
         watch.saw(job.stage, job.done, job.total)
         if job.finished:
             return _done(job)
         flowed = yield from _follow(job_id, watch)
         if not flowed:
             yield Sleep(poll_s)
+
+
+def _asked(job_id: str, retrying: Retrying) -> Flow[Job]:
+    """The job, over a restart of the server."""
+    try:
+        return (yield from ask(jobs.show_job(job_id), retrying))
+    except Unavailable as error:
+        error.message += f"; job {job_id} goes on by itself: wait for it again (`holotype job follow {job_id}`)"
+        error.args = (error.message,)
+        error.details["job"] = job_id
+        raise
 
 
 def _done(job: Job) -> Job:

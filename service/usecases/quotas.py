@@ -4,7 +4,8 @@
 others ask at the same time. What holds is that the registry counts and refuses in the transaction that adds a catalogue
 or items (`refuse_beyond`), under a lock on the tenant's row: of two requests at once that would both just fit, one is
 refused. A job's pictures are added in batches, each counted by itself, so a job may be refused in its middle: then
-nothing of it is taken. A picture that turns out to be a duplicate counted until it was settled.
+nothing of it is taken. A picture that turns out to be a duplicate counted until it was settled. Those of a job that is
+open for more wait for nobody: they are in flight from its seal on.
 """
 
 from __future__ import annotations
@@ -25,12 +26,15 @@ def check_catalogue_quota(context: Context, tenant: str) -> None:
     _check(context.registry, tenant, Usage(catalogues=1))
 
 
-def check_pictures_quota(context: Context, tenant: str, pictures: int, kind: JobKind = JobKind.INGEST) -> None:
+def check_pictures_quota(
+    context: Context, tenant: str, pictures: int, kind: JobKind = JobKind.INGEST, *, unsealed: bool = False
+) -> None:
     """May the tenant hand over so many pictures more, to be stored (INGEST) or only answered (CLASSIFY)?
 
-    Pictures in flight count as examples too: each may become one. Raises QuotaExceeded.
+    Pictures on their way count as examples too: each may become one. `unsealed`: they wait for their seal, not for a
+    worker. Raises QuotaExceeded.
     """
-    _check(context.registry, tenant, pictures_asked(pictures, kind))
+    _check(context.registry, tenant, pictures_asked(pictures, kind, unsealed=unsealed))
 
 
 def check_requests_quota(context: Context, rates: RateLimiter, tenant: str) -> None:
@@ -49,9 +53,19 @@ def check_requests_quota(context: Context, rates: RateLimiter, tenant: str) -> N
         )
 
 
-def pictures_asked(pictures: int, kind: JobKind) -> Usage:
+def pictures_asked(pictures: int, kind: JobKind, *, unsealed: bool = False) -> Usage:
     """What a job's pictures take up: those of an ingest job may all become examples."""
-    return Usage(examples=pictures if kind is JobKind.INGEST else 0, inflight_items=pictures)
+    return Usage(examples=pictures if kind is JobKind.INGEST else 0, inflight_items=0 if unsealed else pictures)
+
+
+def sealed_asked(quotas: Quotas, pictures: int) -> Usage:
+    """What an open job takes up when it is sealed: its examples were counted as they came.
+
+    One that is larger than the quota waits until nothing else is in flight: waiting always helps, or its tenant could
+    never hand it over.
+    """
+    limit = quotas.inflight_items
+    return Usage(inflight_items=pictures if limit is None else min(pictures, max(1, limit)))
 
 
 def limits_anything(quotas: Quotas, asked: Usage) -> bool:
@@ -81,8 +95,9 @@ def refuse_beyond(tenant: Tenant, used: Usage, asked: Usage) -> None:
             asked.inflight_items,
             retry_after_s=RETRY_ITEMS_S if fits_later else None,
         )
-    if _beyond(quotas.examples, used.examples + used.inflight_items, asked.examples):
-        raise _exceeded(tenant, "examples", quotas.examples, used.examples + used.inflight_items, asked.examples)
+    stored = used.examples + used.inflight_items + used.unsealed_items
+    if _beyond(quotas.examples, stored, asked.examples):
+        raise _exceeded(tenant, "examples", quotas.examples, stored, asked.examples)
 
 
 _TOLD = {

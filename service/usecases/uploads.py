@@ -28,6 +28,8 @@ class Purpose:
         top: labels that each answer names.
         max_error: 0..1; answers that cannot be trusted enough for it are rejected. None accepts all.
         fetches: True when the pictures are URLs that workers fetch.
+        label: of pictures that follow without one of their own (INGEST).
+        split: of pictures that follow without one of their own (INGEST).
     """
 
     kind: JobKind
@@ -35,12 +37,16 @@ class Purpose:
     top: int = 5
     max_error: float | None = None
     fetches: bool = False
+    label: str | None = None
+    split: str = "auto"
 
     def as_parameters(self) -> dict[str, object]:
         """What the job keeps."""
         kept: dict[str, object] = {"open": self.open, "fetches": self.fetches}
         if self.kind is JobKind.CLASSIFY:
             kept |= {"top": self.top, "max_error": self.max_error}
+        elif self.open:
+            kept |= {"label": self.label, "split": self.split}
         return kept
 
 
@@ -69,7 +75,7 @@ def start_upload(context: Context, tenant: str, name: str, pictures: Sequence[Pi
         _check_answerable(context, catalogue, purpose)
     if not pictures and not purpose.open:
         raise InvalidInput("no picture was sent: send each as a file part named `pictures`")
-    _check_quota(context, tenant, purpose.kind, pictures)
+    _check_quota(context, tenant, purpose.kind, pictures, unsealed=purpose.open)
     if not purpose.open:
         return filled_job(context, catalogue, purpose.kind, purpose.as_parameters(), pictures, once=True)
     job = context.registry.open_job(catalogue, purpose.kind, purpose.as_parameters())
@@ -110,7 +116,7 @@ def add_to_upload(context: Context, tenant: str, job_id: str, pictures: Sequence
     if bool(job.parameters.get("fetches")) is not fetches:
         wanted = "URLs" if job.parameters.get("fetches") else "files"
         raise InvalidInput(f"job {job_id} was opened for {wanted}: open another one for the rest", job=job_id)
-    _check_quota(context, tenant, job.kind, pictures)
+    _check_quota(context, tenant, job.kind, pictures, unsealed=True)
     try:
         add_pictures(context, job, pictures, once=True)
     except InvalidInput as error:
@@ -128,6 +134,7 @@ def seal_upload(context: Context, tenant: str, job_id: str) -> Job:
         NotFound: the tenant has no such job.
         WrongState: it never took pictures.
         JobFailed: it was given up or cancelled.
+        QuotaExceeded: so many others are in flight that it cannot begin yet; the job stays open.
     """
     job = tenant_job(context, tenant, job_id)
     if not job.parameters.get("open"):
@@ -148,5 +155,6 @@ def _check_answerable(context: Context, catalogue: Catalogue, purpose: Purpose) 
         policy_of(serving, catalogue.name, purpose.max_error)
 
 
-def _check_quota(context: Context, tenant: str, kind: JobKind, pictures: Sequence[Picture]) -> None:
-    check_pictures_quota(context, tenant, sum(one.failure is None for one in pictures), kind)
+def _check_quota(context: Context, tenant: str, kind: JobKind, pictures: Sequence[Picture], *, unsealed: bool) -> None:
+    wanted = sum(one.failure is None for one in pictures)
+    check_pictures_quota(context, tenant, wanted, kind, unsealed=unsealed)

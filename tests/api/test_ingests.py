@@ -339,3 +339,30 @@ def test_many_pictures_in_one_request(api, shop, tmp_path):
     sent = {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*.*g"))}
     done = finished(shop, ingest(shop, sent).json(), 60)
     assert done["result"]["stored"] == 400
+
+
+def test_label_and_split_of_the_request_that_opens_an_ingest_hold_for_those_that_follow(shop):
+    job = ingest(shop, {"0.png": picture()}, open="true", label="apple", split="holdout").json()
+    for name, said in (("a.png", {}), ("b.png", {"label": "pear"}), ("c.png", {"split": "support"})):
+        more = shop.post(f"/v1/jobs/{job['id']}/pictures", files=parts({name: picture(seed=ord(name[0]))}), data=said)
+        assert more.status_code == 202, more.text
+    shop.post(f"/v1/jobs/{job['id']}:seal")
+    assert finished(shop, job)["result"]["stored"] == 4
+    found = shop.get("/v1/catalogues/fruit/examples").json()["items"]
+    assert {one["source"]: (one["label"], one["split"]) for one in found} == {
+        "0.png": ("apple", "holdout"),
+        "a.png": ("apple", "holdout"),
+        "b.png": ("pear", "holdout"),
+        "c.png": ("apple", "support"),
+    }
+
+
+def test_an_upload_larger_than_what_may_be_in_flight_is_taken_whole(api, shop):
+    api.context.registry.change_quotas("acme", {"inflight_items": 2})
+    sent = list(fruit().items())
+    job = ingest(shop, dict(sent[:2]), open="true").json()
+    for start in range(2, 8, 2):
+        more = shop.post(f"/v1/jobs/{job['id']}/pictures", files=parts(dict(sent[start : start + 2])))
+        assert more.status_code == 202, more.text
+    assert shop.post(f"/v1/jobs/{job['id']}:seal").status_code == 202
+    assert finished(shop, job)["result"]["stored"] == 8

@@ -206,6 +206,38 @@ def test_an_upload_goes_on_where_the_connection_was_cut(asked):
     assert back.requests[2].content.count(b'name="pictures"') == 100
 
 
+def test_a_folder_that_is_none_opens_no_job(asked, tmp_path):
+    server = Server(httpx.Response(202, json=JOB))
+    with pytest.raises(errors.InvalidInput, match="is not a folder"):
+        asked(server, lambda client: client.upload_folder("fruit", tmp_path / "none"))
+    assert server.requests == []
+
+
+@pytest.mark.parametrize("refused", ["by the server", "by the reader"])
+def test_an_upload_that_is_refused_leaves_no_open_job(asked, refused):
+    def read():
+        yield from pictures(BATCH_PICTURES + 1)
+        if refused == "by the reader":
+            raise errors.InvalidInput("the next one cannot be read")
+
+    answers = [httpx.Response(202, json=JOB), httpx.Response(202, json=JOB)]
+    if refused == "by the server":
+        answers.append(problem(429, "QuotaExceeded", quota="examples"))
+    server = Server(*answers, httpx.Response(200, json={**JOB, "state": "cancelled"}))
+    with pytest.raises((errors.QuotaExceeded, errors.InvalidInput)):
+        asked(server, lambda client: client.upload(Upload(name="fruit"), read()))
+    assert server.requests[-1].url.path == "/v1/jobs/j:cancel"
+
+
+def test_a_job_is_waited_for_over_a_restart_of_the_server(asked):
+    gone = [httpx.ConnectError("refused"), problem(503, "Unavailable")] * 8
+    done = httpx.Response(200, json={**JOB, "state": "done"})
+    assert asked(Server(*gone, done), lambda client: client.wait("j", poll_s=0.0)).state == "done"
+    with pytest.raises(errors.Unavailable, match="job j goes on by itself") as raised:
+        asked(Server(httpx.ConnectError("refused")), lambda client: client.wait("j", poll_s=0.0))
+    assert raised.value.details["job"] == "j"
+
+
 def test_a_job_is_followed_by_its_events_and_taken_up_where_they_end(asked):
     done = httpx.Response(200, json={**JOB, "state": "done", "stage": "embedding", "done": 4, "total": 4})
     told = [{"stage": "embedding", "done": done, "total": 4} for done in (1, 3)]

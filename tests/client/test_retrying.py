@@ -63,3 +63,12 @@ def test_what_may_have_arrived_is_not_sent_twice(error, again):
 def test_answers_after_which_it_is_tried_again(status, options, pause):
     given = {"attempt": 1, "repeatable": False, **options}
     assert LONGEST.after_answer(status, **given) == pause
+
+
+def test_patience_is_minutes_and_nothing_for_who_repeats_nothing():
+    longest = Retrying(uniform=lambda _, most: most).patient()
+    pauses = [longest.after_error(httpx.ConnectError("gone"), attempt=n, repeatable=True) for n in range(1, 41)]
+    assert pauses[-1] is None
+    assert 300 < sum(pauses[:-1]) / 2 < 1200  # half of the longest, in the mean
+    assert longest.after_answer(429, attempt=1, repeatable=True, retry_after_s=30.0) is not None
+    assert Retrying(attempts=1).patient().attempts == 1

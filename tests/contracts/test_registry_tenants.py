@@ -6,7 +6,7 @@ import pytest
 
 from service.errors import AlreadyExists, Busy, NotFound, QuotaExceeded, TenantNotFound
 from service.ports import Registry
-from service.records import JobKind, Quotas, Usage
+from service.records import JobKind, JobState, Quotas, Usage
 from tests.contracts.test_registry_concurrency import at_once
 from tests.registry_rows import Clock, claimed, ingested, key_of, outcome, picture, settled
 
@@ -98,6 +98,36 @@ def test_pictures_that_are_only_answered_are_no_examples_but_in_flight(rows: Reg
     with pytest.raises(QuotaExceeded) as caught:
         rows.add_items(job.id, [picture(name) for name in "abc"])
     assert caught.value.retry_after_s is None, "three can never be in flight: waiting does not help"
+
+
+def test_pictures_of_an_open_job_are_in_flight_from_its_seal_on(rows: Registry) -> None:
+    rows.create_tenant("acme", Quotas(examples=9, inflight_items=2))
+    birds = rows.create_catalogue("acme", "birds", "pixel")
+    first, second = (rows.open_job(birds, JobKind.INGEST, {"open": True}) for _ in range(2))
+    for job, names in ((first, "abcd"), (second, "efgh")):
+        rows.add_items(job.id, [picture(name) for name in names])
+    assert rows.usage("acme") == Usage(catalogues=1, unsealed_items=8)
+    with pytest.raises(QuotaExceeded, match="8 of 9 examples are stored or on their way"):
+        rows.add_items(second.id, [picture("i"), picture("j")])
+    rows.seal_job(first.id, 10)
+    assert rows.usage("acme") == Usage(catalogues=1, inflight_items=4, unsealed_items=4)
+    with pytest.raises(QuotaExceeded, match="4 of 2 pictures were handed over") as caught:
+        rows.seal_job(second.id, 10)
+    assert caught.value.retry_after_s is not None
+    assert rows.job(second.id).state is JobState.OPENING
+    rows.finish_job(first.id, None, "given up")
+    assert rows.seal_job(second.id, 10) == 1
+    with pytest.raises(QuotaExceeded):
+        rows.add_items(rows.open_job(birds, JobKind.INGEST, {}).id, [picture("k")])
+
+
+def test_nothing_begins_where_nothing_may_be_in_flight(rows: Registry) -> None:
+    rows.create_tenant("acme", Quotas(inflight_items=0))
+    job = rows.open_job(rows.create_catalogue("acme", "birds", "pixel"), JobKind.INGEST, {"open": True})
+    rows.add_items(job.id, [picture("a")])
+    with pytest.raises(QuotaExceeded) as caught:
+        rows.seal_job(job.id, 10)
+    assert caught.value.retry_after_s is None, "waiting does not help"
 
 
 def test_a_tenant_goes_with_its_keys_and_requests_when_its_catalogues_are_gone(rows: Registry) -> None:

@@ -89,7 +89,7 @@ def test_a_request_whose_process_died_is_found_out(tmp_path, kind):
 
 def test_first_pictures_that_are_too_many_leave_no_open_job(tmp_path):
     context = stocked_context(tmp_path)
-    context.registry.change_quotas("acme", {"inflight_items": 3})
+    context.registry.change_quotas("acme", {"examples": context.registry.usage("acme").examples + 3})
     with pytest.raises(QuotaExceeded):
         opened(context, asked(4))
     assert context.registry.jobs([JobState.OPENING]) == []

@@ -18,6 +18,7 @@ from service.adapters.registry_sql.jobs import (
     no_job,
 )
 from service.adapters.registry_sql.schema import items, jobs
+from service.adapters.registry_sql.usage import keep_sealed_within_quotas
 from service.errors import WrongState
 from service.records import FINAL_STATES, KINDS_OF_ITEMS, ItemState, Job, JobState
 
@@ -49,9 +50,10 @@ class JobRetry(Part):
                 f"job {job_id} cannot be retried: none of its pictures failed with its bytes at hand", job=job_id
             )
         keep_pictures_within_quotas(connection, fresh, count)
+        connection.execute(update(jobs).where(jobs.c.id == fresh).values(item_total=count))
+        keep_sealed_within_quotas(connection, fresh)
         cut_into_chunks(connection, fresh, chunk_size)
-        ready = {"state": JobState.QUEUED, "item_total": count}
-        connection.execute(update(jobs).where(jobs.c.id == fresh).values(ready))
+        connection.execute(update(jobs).where(jobs.c.id == fresh).values(state=JobState.QUEUED))
         connection.execute(update(jobs).where(jobs.c.id == job_id).values(retried_as=fresh))
         return job_of(connection.execute(select(*JOB_COLUMNS).where(jobs.c.id == fresh)).one())
 

@@ -13,7 +13,7 @@ from service.adapters.registry_sql.adding import insert_items, new_ones
 from service.adapters.registry_sql.catalogues import keep_catalogue
 from service.adapters.registry_sql.database import AnyRow, Part, reading, records, writing
 from service.adapters.registry_sql.schema import chunks, examples, items, jobs
-from service.adapters.registry_sql.usage import keep_within_quotas
+from service.adapters.registry_sql.usage import keep_sealed_within_quotas, keep_within_quotas
 from service.errors import InvalidInput, NotFound
 from service.records import (
     FINAL_STATES,
@@ -69,11 +69,15 @@ class Jobs(Part):
 
     @writing
     def seal_job(self, connection: Connection, job_id: str, chunk_size: int) -> int:
-        """A job that is sealed already stays as it is. Raises NotFound, InvalidInput for a chunk size below 1."""
+        """A job that is sealed already stays as it is.
+
+        Raises NotFound, QuotaExceeded, InvalidInput for a chunk size below 1.
+        """
         if chunk_size < 1:
             raise InvalidInput(f"a chunk holds at least 1 item, not {chunk_size}")
         if _locked_state(connection, job_id) is not JobState.OPENING:
             return connection.execute(select(func.count()).where(chunks.c.job_id == job_id)).scalar_one()
+        keep_sealed_within_quotas(connection, job_id)
         count = cut_into_chunks(connection, job_id, chunk_size)
         connection.execute(update(jobs).where(jobs.c.id == job_id).values(state=JobState.QUEUED))
         return count
@@ -162,8 +166,9 @@ def _locked_state(connection: Connection, job_id: str) -> JobState:
 
 def keep_pictures_within_quotas(connection: Connection, job_id: str, pictures: int) -> None:
     """Raises QuotaExceeded when the job's tenant may not hand over so many more."""
-    of_job = connection.execute(select(jobs.c.tenant, jobs.c.kind).where(jobs.c.id == job_id)).one()
-    keep_within_quotas(connection, of_job.tenant, pictures_asked(pictures, of_job.kind))
+    of_job = connection.execute(select(jobs.c.tenant, jobs.c.kind, jobs.c.parameters).where(jobs.c.id == job_id)).one()
+    unsealed = bool(of_job.parameters.get("open"))
+    keep_within_quotas(connection, of_job.tenant, pictures_asked(pictures, of_job.kind, unsealed=unsealed))
 
 
 def cut_into_chunks(connection: Connection, job_id: str, chunk_size: int) -> int:

@@ -75,13 +75,16 @@ def start_ingest(name: CatalogueName, request: Request, who: Writer, context: Co
     max_body_size=ANY_SIZE,
 )
 def add_to_ingest(job: OpenJob, who: Writer, context: ContextOf, sent: SentParts) -> JobBody:
-    """Add pictures to an open ingest. Those that it has already, by name, content and label, are not added again."""
+    """Add pictures to an open ingest. Those that it has already, by name, content and label, are not added again.
+
+    `label` and `split` that this request leaves out are those of the request that opened the ingest.
+    """
     fetches = sent.body is not None
     if sent.body is not None:
-        more = read_json(MoreUrls, sent.body)
+        more = read_json(MoreUrls, sent.body).over(job.parameters)
         pictures = _by_url(context, more, more.items, labels=job.kind is JobKind.INGEST)
     else:
-        pictures = pictures_of(sent, _labelling(read_form(MoreForm, sent), job.kind), job.kind)
+        pictures = pictures_of(sent, _labelling(read_form(MoreForm, sent), job), job.kind)
     return job_body(context, uploads.add_to_upload(context, who.tenant, job.id, pictures, fetches=fetches))
 
 
@@ -103,10 +106,10 @@ def _started(context: Context, tenant: str, name: str, sent: Sent) -> Job:
     return uploads.start_upload(context, tenant, name, pictures, purpose)
 
 
-def _labelling(form: MoreForm, kind: JobKind) -> MoreForm:
-    if kind is JobKind.CLASSIFY and (form.label is not None or form.split != "auto"):
+def _labelling(form: MoreForm, job: Job) -> MoreForm:
+    if job.kind is JobKind.CLASSIFY and (form.label is not None or form.split != "auto"):
         raise InvalidInput("the job classifies: its pictures have neither label nor split")
-    return form
+    return form.over(job.parameters)
 
 
 def _by_url(context: Context, body: UrlIngest | MoreUrls, items: list[UrlItem], *, labels: bool) -> list[Picture]:
