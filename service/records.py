@@ -389,7 +389,8 @@ class RememberedRequest:
 class ApiKey:
     """A credential of a tenant. Only the sha256 of its secret is kept (hex).
 
-    Works while `revoked_at` is None and `expires_at` is None or in the future.
+    Works while `revoked_at` is None and `expires_at` is None or in the future. `replaced_by` is the id of the key that a
+    rotation made in its place.
     """
 
     id: str
@@ -400,6 +401,7 @@ class ApiKey:
     created_at: float
     expires_at: float | None
     revoked_at: float | None
+    replaced_by: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -18,6 +18,7 @@ from service.cli import (
     explore,
     hygiene,
     ingest,
+    keys,
     machine,
     optimise,
     serve,
@@ -59,6 +60,7 @@ def root(
 
 
 app.add_typer(catalogues.app, name="catalogue")
+app.add_typer(keys.app, name="key")
 for group in (
     ingest.app,
     optimise.app,

@@ -58,8 +58,11 @@ class TenantRegistry(Protocol):
         """Is there a key with scope ADMIN that still works, of any tenant?"""
         ...
 
-    def expire_key(self, key_id: str, at: float) -> None:
-        """The key ends then, unless it ends sooner already."""
+    def replace_key(self, key_id: str, successor: ApiKey, ends_at: float) -> None:
+        """Add the successor and let the key end at `ends_at`, unless it ends sooner already: both or neither.
+
+        Raises NotFound; WrongState where it has a successor, which `successor` in the details names.
+        """
         ...
 
     def revoke_keys(self, key_ids: Sequence[str], admin_until: float) -> None:

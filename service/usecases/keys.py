@@ -44,6 +44,15 @@ def create_key(
         TenantNotFound: there is no such tenant.
         InvalidInput: no scope, a name that is empty or longer than `MAX_KEY_NAME`, or an end that is past.
     """
+    made = _new_key(context, tenant, name, scopes, expires_at)
+    context.registry.add_key(made.key)
+    return made
+
+
+def _new_key(
+    context: Context, tenant: str, name: str, scopes: Sequence[Scope], expires_at: float | None = None
+) -> NewKey:
+    """The same, not written down yet."""
     checked_name(tenant, "tenant")
     if not scopes:
         raise InvalidInput(f"a key needs a scope: {', '.join(Scope)}")
@@ -63,8 +72,15 @@ def create_key(
         expires_at=expires_at,
         revoked_at=None,
     )
-    context.registry.add_key(key)
     return NewKey(key=key, credential=f"{PREFIX}_{key.id}_{secret}")
+
+
+def create_key_of_any(context: Context, tenant: str, name: str, scopes: Sequence[Scope]) -> NewKey:
+    """The same of a tenant that is made where it is not there, for whoever runs the service. Raises InvalidInput."""
+    made = _new_key(context, tenant, name, scopes)
+    context.registry.ensure_tenant(tenant)
+    context.registry.add_key(made.key)
+    return made
 
 
 def create_first_admin_key(context: Context, tenant: str) -> NewKey | None:
@@ -98,8 +114,11 @@ def show_key(context: Context, tenant: str, key_id: str) -> ApiKey:
 def rotate_key(context: Context, tenant: str, key_id: str, grace_s: float = ROTATION_GRACE_S) -> NewKey:
     """A successor with the same name, scopes and length of life; the key itself works for `grace_s` seconds more.
 
+    A key has one successor: were there several, an end that the first rotation set would be taken for the key's own.
+
     Raises:
         NotFound: the tenant has no such key.
+        WrongState: it was rotated already; names the successor.
         InvalidInput: it does not work any more, or `grace_s` is not 0 to `MAX_GRACE_S`.
     """
     if not 0 <= grace_s <= MAX_GRACE_S:
@@ -109,8 +128,8 @@ def rotate_key(context: Context, tenant: str, key_id: str, grace_s: float = ROTA
     if not works(former, now):
         raise InvalidInput(f"key {key_id} does not work any more: create a new one", key=key_id)
     lives_s = None if former.expires_at is None else former.expires_at - former.created_at
-    fresh = create_key(context, tenant, former.name, former.scopes, None if lives_s is None else now + lives_s)
-    context.registry.expire_key(key_id, now + grace_s)
+    fresh = _new_key(context, tenant, former.name, former.scopes, None if lives_s is None else now + lives_s)
+    context.registry.replace_key(key_id, fresh.key, now + grace_s)
     return fresh
 
 

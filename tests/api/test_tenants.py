@@ -143,7 +143,11 @@ def test_a_rotated_key_and_its_successor_both_work_for_the_grace(api, admin):
     assert [_works(api, key) for key in (first, second)] == [True, True]
     ends = admin.get(f"/v1/tenants/acme/keys/{first['id']}").json()["expires_at"]
     assert 3500 < ends - time.time() <= 3600
+    again = admin.post(f"/v1/tenants/acme/keys/{first['id']}:rotate")
+    assert (again.status_code, again.json()["successor"]) == (409, second["id"])
     third = admin.post(f"/v1/tenants/acme/keys/{second['id']}:rotate", json={"grace_s": 0}).json()
+    listed = admin.get("/v1/tenants/acme/keys").json()["items"]
+    assert [one["replaced_by"] for one in listed if one["id"] != third["id"]][-2:] == [second["id"], third["id"]]
     assert [_works(api, key) for key in (first, second, third)] == [True, False, True]
     gone = admin.post(f"/v1/tenants/acme/keys/{second['id']}:rotate")
     assert (gone.status_code, "does not work any more" in gone.json()["detail"]) == (422, True)

@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from service.errors import LastAdminKey, NotFound, TenantNotFound
+from service.errors import LastAdminKey, NotFound, TenantNotFound, WrongState
 from service.ports import Registry
 from service.records import Scope
 from tests.contracts.test_registry_concurrency import at_once
@@ -36,12 +36,40 @@ def test_a_key_is_kept_as_it_is_and_listed_by_age(rows: Registry) -> None:
         rows.key("x")
 
 
-def test_a_key_ends_when_it_is_told_to_unless_it_ends_sooner(rows: Registry) -> None:
+def test_a_replaced_key_ends_when_it_is_told_to_unless_it_ends_sooner(rows: Registry) -> None:
     rows.ensure_tenant("acme")
     for id_, ends in (("a", None), ("b", 50.0), ("c", 500.0)):
         rows.add_key(key_of("acme", id_, ends=ends))
-        rows.expire_key(id_, 100.0)
+        rows.replace_key(id_, key_of("acme", f"{id_}2"), 100.0)
     assert [rows.key(id_).expires_at for id_ in "abc"] == [100.0, 50.0, 100.0]
+    assert [rows.key(id_).replaced_by for id_ in ("a", "b", "c", "a2")] == ["a2", "b2", "c2", None]
+
+
+def test_a_key_is_replaced_once(rows: Registry) -> None:
+    rows.ensure_tenant("acme")
+    rows.add_key(key_of("acme", "a"))
+    rows.replace_key("a", key_of("acme", "b"), 100.0)
+    with pytest.raises(WrongState) as caught:
+        rows.replace_key("a", key_of("acme", "c"), 900.0)
+    assert caught.value.details == {"key": "a", "successor": "b"}
+    assert (rows.key("a").expires_at, [key.id for key in rows.keys("acme")]) == (100.0, ["a", "b"])
+    with pytest.raises(NotFound):
+        rows.replace_key("x", key_of("acme", "d"), 100.0)
+
+
+def test_of_two_rotations_at_once_one_makes_the_successor(registry: Registry) -> None:
+    registry.ensure_tenant("acme")
+    for number in range(6):
+        registry.add_key(key_of("acme", f"{number}"))
+        ends = at_once(
+            *(
+                lambda s=side: outcome(lambda: registry.replace_key(f"{number}", key_of("acme", f"{number}{s}"), 9.0))  # type: ignore[misc] # noqa: B023
+                for side in "ab"
+            )
+        )
+        assert sorted(map(str, ends)).count("None") == 1
+        made = [key.id for key in registry.keys("acme") if key.id in (f"{number}a", f"{number}b")]
+        assert [registry.key(f"{number}").replaced_by] == made
 
 
 def test_keys_are_revoked_once(rows: Registry, clock: Clock) -> None:

@@ -9,7 +9,7 @@ from dataclasses import asdict
 
 import pytest
 
-from service.errors import InvalidInput, LastAdminKey, NotAuthenticated, NotFound, TenantNotFound
+from service.errors import InvalidInput, LastAdminKey, NotAuthenticated, NotFound, TenantNotFound, WrongState
 from service.records import Scope
 from service.usecases import keys
 from service.usecases.keys import (
@@ -155,6 +155,19 @@ def test_the_successor_of_a_key_that_ends_lives_as_long_and_no_longer(context):
     assert show_key(context, "acme", first.key.id).expires_at == first.key.expires_at, "the grace prolongs nothing"
 
 
+def test_a_rotated_key_is_not_rotated_again_and_its_grace_stays(context):
+    first = create_key(context, "acme", "till", [Scope.READ])
+    second = rotate_key(context, "acme", first.key.id, 60)
+    ends = show_key(context, "acme", first.key.id).expires_at
+    context.clock.now += 30
+    with pytest.raises(WrongState) as caught:
+        rotate_key(context, "acme", first.key.id, 3600)
+    assert caught.value.details["successor"] == second.key.id
+    assert show_key(context, "acme", first.key.id).expires_at == ends
+    third = rotate_key(context, "acme", second.key.id, 60)
+    assert third.key.expires_at is None, "the end that a rotation set is not inherited"
+
+
 @pytest.mark.parametrize("grace_s", [-1.0, 1e9, float("nan"), float("inf")])
 def test_what_is_no_grace_is_refused_and_makes_no_key(context, grace_s):
     made = create_key(context, "acme", "till", [Scope.READ])
@@ -180,8 +193,10 @@ def test_the_first_admin_key_is_made_while_no_admin_key_works(context):
     assert first.key.tenant == "default"
     assert set(first.key.scopes) == set(Scope)
     assert create_first_admin_key(context, "default") is None
-    context.registry.expire_key(first.key.id, context.clock() + 5)
-    context.clock.now += 5
+    second = rotate_key(context, "default", first.key.id, 5)
+    create_key(context, "default", "soon", [Scope.ADMIN], context.clock() + ADMIN_FOR_S)
+    revoke_key(context, "default", second.key.id)
+    context.clock.now += ADMIN_FOR_S
     assert create_first_admin_key(context, "default") is not None
 
 

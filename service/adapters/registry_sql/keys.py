@@ -6,12 +6,12 @@ import math
 from collections.abc import Sequence
 from dataclasses import asdict
 
-from sqlalchemy import Connection, Text, func, insert, or_, select, tuple_, type_coerce, update
+from sqlalchemy import Connection, Text, insert, or_, select, tuple_, type_coerce, update
 
 from service.adapters.registry_sql.database import AnyRow, Part, reading, writing
 from service.adapters.registry_sql.schema import api_keys
 from service.adapters.registry_sql.usage import one_tenant
-from service.errors import LastAdminKey, NotFound, quoted
+from service.errors import LastAdminKey, NotFound, WrongState, quoted
 from service.records import ApiKey, Scope
 
 
@@ -45,9 +45,16 @@ class Keys(Part):
         return bool(_ruling(connection, self.clock(), locked=False))
 
     @writing
-    def expire_key(self, connection: Connection, key_id: str, at: float) -> None:
-        ends = func.coalesce(api_keys.c.expires_at, at + 1)
-        connection.execute(update(api_keys).where(api_keys.c.id == key_id, ends > at).values(expires_at=at))
+    def replace_key(self, connection: Connection, key_id: str, successor: ApiKey, ends_at: float) -> None:
+        row = connection.execute(select(api_keys).where(api_keys.c.id == key_id).with_for_update()).one_or_none()
+        if row is None:
+            raise NotFound(f"there is no key {quoted(key_id)}", key=key_id)
+        if row.replaced_by is not None:
+            raise _has_successor(key_id, row.replaced_by)
+        connection.execute(insert(api_keys), asdict(successor))
+        ends = ends_at if row.expires_at is None else min(row.expires_at, ends_at)
+        changed = {"expires_at": ends, "replaced_by": successor.id}
+        connection.execute(update(api_keys).where(api_keys.c.id == key_id).values(changed))
 
     @writing
     def revoke_keys(self, connection: Connection, key_ids: Sequence[str], admin_until: float) -> None:
@@ -55,6 +62,16 @@ class Keys(Part):
         refuse_last_admin(connection, key_ids, now, admin_until)
         live = update(api_keys).where(api_keys.c.id.in_(key_ids), api_keys.c.revoked_at.is_(None))
         connection.execute(live.values(revoked_at=now))
+
+
+def _has_successor(key_id: str, successor: str) -> WrongState:
+    """What is said of a key that is rotated again: another successor would be one that nobody counts on."""
+    return WrongState(
+        f"key {key_id} has a successor already, {successor}: rotate that one where its credential was lost, and revoke "
+        f"{key_id} to end it before its time",
+        key=key_id,
+        successor=successor,
+    )
 
 
 def refuse_last_admin(connection: Connection, key_ids: Sequence[str], now: float, admin_until: float) -> None:

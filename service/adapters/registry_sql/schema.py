@@ -265,6 +265,7 @@ api_keys = Table(
     Column("created_at", Double, nullable=False),
     Column("expires_at", Double),
     Column("revoked_at", Double),
+    Column("replaced_by", Name),
     Index("ix_holotype_api_keys_tenant", "tenant"),
 )
 

@@ -65,6 +65,7 @@ class ListedKey(BaseModel):
     created_at: float = Field(description="Seconds since 1970.", examples=[1790000000.0])
     expires_at: float | None = Field(description="When it ends (or ended); null: it does not.", examples=[None])
     revoked_at: float | None = Field(description="When it was revoked; null: it was not.", examples=[None])
+    replaced_by: str | None = Field(description="Id of the successor that a rotation made.", examples=[None])
 
 
 class MadeKey(ListedKey):
@@ -98,11 +99,15 @@ def show_key(name: TenantName, key: KeyId, context: ContextOf) -> ListedKey:
     return _listed(keys.show_key(context, name, key), context.clock())
 
 
-@router.post("/tenants/{tenant}/keys/{key}:rotate", status_code=201)
+@router.post("/tenants/{tenant}/keys/{key}:rotate", status_code=201, responses=responses(409))
 def rotate_key(
     name: TenantName, key: KeyId, response: Response, context: ContextOf, body: Rotation | None = None
 ) -> MadeKey:
-    """Make a successor with the same name, scopes and length of life; both work for `grace_s` seconds."""
+    """Make a successor with the same name, scopes and length of life; both work for `grace_s` seconds.
+
+    A key has one successor: 409, with its id, where there is one. Where the answer with its credential was lost, rotate
+    the successor.
+    """
     made = keys.rotate_key(context, name, key, (body or Rotation()).grace_s)
     response.headers["Location"] = _place(made.key)
     return _made(made, context.clock())
@@ -128,6 +133,7 @@ def _listed(key: ApiKey, now: float) -> ListedKey:
         created_at=key.created_at,
         expires_at=key.expires_at,
         revoked_at=key.revoked_at,
+        replaced_by=key.replaced_by,
     )
 
 

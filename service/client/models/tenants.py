@@ -42,6 +42,7 @@ class Key(Answer):
     created_at: float
     expires_at: float | None
     revoked_at: float | None
+    replaced_by: str | None = None
     key: str | None = None
 
 

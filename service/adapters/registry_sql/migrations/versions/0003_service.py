@@ -131,6 +131,7 @@ def _tenants() -> None:
         sa.Column("created_at", sa.Double(), nullable=False),
         sa.Column("expires_at", sa.Double()),
         sa.Column("revoked_at", sa.Double()),
+        sa.Column("replaced_by", TEXT),
         sa.PrimaryKeyConstraint("id", name="pk_holotype_api_keys"),
     )
     op.create_index("ix_holotype_api_keys_tenant", "holotype_api_keys", ["tenant"])
