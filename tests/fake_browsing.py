@@ -49,6 +49,17 @@ class FakeBrowsing(FakeJobs):
         ]
 
     @locked
+    def relabelled_examples(self, catalogue_id: str, since: float) -> list[Example]:
+        active = self.examples(catalogue_id, state=ExampleState.ACTIVE)
+        never = ("", float("-inf"))
+        return [one for one in active if self.relabelled_rows.get((catalogue_id, one.id), never)[1] > since]
+
+    @locked
+    def relabelled_counts(self, catalogue_id: str, since: float) -> dict[tuple[str, str], int]:
+        found = self.relabelled_examples(catalogue_id, since)
+        return Counter((self.relabelled_rows[catalogue_id, one.id][0], one.label) for one in found)
+
+    @locked
     def labels_page(self, catalogue_id: str, after: str | None, limit: int) -> list[LabelCounts]:
         every = self.examples(catalogue_id)
         labels = sorted({one.label for one in every if after is None or one.label > after})[:limit]

@@ -32,6 +32,7 @@ from tests.fake_control import FakeControl
 from tests.fake_imports import FakeImports
 from tests.fake_jobs import FINISHED, ChunkRow, JobRow, locked
 from tests.fake_measures import FakeMeasures
+from tests.fake_prompts import FakePrompts
 
 
 class FakeChunks(FakeControl):
@@ -207,6 +208,7 @@ class FakeExamples(FakeChunks):
         self.example_rows[catalogue_id, example_id] = changed
         if label != former.label:
             self.kept_rows.pop((catalogue_id, example_id), None)
+            self.relabelled_rows[catalogue_id, example_id] = (former.label, self.clock())
         return changed
 
     @locked
@@ -225,6 +227,7 @@ class FakeExamples(FakeChunks):
         for example_id in example_ids:
             self.example_rows.pop((catalogue_id, example_id), None)
             self.kept_rows.pop((catalogue_id, example_id), None)
+            self.relabelled_rows.pop((catalogue_id, example_id), None)
             for one in self.selections(catalogue_id):
                 self.member_rows[one.id].pop(example_id, None)
 
@@ -244,7 +247,7 @@ class FakeExamples(FakeChunks):
         return sorted(found, key=lambda one: -one.created_at)
 
 
-class FakeRegistry(FakeMeasures, FakeImports, FakeBrowsing, FakeExamples):
+class FakeRegistry(FakePrompts, FakeMeasures, FakeImports, FakeBrowsing, FakeExamples):
     @locked
     def open_selection(self, selection: Selection, members: Sequence[SelectionMember]) -> None:
         self.catalogue_by_id(selection.catalogue_id)

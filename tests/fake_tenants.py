@@ -8,7 +8,7 @@ from dataclasses import replace
 from functools import wraps
 from typing import Any
 
-from service.errors import AlreadyExists, Busy, LastAdminKey, NotFound, TenantNotFound, WrongState, WrongState
+from service.errors import AlreadyExists, Busy, LastAdminKey, NotFound, TenantNotFound, WrongState
 from service.records import ApiKey, ItemState, JobState, Quotas, RememberedRequest, Scope, Tenant, Usage
 from service.usecases.quotas import limits_anything, refuse_beyond, sealed_asked
 

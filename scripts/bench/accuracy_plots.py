@@ -34,7 +34,8 @@ def write_plots(root: Path, folder: Path, figures: Mapping[str, float]) -> list[
 
     (root / folder).mkdir(parents=True, exist_ok=True)
     drawn = []
-    with rc_context({"svg.hashsalt": "holotype", "font.size": 8}):  # the same figures give the same file
+    # A fixed salt: the same figures give the same file.
+    with rc_context({"svg.hashsalt": "holotype", "svg.fonttype": "none", "font.size": 8}):
         for name, text, draw in (
             ("panel", "Accuracy of the panel with 95 % intervals, by data set", _panel),
             ("shots", "Accuracy by pictures a class, clean and with 20 % wrong labels", _shots),

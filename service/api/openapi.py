@@ -45,7 +45,7 @@ def _description(app: FastAPI) -> dict[str, Any]:
 
 
 def _of_a_body(answers: dict[str, Any]) -> None:
-    """Any body may be no text at all, come too slowly or be too large; the framework says so before a route is asked."""
+    """Any body may be no text, come too slowly or be too large; the framework says so before a route is asked."""
     answers |= {str(status): told for status, told in responses(400, 408, 413).items() if str(status) not in answers}
 
 

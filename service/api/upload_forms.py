@@ -58,8 +58,7 @@ class Wish(Labelling):
         if self.purpose == "store":
             if self.max_error is not None:
                 raise InvalidInput("max_error is for purpose=classify: leave it out")
-            kept = {"label": self.label, "split": self.split}
-            return Purpose(kind=JobKind.INGEST, open=self.open, fetches=fetches, **kept)
+            return Purpose(kind=JobKind.INGEST, open=self.open, fetches=fetches, label=self.label, split=self.split)
         if self.label is not None or self.split != "auto":
             raise InvalidInput("label and split are for purpose=store: pictures to be classified have none")
         return Purpose(kind=JobKind.CLASSIFY, open=self.open, top=self.top, max_error=self.max_error, fetches=fetches)

@@ -11,7 +11,7 @@ from rich.table import Table
 
 from service.cli.failures import FAILED
 from service.cli.options import CatalogueName, command
-from service.cli.output import pairs, table
+from service.cli.output import pairs, table, told_changes
 from service.cli.progress import stages
 from service.cli.session import Session
 from service.errors import InvalidInput
@@ -140,6 +140,8 @@ def _evaluation_tables(evaluation: Mapping[str, Any]) -> list[Table | str]:
         key: evaluation.get(key) for key in ("images", "accuracy", "interval", "macro_f1", "weighted_f1", "top5")
     }
     sizes = {key: evaluation.get(key) for key in ("references", "support", "skipped")}
+    if evaluation.get("changed"):
+        sizes["changed"] = told_changes(evaluation["changed"])
     sizes |= {key: evaluation[key] for key in ("promised", "realised", *TRUST_FIGURES) if key in evaluation}
     said: list[Table | str] = [pairs(f"Measured on {evaluation.get('measured_on')}", {**figures, **sizes})]
     columns = ("label", "precision#", "recall#", "f1#", "images#")

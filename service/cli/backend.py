@@ -105,6 +105,18 @@ class Backend(Protocol):
         """What a new class would be confused with."""
         ...
 
+    def describe(self, name: str, label: str, templates: Sequence[str]) -> Value:
+        """Let a class start from words; its prompts."""
+        ...
+
+    def descriptions(self, name: str) -> list[Value]:
+        """The prompts of all classes that have some, by label."""
+        ...
+
+    def forget_description(self, name: str, label: str) -> None:
+        """Take a class's words away."""
+        ...
+
     def hygiene(self, name: str, on_progress: OnProgress) -> Value:
         """What may be wrong with the catalogue."""
         ...

@@ -8,7 +8,7 @@ import typer
 from rich.table import Table
 
 from service.cli.options import CatalogueName, command, group_options
-from service.cli.output import pairs, table
+from service.cli.output import pairs, table, told_changes
 from service.cli.session import Session
 from service.errors import InvalidInput, counted, quoted
 
@@ -64,6 +64,7 @@ def show(session: Session, name: CatalogueName) -> None:
     rest = {key: value for key, value in summary.items() if key not in {"name", "labels"}} | {
         "conflicts": len(conflicts)
     }
+    rest["changed"] = told_changes(summary["changed"]) if summary.get("changed") else None
     said: list[Table | str] = [
         pairs(f"Catalogue {name}", rest),
         table(counted(len(labels), "label"), ("label", "examples#"), sorted(labels.items())),

@@ -176,6 +176,24 @@ class LocalBackend:
         with self._session.open() as context:
             return preview_class(context, self.tenant(), name, label, pictures).as_dict()
 
+    def describe(self, name: str, label: str, templates: Sequence[str]) -> Value:
+        from service.usecases.describing import as_dict, describe
+
+        with self._session.open() as context:
+            return as_dict(describe(context, self.tenant(), name, label, templates))
+
+    def descriptions(self, name: str) -> list[Value]:
+        from service.usecases.describing import as_dict, descriptions
+
+        with self._session.open() as context:
+            return [as_dict(one) for one in descriptions(context, self.tenant(), name)]
+
+    def forget_description(self, name: str, label: str) -> None:
+        from service.usecases.describing import forget_description
+
+        with self._session.open() as context:
+            forget_description(context, self.tenant(), name, label)
+
     def hygiene(self, name: str, on_progress: OnProgress) -> Value:
         from service.usecases.hygiene import survey_hygiene
 

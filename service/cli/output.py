@@ -15,6 +15,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from service.errors import counted
+
 WIDTH_WITHOUT_TERMINAL = 200
 """Columns of a table that goes to a file or a pipe: wide enough not to cut a path."""
 
@@ -123,6 +125,14 @@ def pairs(title: str, values: Mapping[str, object]) -> Table:
     for name, value in values.items():
         made.add_row(printable(name), printable(shown(value)))
     return made
+
+
+def told_changes(changed: Mapping[str, Any]) -> str:
+    """What became of labels since a selection was measured, in words."""
+    came = ", ".join(f"{number} to {label}" for label, number in changed["into"].items())
+    left = ", ".join(f"{number} from {label}" for label, number in changed["out_of"].items())
+    relabelled = counted(changed["relabelled"], "example")
+    return f"{relabelled} relabelled since ({came}; {left}): the figures are of before, optimise again"
 
 
 def shown(value: object) -> str:

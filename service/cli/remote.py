@@ -171,6 +171,15 @@ class RemoteBackend:
         named = zip(value["pictures"], pictures, strict=True)
         return {**value, "pictures": [_answer(path, one) for one, (path, _) in named]}
 
+    def describe(self, name: str, label: str, templates: Sequence[str]) -> Value:
+        return self._client.put_prompts(name, label, templates).as_dict()
+
+    def descriptions(self, name: str) -> list[Value]:
+        return [one.as_dict() for one in self._client.each(Holotype.list_prompts, name)]
+
+    def forget_description(self, name: str, label: str) -> None:
+        self._client.delete_prompts(name, label)
+
     def hygiene(self, name: str, on_progress: OnProgress) -> Value:
         on_progress("looking", 0, 0)
         found = self._client.hygiene(name, renew=True)

@@ -61,9 +61,10 @@ def serve(
 ) -> None:
     """Serve the HTTP API and the web page until Ctrl-C or SIGTERM.
 
-    The first start shows an admin key, once; `holotype key create` makes another where it was lost. One process owns the data directory, workers included, so there is no
-    option for several; with HOLOTYPE_BROKER_URL set this is only the API, `holotype worker` does the work, and several
-    API processes may run. Behind a proxy set HOLOTYPE_FORWARDED_ALLOW_IPS to its address.
+    The first start shows an admin key, once; `holotype key create` makes another where it was lost. One process owns
+    the data directory, workers included, so there is no option for several; with HOLOTYPE_BROKER_URL set this is only
+    the API, `holotype worker` does the work, and several API processes may run. Behind a proxy set
+    HOLOTYPE_FORWARDED_ALLOW_IPS to its address.
 
     Example: holotype serve --port 8080
     """

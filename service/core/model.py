@@ -62,7 +62,7 @@ class Neighbour:
 
 @dataclass(frozen=True, slots=True)
 class ScoredLabel:
-    """A label and its score: the mean of its best m similarities, -1..1."""
+    """A label and its score: the mean of its best m similarities, -1..1; with words blended in it may lie beyond."""
 
     label: str
     score: float

@@ -8,7 +8,7 @@ them together.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
@@ -70,7 +70,13 @@ def confidences(scores: Float32Array, temperature: float) -> Float64Array:
     return result
 
 
-def vote(neighbours: Sequence[Neighbour], per_label: int, temperature: float, top: int) -> Prediction:
+def vote(
+    neighbours: Sequence[Neighbour],
+    per_label: int,
+    temperature: float,
+    top: int,
+    blend: Callable[[Mapping[str, float]], Mapping[str, float]] | None = None,
+) -> Prediction:
     """Resolve a query from its neighbours.
 
     Args:
@@ -78,24 +84,27 @@ def vote(neighbours: Sequence[Neighbour], per_label: int, temperature: float, to
         per_label: m >= 1, how many of a class's best similarities are averaged.
         temperature: above 0; the smaller, the surer.
         top: how many classes to name, at least 1.
+        blend: class scores to class scores, where pictures are not all that is known (`core.words`); may add some.
 
     Returns:
         The prediction; its neighbours are the `per_label` best of each class named.
 
     Raises:
-        NothingToServe: when there is no neighbour.
+        NothingToServe: when there is no class with a score.
         InvalidInput: when `per_label`, `temperature` or `top` is out of range.
     """
     _check_per_label(per_label)
     _check_temperature(temperature)
     if top < 1:
         raise InvalidInput(f"top is {top}; at least one class must be named", top=top)
-    if not neighbours:
+    best_of = _best_of_labels(neighbours, per_label)
+    scores: Mapping[str, float] = {label: _mean(best) for label, best in best_of.items()}
+    ranked = _ranked(scores if blend is None else blend(scores))
+    if not ranked:
         raise NothingToServe("no reference answered: the catalogue holds no usable example")
-    ranked = _ranked(neighbours, per_label)
     named = ranked[:top]
     labels = {scored.label for scored in named}
-    evidence = [n for best in _best_of_labels(neighbours, per_label).values() for n in best if n.label in labels]
+    evidence = [n for best in best_of.values() for n in best if n.label in labels]
     first = ranked[0].score
     shares = [math.exp((scored.score - first) / temperature) for scored in ranked[:CONFIDENCE_CLASSES]]
     return Prediction(
@@ -107,8 +116,8 @@ def vote(neighbours: Sequence[Neighbour], per_label: int, temperature: float, to
     )
 
 
-def _ranked(neighbours: Sequence[Neighbour], per_label: int) -> list[ScoredLabel]:
-    scored = [ScoredLabel(label, _mean(best)) for label, best in _best_of_labels(neighbours, per_label).items()]
+def _ranked(scores: Mapping[str, float]) -> list[ScoredLabel]:
+    scored = [ScoredLabel(label, score) for label, score in scores.items()]
     return sorted(scored, key=lambda s: (-s.score, s.label))
 
 

@@ -9,6 +9,7 @@ from service.ports.archives import ArchiveRegistry
 from service.ports.browsing import BrowsingRegistry
 from service.ports.idempotency import IdempotencyRegistry
 from service.ports.job_control import JobControlRegistry
+from service.ports.prompts import PromptRegistry
 from service.ports.telemetry import TelemetryRegistry
 from service.ports.tenants import TenantRegistry
 from service.ports.webhooks import WebhookRegistry
@@ -274,6 +275,7 @@ class Registry(
     ArchiveRegistry,
     WebhookRegistry,
     TelemetryRegistry,
+    PromptRegistry,
     Protocol,
 ):
     """The records: the truth about everything but pixels and embeddings."""

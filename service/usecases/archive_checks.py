@@ -21,6 +21,7 @@ from service.ports import ImageDecoder
 from service.records import Example, ExampleState
 from service.usecases.archive_fields import Fields, fields_of
 from service.usecases.archive_format import (
+    PROMPTS,
     ArchivedExample,
     ArchivedSelection,
     embeddings_part,
@@ -31,6 +32,7 @@ from service.usecases.archive_format import (
     read_selection,
     selection_member,
 )
+from service.usecases.archive_prompts import archived_prompts
 from service.usecases.archive_reading import Archive
 from service.usecases.archive_report import check_report
 from service.usecases.files import MAX_FILE_BYTES
@@ -53,6 +55,8 @@ def check_archive(archive: Archive, decoder: ImageDecoder) -> None:
     labels = _check_examples(archive, decoder)
     for number in range(archive.manifest.selections):
         _check_selection(archive, number, labels)
+    for _ in archived_prompts(archive):
+        pass  # each is checked as it is read
     expected = _expected(archive)
     if surplus := sorted(archive.manifest.members.keys() - expected):
         raise InvalidInput(f"{surplus[0]} belongs to nothing that the manifest counts")
@@ -208,7 +212,7 @@ def _check_selection(archive: Archive, number: int, labels: Mapping[bytes, str])
 
 def _expected(archive: Archive) -> set[str]:
     """Names of all members that the counts call for."""
-    names = set()
+    names = {PROMPTS} & archive.manifest.members.keys()
     for number in range(archive.manifest.parts):
         names |= {examples_part(number), embeddings_part(number)}
     for number in range(archive.manifest.selections):

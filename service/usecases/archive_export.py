@@ -31,6 +31,7 @@ from service.usecases.archive_format import (
     MANIFEST,
     MAX_SELECTIONS,
     PAGE_EXAMPLES,
+    PROMPTS,
     ArchivedExample,
     ArchivedSelection,
     embeddings_part,
@@ -41,6 +42,7 @@ from service.usecases.archive_format import (
     selection_member,
 )
 from service.usecases.archive_manifest import Manifest
+from service.usecases.archive_prompts import prompts_line
 from service.usecases.archive_report import judged_names, renamed
 from service.usecases.context import Context, image_key, partition_of, references_key, report_key
 from service.usecases.selections import chunked, head_of
@@ -148,6 +150,8 @@ class _Export:
         for selection, members in selections:
             yield from self._selection(selection, members)
         counts, catalogue = self._counts, self._catalogue
+        if prompts := self._context.registry.prompts(catalogue.id):
+            yield _Written(PROMPTS, b"".join(map(prompts_line, prompts)))
         manifest = Manifest(
             holotype=__version__,
             catalogue=catalogue.name,

@@ -7,6 +7,7 @@ A zip of
   parts of it: what one shows is named HASH or HASH@CROP (`core.crop`);
 - `selections/000/`: `selection.json`, `report.json`, `members.jsonl` (the chosen ones first), `projections.npy` (of the
   chosen ones), and where there is a head `mean.npy` and `matrix.npy`;
+- `prompts.jsonl`, where classes start from words: a line a class, with its embedding;
 - `manifest.json`, the last: versions, encoder, counts, and size and sha256 of every member (an image's is its name).
 """
 
@@ -25,6 +26,7 @@ from service.usecases.findings import FindingKind
 from service.usecases.labels import checked_label
 
 MANIFEST = "manifest.json"
+PROMPTS = "prompts.jsonl"
 PAGE_EXAMPLES = 1000
 """Examples a part: what is held in memory at once, beside one picture."""
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +13,7 @@ from service.usecases.derived import forget_derived
 from service.usecases.forgetting import forget_pictures
 from service.usecases.jobs import end_job
 from service.usecases.labels import checked_name
+from service.usecases.relabelled import changed_since
 from service.usecases.splitting import batches
 
 
@@ -41,6 +42,7 @@ class CatalogueSummary:
         conflicts: the examples that wait for a decision, by source.
         active_selection: id of the selection that serves, None before the first optimisation.
         references: number of references of that selection, 0 without one (then all support examples answer).
+        changed: how many examples were relabelled since it was measured (`relabelled.Changed`); None for none.
     """
 
     name: str
@@ -50,6 +52,7 @@ class CatalogueSummary:
     conflicts: tuple[Conflict, ...]
     active_selection: str | None
     references: int
+    changed: Mapping[str, Any] | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """JSON-serialisable form."""
@@ -61,6 +64,7 @@ class CatalogueSummary:
             "conflicts": [conflict.as_dict() for conflict in self.conflicts],
             "active_selection": self.active_selection,
             "references": self.references,
+            "changed": None if self.changed is None else dict(self.changed),
         }
 
 
@@ -167,6 +171,7 @@ def _delete_points(context: Context, catalogue: Catalogue) -> None:
 def _summary(context: Context, catalogue: Catalogue) -> CatalogueSummary:
     by_split, by_label = context.registry.example_counts(catalogue.id)
     active = catalogue.active_selection
+    changed = None if active is None else changed_since(context, context.registry.selection(catalogue.id, active))
     return CatalogueSummary(
         name=catalogue.name,
         encoder=catalogue.encoder,
@@ -175,6 +180,7 @@ def _summary(context: Context, catalogue: Catalogue) -> CatalogueSummary:
         conflicts=_conflicts(context, catalogue),
         active_selection=active,
         references=0 if active is None else sum(context.registry.member_counts(active).values()),
+        changed=None if changed is None else changed.as_dict(),
     )
 
 

@@ -86,10 +86,11 @@ def labels_page(context: Context, tenant: str, name: str, after: str | None, lim
 
 
 def rename_label(context: Context, tenant: str, name: str, label: str, new: str) -> Renamed:
-    """Relabel all active examples of a class; into a class that is there they are merged.
+    """Relabel all active examples of a class; into a class that is there they are merged. Its words go with it.
 
-    Splits stay. The class answers through provisional references until the next optimisation, for a selection never
-    changes. Asked twice, the second time finishes what the first did not.
+    Splits stay. Until the next optimisation, for a selection never changes, a new name answers through provisional
+    references, a class that was there through its own and those support examples that came. Asked twice, the second
+    time finishes what the first did not.
 
     Raises:
         CatalogueNotFound: there is none.
@@ -101,24 +102,26 @@ def rename_label(context: Context, tenant: str, name: str, label: str, new: str)
     catalogue = context.registry.catalogue(tenant, name)
     former, wanted = checked_label(label), checked_label(new)
     before = context.registry.example_counts(catalogue.id, [former, wanted])[1]
-    if not (before.get(former) or before.get(wanted)):
+    described = {one.label for one in context.registry.prompts(catalogue.id)}
+    if not (before.get(former) or before.get(wanted) or described & {former, wanted}):
         raise _no_label(context, catalogue, former)
     relabelled = 0
     if former != wanted:
+        context.registry.rename_prompts(catalogue.id, former, wanted)
         relabelled = _relabel_all(context, catalogue, former, wanted)
         _align(context, catalogue, former, wanted)
         publish.add_provisional(context, catalogue)
     return Renamed(
         label=wanted,
         relabelled=relabelled,
-        merged=former != wanted and bool(before.get(wanted)),
+        merged=former != wanted and bool(before.get(wanted) or wanted in described),
         examples=context.registry.example_counts(catalogue.id, [wanted])[1].get(wanted, 0),
         conflicts=_conflicts(context, catalogue)[former] if former != wanted else 0,
     )
 
 
 def delete_label(context: Context, tenant: str, name: str, label: str) -> Deleted:
-    """Drop all active examples of a class, for good: points, rows, bytes that nobody else needs.
+    """Drop all active examples of a class, and its words, for good: points, rows, bytes that nobody else needs.
 
     Raises:
         CatalogueNotFound: there is none.
@@ -132,7 +135,8 @@ def delete_label(context: Context, tenant: str, name: str, label: str) -> Delete
     while batch := _active(context, catalogue, checked):
         take_out(context, catalogue, batch)
         dropped += len(batch)
-    if not dropped:
+    described = context.registry.delete_prompts(catalogue.id, checked)
+    if not (dropped or described):
         raise _no_label(context, catalogue, checked)
     publish.add_provisional(context, catalogue)
     return Deleted(label=checked, dropped=dropped, conflicts=_conflicts(context, catalogue)[checked])

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from service.core.model import Float32Array, Prediction
 from service.core.rejection import Rejected
-from service.errors import InvalidInput
+from service.errors import InvalidInput, counted
 from service.ports import Encoder
 from service.records import Catalogue
 from service.usecases.context import Context, partition_of
 from service.usecases.reading import encoder_of, read_pictures
 from service.usecases.rejecting import LABELS_TO_TELL, policy_of, rejecting
+from service.usecases.relabelled import changed_since
 from service.usecases.resolver import Resolved, Resolver, classify_embeddings
 
 __all__ = ["Classified", "Resolver", "classify", "classify_embeddings"]
@@ -140,6 +142,8 @@ class _Notes:
         self._top = top
         self._encoder = encoder
         self._serving = resolved.serving
+        self._words_only = resolved.words_only
+        self._came, self._left = _moved(context, catalogue, resolved)
         self._all = _unoptimised(resolved.support) if resolved.serving.selection is None else ()
 
     def answer(self, source: str, prediction: Prediction, rejected: Rejected | None) -> Classified:
@@ -158,12 +162,27 @@ class _Notes:
         )
 
     def _of(self, label: str) -> tuple[str, ...]:
+        if label in self._words_only:
+            return (f"words: {label} stands on words alone, no picture answers for it",)
         notes = []
         if self._by_label.get(label) == 1:
             notes.append(f"one-shot: {label} stands on one picture")
         if self._serving.is_provisional(label):
             notes.append(f"provisional: no optimisation has chosen references of {label} yet, all its examples answer")
+        elif came := self._came[label]:
+            notes.append(f"changed: {counted(came, 'picture')} came to {label} by relabelling since it was measured")
+        if left := self._left[label]:
+            notes.append(f"changed: {counted(left, 'picture')} of {label} got another label since it was measured")
         return tuple(notes)
+
+
+def _moved(context: Context, catalogue: Catalogue, resolved: Resolved) -> tuple[Counter[str], Counter[str]]:
+    """How many pictures came to each label, and left each, since what answers was measured."""
+    active = resolved.serving.selection
+    if active is None:
+        return Counter(), Counter()
+    changed = changed_since(context, context.registry.selection(catalogue.id, active))
+    return (Counter(), Counter()) if changed is None else (changed.into(), changed.out_of())
 
 
 def _contenders(prediction: Prediction) -> list[str]:
@@ -181,5 +200,7 @@ def _cut(prediction: Prediction, top: int) -> Prediction:
 
 
 def _unoptimised(support: int) -> tuple[str, ...]:
+    if not support:
+        return ("no optimisation yet, and no pictures: words alone answer",)
     examples = "its one support example answers" if support == 1 else f"all {support} support examples answer"
     return (f"no optimisation yet: {examples}",)

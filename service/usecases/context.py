@@ -29,6 +29,9 @@ OnProgress = Callable[[str, int, int], None]
 UNBOUNDED = nullcontext()
 
 
+UNLIMITED = Quotas()
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
     """The numbers of the settings that use cases need."""
@@ -39,7 +42,7 @@ class Limits:
     job_lease_s: float = 120.0
     gate_margin: float = 0.01
     upload_silence_s: float = 3600.0
-    new_tenant: Quotas = Quotas()
+    new_tenant: Quotas = UNLIMITED
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

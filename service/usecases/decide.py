@@ -21,7 +21,8 @@ def relabel(context: Context, tenant: str, name: str, example_id: str, label: st
     """Give an example its label, which settles a conflict; it is flagged no longer where its label changed.
 
     It keeps its split, where it has one; in a class that has no support example yet it becomes support, for nothing
-    else could answer for that class. Asked twice, the second time finishes what the first did not.
+    else could answer for that class. As support it answers at once, beside chosen references too. Asked twice, the
+    second time finishes what the first did not.
 
     Raises:
         CatalogueNotFound, ExampleNotFound: there is none.

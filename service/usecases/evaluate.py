@@ -13,6 +13,7 @@ from service.usecases.files import read_file
 from service.usecases.labels import checked_label
 from service.usecases.reading import encoder_of
 from service.usecases.rejecting import policy_of, promised, realised
+from service.usecases.relabelled import changed_since
 from service.usecases.report import report_data
 from service.usecases.resolver import Resolver
 from service.usecases.scoring import SKIPPED, Labelled, figures_of, judge, told_skipped
@@ -48,7 +49,10 @@ def stored_evaluation(context: Context, tenant: str, name: str, max_error: float
 
 
 def evaluation_of(context: Context, selection: Selection) -> dict[str, Any]:
-    """The figures that were stored with a selection, whether it serves or not, in the form of an evaluation."""
+    """The figures that were stored with a selection, whether it serves or not, in the form of an evaluation.
+
+    `changed` marks them where examples were relabelled since they were measured (`relabelled.Changed`).
+    """
     return {
         **selection.figures,
         **{key: selection.figures.get(key) for key in STORED_FIGURES},
@@ -60,6 +64,7 @@ def evaluation_of(context: Context, selection: Selection) -> dict[str, Any]:
         "measured_on": selection.measured_on,
         "selection": selection.id,
         "skipped": dict.fromkeys(SKIPPED, 0),
+        "changed": None if (changed := changed_since(context, selection)) is None else changed.as_dict(),
     }
 
 
@@ -144,7 +149,7 @@ def _evaluated(
             f"of {counted(len(labelled), 'picture')} in {where} none can be judged: {told_skipped(judged.skipped)}",
             skipped={key: judged.skipped[key] for key in SKIPPED},
         )
-    figures = figures_of(context, catalogue, encoder, judged, where)
+    figures = {**figures_of(context, catalogue, encoder, judged, where), "changed": None}
     return figures if max_error is None else figures | realised(judged.truth, judged.predictions, max_error)
 
 

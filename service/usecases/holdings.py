@@ -23,6 +23,7 @@ class Holdings:
 
     Pictures of the holdout with a near-duplicate in another split judge nothing: they are left out, and `straddling`
     says how many there were (splits that were given by hand, or pictures that were relabelled).
+    `read_at` is when they were read, seconds since 1970.
     `split_hash` is a sha256 over every example's id, label and split: it changes whenever what chose or judged would.
     """
 
@@ -31,6 +32,7 @@ class Holdings:
     holdout: LabelledEmbeddings
     split_hash: str
     straddling: int = 0
+    read_at: float = 0.0
 
 
 def load_holdings(context: Context, catalogue: Catalogue) -> Holdings:
@@ -38,6 +40,7 @@ def load_holdings(context: Context, catalogue: Catalogue) -> Holdings:
 
     Raises NothingToServe when none is support, PublishIncomplete when rows have no point in the store.
     """
+    read_at = context.clock()
     examples = [
         example
         for example in context.registry.examples(catalogue.id)
@@ -59,6 +62,7 @@ def load_holdings(context: Context, catalogue: Catalogue) -> Holdings:
         holdout=data.take(judging & ~straddling),
         split_hash=_split_hash(examples),
         straddling=int(straddling.sum()),
+        read_at=read_at,
     )
 
 

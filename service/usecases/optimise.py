@@ -35,6 +35,7 @@ from service.records import (
     Trial,
 )
 from service.usecases.context import Context, partition_of
+from service.usecases.describing import measured_blend
 from service.usecases.explaining import explain, unjudged_classes
 from service.usecases.figures import cross_fitted_classes, figures_of, report_of
 from service.usecases.holdings import Holdings, load_holdings
@@ -44,6 +45,7 @@ from service.usecases.leases import kept_lease
 from service.usecases.optimise_request import OptimiseRequest
 from service.usecases.publish import Draft, publish
 from service.usecases.recipe_search import calibrated, check_searchable, search_recipe, search_thresholds, study_key
+from service.usecases.relabelled import AS_OF
 from service.usecases.selections import selection_summary
 from service.usecases.trusting import measure_trust
 
@@ -209,8 +211,8 @@ def _draft(context: Context, catalogue: Catalogue, job: Job, request: OptimiseRe
         figures={
             **figures,
             **trusted.figures,
-            "gate_passed": judgement.verdict.passes,
-            "refit": request.refit,
+            **measured_blend(context, catalogue, fitter, answering),
+            "gate_passed": judgement.verdict.passes, "refit": request.refit, AS_OF: holdings.read_at,
             "splits": {
                 "support": len(holdings.support), "tuning": len(holdings.tuning), "holdout": len(holdings.holdout),
             },

@@ -148,7 +148,7 @@ def activate_in(
 
 
 def add_provisional(context: Context, catalogue: Catalogue, sleep: Sleep = time.sleep) -> int:
-    """Let labels without a reference answer through the active selection; how many references were added.
+    """Let labels without a reference, and what was relabelled, answer through the active selection; how many came.
 
     Flags are compared with members on the way: an example that was relabelled or dropped while somebody else was
     publishing may have been flagged by them. Without an active selection there is nothing to do: support examples

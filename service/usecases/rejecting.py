@@ -51,6 +51,8 @@ def rejecting(resolved: Resolved, name: str, max_error: float | None) -> list[tu
     found = []
     for prediction, table in zip(resolved.predictions, resolved.readings, strict=True):
         why = policy.judged(prediction, table, max_error)
+        if prediction.label in resolved.words_only:  # no answer of that kind was measured
+            why = Rejected(f"{prediction.label} stands on words alone", 0.0, policy.threshold(max_error))
         found.append((prediction if why is None else replace(prediction, label=None), why))
     return found
 

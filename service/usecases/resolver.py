@@ -7,8 +7,9 @@ is whole: a slot rests before it is written again, for far longer than a query t
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from threading import Lock
 
 from service.core.model import Float32Array, Float64Array, Prediction
@@ -17,13 +18,17 @@ from service.core.recipe import Recipe
 from service.core.rejection import Policy
 from service.core.trust import readings_of
 from service.core.voting import CONFIDENCE_CLASSES, vote
+from service.core.words import Blend
 from service.errors import NothingToServe
 from service.ports import VectorName
 from service.records import Catalogue, Selection, Split
 from service.usecases.context import Context, partition_of
+from service.usecases.describing import Words, blend_of, words_of
 from service.usecases.selections import flagged, head_of, projection_of, recipe_of
 
 CACHED_SELECTIONS = 8
+ALL_LABELS = 10**9
+DEFAULT_BLEND = Blend()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -38,7 +43,7 @@ class Published:
 class Serving:
     """What answers a catalogue's queries now. `published` and `selection` are None before any optimisation.
 
-    `policy` is None where too few answers were measured to say how far any can be trusted.
+    `policy` is None where too few answers were measured to say how far any can be trusted; `blend` weighs words.
     """
 
     selection: str | None
@@ -47,6 +52,7 @@ class Serving:
     recipe: Recipe
     published: Published | None
     policy: Policy | None = None
+    blend: Blend = DEFAULT_BLEND
 
     def projected(self, embeddings: Float32Array) -> Float32Array:
         """Embeddings (n, d) in the space that is searched, (n, k)."""
@@ -62,22 +68,28 @@ class Serving:
 class Resolved:
     """Predictions, what they were made with, and their readings (n, 3) as `core.trust` has them.
 
-    `support` is how many support examples answer, with a selection 0.
+    `support` is how many support examples answer, with a selection 0. `words_only` are the labels that no picture
+    answers for: they stand on words alone.
     """
 
     serving: Serving
     predictions: tuple[Prediction, ...]
     readings: Float64Array
     support: int = 0
+    words_only: frozenset[str] = frozenset()
 
 
 class Resolver:
-    """Answers queries; keeps the heads of the last `kept` selections. One a process; safe for several threads."""
+    """Answers queries; keeps the heads of the last `kept` selections, and the words of as many catalogues.
+
+    One a process; safe for several threads.
+    """
 
     def __init__(self, context: Context, kept: int = CACHED_SELECTIONS) -> None:
         self._context = context
         self._kept = kept
         self._published: OrderedDict[str, Published] = OrderedDict()
+        self._words: OrderedDict[str, tuple[str, Words]] = OrderedDict()
         self._lock = Lock()
 
     def resolve(self, catalogue: Catalogue, embeddings: Float32Array, top: int) -> Resolved:
@@ -99,11 +111,16 @@ class Resolver:
         where = flagged(selection.slot, selection.id)
         stored = selection.figures.get("policy")
         policy = None if stored is None else Policy.from_dict(stored)
-        return Serving(active, projection_of(selection.slot), where, recipe_of(selection), self._of(selection), policy)
+        blend = blend_of(selection.figures, policy)
+        recipe = recipe_of(selection)
+        return Serving(active, projection_of(selection.slot), where, recipe, self._of(selection), policy, blend)
 
     def _once(self, catalogue: Catalogue, embeddings: Float32Array, top: int) -> Resolved:
         serving = self.serving(catalogue)
-        support, labels = self._answering(catalogue, serving, max(top, CONFIDENCE_CLASSES))
+        words = self._words_of(catalogue)
+        # A class with words may win though others are nearer by their pictures, so all are asked for.
+        wanted = ALL_LABELS if words is not None else max(top, CONFIDENCE_CLASSES)
+        support, labels = self._answering(catalogue, serving, wanted)
         found = self._context.store.nearest_per_label(
             partition_of(catalogue),
             serving.using,
@@ -112,16 +129,53 @@ class Resolver:
             serving.recipe.per_label,
             labels=labels,
         )
-        if not all(found):
+        if words is None and not all(found):
             raise NothingToServe(
                 f"catalogue {catalogue.name!r} holds no example that could answer: ingest labelled pictures with "
                 "--split auto or --split support",
                 catalogue=catalogue.name,
             )
         recipe = serving.recipe
-        voted = tuple(vote(one, recipe.per_label, recipe.temperature, top) for one in found)
+        blends = [None] * len(found) if words is None else self._blends(catalogue, serving, words, embeddings)
+        voted = tuple(
+            vote(one, recipe.per_label, recipe.temperature, top, blend)
+            for one, blend in zip(found, blends, strict=True)
+        )
         table = readings_of(voted)
-        return Resolved(serving, _calibrated(voted, table, serving.policy), table, support)
+        pictured = {neighbour.label for one in found for neighbour in one}
+        alone = frozenset() if words is None else frozenset(words.labels) - pictured
+        return Resolved(serving, _calibrated(voted, table, serving.policy), table, support, alone)
+
+    def _blends(
+        self, catalogue: Catalogue, serving: Serving, words: Words, embeddings: Float32Array
+    ) -> list[Callable[[Mapping[str, float]], Mapping[str, float]]]:
+        """For each query what turns its scores by pictures into scores by words and pictures."""
+        images = self._context.registry.example_counts(catalogue.id, words.labels)[1]
+        similarities = (embeddings @ words.embeddings.T).tolist()
+        return [
+            partial(_blended, serving.blend, images, dict(zip(words.labels, row, strict=True))) for row in similarities
+        ]
+
+    def _words_of(self, catalogue: Catalogue) -> Words | None:
+        """The catalogue's words; None without any. Read anew whenever they changed."""
+        version = self._context.registry.prompts_version(catalogue.id)
+        with self._lock:
+            known = self._words.get(catalogue.id)
+        if not version or catalogue.fingerprint is None:
+            return None
+        if known is not None and known[0] == version:
+            return known[1]
+        prompts = self._context.registry.prompts(catalogue.id)
+        if not prompts:  # taken away meanwhile
+            return None
+        words = words_of(prompts, catalogue.fingerprint.dimension)
+        with self._lock:
+            # Words that came after the version was asked for are there under the former one, and are read once more.
+            self._words[catalogue.id] = (version, words)
+            self._words.move_to_end(catalogue.id)
+            while len(self._words) > self._kept:
+                self._words.popitem(last=False)
+        return words
 
     def _answering(self, catalogue: Catalogue, serving: Serving, wanted: int) -> tuple[int, int]:
         """How many support examples answer, and how many labels to ask for.
@@ -150,6 +204,17 @@ class Resolver:
             while len(self._published) > self._kept:
                 self._published.popitem(last=False)
         return published
+
+
+def _blended(
+    blend: Blend, images: Mapping[str, int], similarities: Mapping[str, float], scores: Mapping[str, float]
+) -> dict[str, float]:
+    """Class scores by pictures, those of described classes blended with what their words say, or made of it."""
+    told = {
+        label: blend.score(scores.get(label), similarity, images.get(label, 0))
+        for label, similarity in similarities.items()
+    }
+    return {**scores, **told}
 
 
 def _calibrated(

@@ -66,6 +66,7 @@ def judge(
     """Answer the pictures that the catalogue does not hold, a chunk at a time; what is left out is counted."""
     judged = Judged()
     known = set(context.registry.example_counts(catalogue.id)[1])
+    known |= {one.label for one in context.registry.prompts(catalogue.id)}
     done = 0
     on_progress(STAGE, done, len(pictures))
     for batch in chunked(pictures, context.limits.chunk_images):

@@ -7,7 +7,7 @@ filter.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from service.core.reference_set import ReferenceSet
 from service.errors import PublishIncomplete
@@ -15,6 +15,7 @@ from service.ports import Partition
 from service.records import Example, ExampleState, Selection, SelectionMember, Slot, Split
 from service.usecases.context import Context
 from service.usecases.references import References
+from service.usecases.relabelled import read_at
 from service.usecases.selections import chunked, flagged
 
 SLOT_REST_S = 5.0
@@ -74,13 +75,14 @@ def add_provisional_to(
     members = context.registry.members(selection.id)
     present = {member.example_id for member in members}
     added: list[str] = []
-    for label, ids in provisional_candidates(context, selection.catalogue_id, members).items():
+    for label, ids in provisional_candidates(context, selection, members).items():
         if present.issuperset(ids):
             continue
         # Only what the store holds can answer, so it is asked before members are written.
         new = [example_id for example_id in references.provisional(label, ids).ids if example_id not in present]
         taken = _taken_as_provisional(context, selection, label, new)
         if taken:
+            _tell_label(context, partition, label, sorted(taken))
             own = references.provisional(label, [one for one in ids if one in present or one in taken])
             write_flags(context, partition, selection.slot, selection.id, own)
         added.extend(sorted(taken))
@@ -94,13 +96,22 @@ def _taken_as_provisional(context: Context, selection: Selection, label: str, id
     return {member.example_id for member in context.registry.members(selection.id)}.intersection(ids)
 
 
-def provisional_candidates(
-    context: Context, catalogue_id: str, members: Iterable[SelectionMember]
-) -> Mapping[str, list[str]]:
-    """Ids of the examples that stand for each label without a chosen reference.
+def _tell_label(context: Context, partition: Partition, label: str, ids: Sequence[str]) -> None:
+    """Answers are read from payloads: of what was relabelled a moment ago, or by one who died, they may be behind."""
+    for some in chunked(ids):
+        context.store.set_payload(partition, {example_id: {"label": label} for example_id in some})
 
-    They are its support examples; where it has none, all that have a split (an ingest job that still runs gives none).
+
+def provisional_candidates(
+    context: Context, selection: Selection, members: Sequence[SelectionMember]
+) -> Mapping[str, list[str]]:
+    """Ids of the examples that no optimisation chose and that answer all the same, by label.
+
+    Of a label without a chosen reference they are its support examples; where it has none, all that have a split (an
+    ingest job that still runs gives none). Of a label with chosen references, the support examples that were
+    relabelled to it since: it was chosen without them, and they may look like nothing that it has.
     """
+    catalogue_id = selection.catalogue_id
     chosen = {member.label for member in members if not member.provisional}
     # Labels are counted by the database; rows are read of those alone that lack references.
     lacking = [label for label in context.registry.example_counts(catalogue_id)[1] if label not in chosen]
@@ -112,6 +123,16 @@ def provisional_candidates(
     for label in sorted(by_label):
         support = [example.id for example in by_label[label] if example.split is Split.SUPPORT]
         found[label] = sorted(support or [example.id for example in by_label[label]])
+    return found | _moved_in(context, selection, {one.example_id: one.label for one in members if not one.provisional})
+
+
+def _moved_in(context: Context, selection: Selection, chosen: Mapping[str, str]) -> dict[str, list[str]]:
+    """Support examples that were relabelled to a label of `chosen` (example id to label) and are none of them."""
+    labels = set(chosen.values())
+    found: dict[str, list[str]] = {}
+    for example in context.registry.relabelled_examples(selection.catalogue_id, read_at(selection)):
+        if example.split is Split.SUPPORT and example.label in labels and example.id not in chosen:
+            found.setdefault(example.label, []).append(example.id)
     return found
 
 

@@ -12,7 +12,7 @@ from tests.cli.conftest import Holotype, running_server
 from tests.conftest import PictureFolder
 
 UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
-TIMES = {"created_at", "images_per_s", "seconds", "search_seconds"}
+TIMES = {"created_at", "made_at", "images_per_s", "seconds", "search_seconds"}
 
 
 def comparable(value: object) -> object:

@@ -9,7 +9,7 @@ from service.adapters.registry_sql import SqlRegistry
 from service.errors import SelectionNotFound
 from service.ports import Registry
 from service.records import Catalogue, Example, ExampleState, Split
-from tests.registry_rows import ingested, members_of, picture, selection_of
+from tests.registry_rows import Clock, ingested, members_of, picture, selection_of
 
 LABELS = ("jay", "owl", "rook")
 SPLITS = (Split.SUPPORT, Split.SUPPORT, Split.TUNING, Split.HOLDOUT)
@@ -159,3 +159,22 @@ def test_selections_come_page_by_page_newest_first(registry: Registry, catalogue
     other = registry.create_catalogue("tenant", "other", "pixel")
     with pytest.raises(SelectionNotFound):
         registry.selections_page(other.id, newest_first[0].id, 2)
+
+
+def test_what_was_relabelled_since_is_known(
+    registry: Registry, catalogue: Catalogue, birds: list[Example], clock: Clock
+) -> None:
+    began = clock.now
+    assert registry.relabelled_examples(catalogue.id, 0) == []
+    jays = [one for one in birds if one.label == "jay" and one.state is ExampleState.ACTIVE]
+    clock.now += 1
+    registry.relabel_example(catalogue.id, jays[0].id, "owl", jays[0].split)
+    registry.relabel_example(catalogue.id, jays[1].id, "jay", jays[1].split)
+    clock.now += 1
+    changed = registry.relabel_examples(catalogue.id, [one.id for one in jays], "rook")
+    assert registry.relabelled_counts(catalogue.id, began + 1) == {("owl", "rook"): 1, ("jay", "rook"): len(jays) - 1}
+    assert registry.relabelled_examples(catalogue.id, began + 1) == changed
+    assert registry.relabelled_examples(catalogue.id, began + 2) == []
+    assert registry.relabelled_counts("x", 0) == {}
+    registry.delete_examples(catalogue.id, [jays[0].id])
+    assert registry.relabelled_counts(catalogue.id, 0) == {("jay", "rook"): len(jays) - 1}

@@ -44,6 +44,7 @@ def test_create_and_show():
         "conflicts": [],
         "active_selection": None,
         "references": 0,
+        "changed": None,
     }
     with pytest.raises(AlreadyExists):
         create_catalogue(context, "acme", "fruit", FAKE_ENCODER)

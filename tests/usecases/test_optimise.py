@@ -424,6 +424,7 @@ def test_one_shot_without_a_holdout_is_measured_on_nothing():
         "images": 0,
         "gate_passed": False,
         "refit": True,
+        "as_of": context.clock(),
         "splits": {"support": 4, "tuning": 0, "holdout": 0},
     }
     assert "nothing to choose and nothing to measure" in selection.why

@@ -1,4 +1,4 @@
-"""The registry in SQL: SQLite by default, PostgreSQL by URL. Tables: `schema.py`; one module a kind of record."""
+"""The registry in SQL: SQLite by default, PostgreSQL by URL. Tables: `schema/`; one module a kind of record."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ from service.adapters.registry_sql.jobs import Jobs
 from service.adapters.registry_sql.keys import Keys
 from service.adapters.registry_sql.measures import Measuring
 from service.adapters.registry_sql.migrate import bring_up_to_date
+from service.adapters.registry_sql.prompts import Prompts
 from service.adapters.registry_sql.selections import Selections
 from service.adapters.registry_sql.tenants import Tenants
 from service.adapters.registry_sql.webhooks import Webhooks
@@ -44,6 +45,7 @@ class SqlRegistry(
     Imports,
     Webhooks,
     Measuring,
+    Prompts,
 ):
     """Implements `ports.Registry`. Each method is one transaction; threads and processes may call at once.
 

@@ -9,8 +9,8 @@ from typing import Any
 from sqlalchemy import Connection, Select, and_, delete, func, literal_column, or_, select, update
 
 from service.adapters.registry_sql.database import Part, reading, records, writing
-from service.adapters.registry_sql.examples import batches
-from service.adapters.registry_sql.schema import examples, kept_findings, members, selections
+from service.adapters.registry_sql.examples import batches, note_relabelled
+from service.adapters.registry_sql.schema import examples, kept_findings, members, relabelled, selections
 from service.adapters.registry_sql.selections import SELECTION_COLUMNS, no_selection, valid_members
 from service.ports.browsing import LabelCounts
 from service.records import Example, ExampleState, Selection, SelectionMember, Split
@@ -81,12 +81,24 @@ class Browsing(Part):
             for settled, ids in by_past.items():
                 these = (examples.c.catalogue_id == catalogue_id) & examples.c.id.in_(ids)
                 connection.execute(update(examples).where(these).values(label=label, settled_labels=settled))
+            note_relabelled(connection, catalogue_id, former, self.clock())
             ids = [one.id for one in former]
             kept = (kept_findings.c.catalogue_id == catalogue_id) & kept_findings.c.example_id.in_(ids)
             connection.execute(delete(kept_findings).where(kept))
             these = (examples.c.catalogue_id == catalogue_id) & examples.c.id.in_(ids)
             changed += records(Example, connection.execute(select(examples).where(these).order_by(examples.c.id)))
         return changed
+
+    @reading
+    def relabelled_examples(self, connection: Connection, catalogue_id: str, since: float) -> list[Example]:
+        found = _relabelled(select(examples), catalogue_id, since).order_by(examples.c.id)
+        return records(Example, connection.execute(found))
+
+    @reading
+    def relabelled_counts(self, connection: Connection, catalogue_id: str, since: float) -> dict[tuple[str, str], int]:
+        columns = select(relabelled.c.former, examples.c.label, func.count())
+        counted = _relabelled(columns, catalogue_id, since).group_by(relabelled.c.former, examples.c.label)
+        return {(former, label): int(count) for former, label, count in connection.execute(counted)}
 
     @reading
     def labels_page(
@@ -162,3 +174,11 @@ def _counted(catalogue_id: str, labels: Sequence[str]) -> Select[tuple[Any, ...]
 
 def _member_columns() -> Select[tuple[Any, ...]]:
     return select(members.c.example_id, members.c.label, members.c.centrality, members.c.provisional)
+
+
+def _relabelled(columns: Select[Any], catalogue_id: str, since: float) -> Select[Any]:
+    """Of examples that are ACTIVE under another label than the one they had last, relabelled after `since`."""
+    same = (examples.c.catalogue_id == relabelled.c.catalogue_id) & (examples.c.id == relabelled.c.example_id)
+    return columns.select_from(relabelled.join(examples, same)).where(
+        relabelled.c.catalogue_id == catalogue_id, relabelled.c.at > since, ~HELD
+    )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import Connection, Select, delete, func, literal_column, select, update
@@ -17,6 +17,7 @@ from service.adapters.registry_sql.schema import (
     jobs,
     kept_findings,
     members,
+    relabelled,
     selections,
 )
 from service.core.crop import picture_name
@@ -108,6 +109,7 @@ class Examples(Part):
         decided = {"label": label, "split": split, "state": ExampleState.ACTIVE, "conflict_labels": ()}
         connection.execute(update(examples).where(this).values(**decided, settled_labels=tuple(sorted(settled))))
         if label != former.label:
+            note_relabelled(connection, catalogue_id, [former], self.clock())
             of_example = (kept_findings.c.catalogue_id == catalogue_id) & (kept_findings.c.example_id == example_id)
             connection.execute(delete(kept_findings).where(of_example))
         return _one(records(Example, connection.execute(select(examples).where(this))), example_id)
@@ -186,3 +188,13 @@ def _in_use(connection: Connection, tenant: str, hashes: Sequence[str]) -> set[s
     job_ids = set(connection.execute(unfinished).scalars())
     waiting = {picture_name(row.content_hash, row.crop) for row in connection.execute(awaited) if row.job_id in job_ids}
     return waiting | {picture_name(row.content_hash, row.crop) for row in connection.execute(stored)}
+
+
+def note_relabelled(connection: Connection, catalogue_id: str, former: Iterable[Example], now: float) -> None:
+    """Remember of examples that get another label which one they had, and when that was."""
+    rows = [{"catalogue_id": catalogue_id, "example_id": one.id, "former": one.label, "at": now} for one in former]
+    if rows:
+        noted = upsert(connection, relabelled)
+        anew = {name: noted.excluded[name] for name in ("former", "at")}
+        key = [relabelled.c.catalogue_id, relabelled.c.example_id]
+        connection.execute(noted.on_conflict_do_update(index_elements=key, set_=anew), rows)

@@ -34,7 +34,12 @@ class Imports(Part):
         pictures: int,
     ) -> Catalogue:
         keep_within_quotas(connection, tenant, Usage(catalogues=1, examples=pictures))
-        row: dict[str, Any] = {"id": catalogue_id, "tenant": tenant, "name": f"{IMPORTING}{catalogue_id}", "encoder": encoder}
+        row: dict[str, Any] = {
+            "id": catalogue_id,
+            "tenant": tenant,
+            "name": f"{IMPORTING}{catalogue_id}",
+            "encoder": encoder,
+        }
         row |= {"fingerprint": None if fingerprint is None else fingerprint.as_dict(), "created_at": self.clock()}
         return catalogue_of(connection.execute(insert(catalogues).returning(catalogues), row).one())
 

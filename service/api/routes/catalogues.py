@@ -42,6 +42,15 @@ class Conflict(BaseModel):
     labels: list[str]
 
 
+class Changed(BaseModel):
+    """Examples that were given another label since the selection's examples were read."""
+
+    since: float = Field(description="When those were read, seconds since 1970.", examples=[1767225600.0])
+    relabelled: int = Field(description="How many were relabelled.", examples=[30])
+    into: dict[str, int] = Field(description="How many came, by label.", examples=[{"9": 30}])
+    out_of: dict[str, int] = Field(description="How many left, by label.", examples=[{"5": 30}])
+
+
 class Catalogue(BaseModel):
     """A catalogue and what it holds."""
 
@@ -52,6 +61,9 @@ class Catalogue(BaseModel):
     conflicts: list[Conflict]
     active_selection: str | None = Field(description="The selection that serves; null before the first optimisation.")
     references: int = Field(description="References of that selection.", examples=[12])
+    changed: Changed | None = Field(
+        description="Relabellings since it was measured: its figures are of before. Null for none."
+    )
 
 
 def shown_catalogue(summary: catalogues.CatalogueSummary) -> Catalogue:

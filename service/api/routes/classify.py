@@ -41,7 +41,9 @@ class Answers(BaseModel):
     items: list[AnswerBody | NoAnswerBody]
 
 
-PICTURE_BODIES: dict[str, Any] = {kind: {"schema": {"type": "string", "format": "binary"}} for kind in sorted(PICTURE_TYPES)}
+PICTURE_BODIES: dict[str, Any] = {
+    kind: {"schema": {"type": "string", "format": "binary"}} for kind in sorted(PICTURE_TYPES)
+}
 
 
 @router.post(

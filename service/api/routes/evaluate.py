@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from service.api.access import ContextOf, Reader, scoped_router
 from service.api.asking import Asked, AskedPicture, ResolverOf, asked_form, described
 from service.api.problems import responses
-from service.api.routes.catalogues import CatalogueName
+from service.api.routes.catalogues import CatalogueName, Changed
 from service.api.uploads import ANY_SIZE, JSON_TYPE
 from service.bootstrap import report_writer
 from service.errors import InvalidInput
@@ -66,6 +66,9 @@ class Evaluation(BaseModel):
     per_class: dict[str, dict[str, Any]] = Field(description="Precision, recall, F1 and pictures of each class.")
     panel: dict[str, dict[str, Any]] = Field(description="The same for simple choices of references.")
     skipped: dict[str, int] = Field(description="Pictures that were left out, by reason.")
+    changed: Changed | None = Field(
+        default=None, description="Relabellings since stored figures were measured: they are of before. Null for none."
+    )
 
 
 @router.post(

@@ -83,7 +83,8 @@ def list_labels(
 def rename_label(name: CatalogueName, label: Label, body: NewName, who: Writer, context: ContextOf) -> RenamedBody:
     """Give a class another name; the name of a class that is there merges the two. Asked twice, nothing more happens.
 
-    Until the next optimisation the class answers through all its support examples.
+    Until the next optimisation a new name answers through all its support examples; a class that another one was
+    merged into, through its references and the support examples that came. Answers' notes and figures say so.
     """
     done = classes.rename_label(context, who.tenant, name, label, body.label)
     return RenamedBody(

@@ -7,6 +7,7 @@ from typing import Any
 from pydantic import Field
 
 from service.client.models.base import Answer
+from service.client.models.catalogues import Changed
 
 
 class ScoredLabel(Answer):
@@ -129,3 +130,4 @@ class Evaluation(Answer):
     per_class: dict[str, dict[str, Any]]
     panel: dict[str, dict[str, Any]]
     skipped: dict[str, int]
+    changed: Changed | None = None

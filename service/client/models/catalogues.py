@@ -15,6 +15,15 @@ class Conflict(Answer):
     labels: list[str]
 
 
+class Changed(Answer):
+    """Examples that were given another label since the selection that serves was measured (seconds since 1970)."""
+
+    since: float
+    relabelled: int
+    into: dict[str, int]
+    out_of: dict[str, int]
+
+
 class Catalogue(Answer):
     """A catalogue and what it holds: active examples by split and by label."""
 
@@ -25,6 +34,7 @@ class Catalogue(Answer):
     conflicts: list[Conflict]
     active_selection: str | None
     references: int
+    changed: Changed | None = None
 
 
 class Reference(Answer):
@@ -61,6 +71,14 @@ class Example(Answer):
     crop: str = ""
     created_at: float
     links: dict[str, str]
+
+
+class Prompts(Answer):
+    """The words that a class starts from; `made_at` in seconds since 1970."""
+
+    label: str
+    templates: list[str]
+    made_at: float
 
 
 class FindingExample(Answer):

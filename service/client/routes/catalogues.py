@@ -18,6 +18,7 @@ from service.client.models.catalogues import (
     Hygiene,
     Label,
     Map,
+    Prompts,
     Renamed,
 )
 
@@ -135,6 +136,28 @@ def rename_label(name: str, label: str, to: str) -> Call[Renamed]:
 def delete_label(name: str, label: str) -> Call[Deleted]:
     """A class less, with all its examples."""
     return Call(method="DELETE", path=of(name, "labels", label), read=model(Deleted))
+
+
+def list_prompts(name: str, cursor: str | None = None, limit: int = 100) -> Call[Page[Prompts]]:
+    """A page of the words that classes start from, by label."""
+    return get(of(name, "prompts"), model(Page[Prompts]), cursor=cursor, limit=limit)
+
+
+def show_prompts(name: str, label: str) -> Call[Prompts]:
+    """The words of a class."""
+    return get(of(name, "prompts", label), model(Prompts))
+
+
+def put_prompts(name: str, label: str, templates: Sequence[str] = ()) -> Call[Prompts]:
+    """A class that starts from words, in which {label} stands for the label; without any, a few general ones."""
+    body = {"templates": list(templates)}
+    path = of(name, "prompts", label)
+    return Call(method="PUT", path=path, json=body, read=model(Prompts), repeatable=True)
+
+
+def delete_prompts(name: str, label: str) -> Call[None]:
+    """A class without words; its pictures stay."""
+    return delete(of(name, "prompts", label))
 
 
 def export_archive(name: str, *, images: bool = True) -> Call[bytes]:

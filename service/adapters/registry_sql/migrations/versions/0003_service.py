@@ -46,6 +46,8 @@ def upgrade() -> None:
     """New tables and columns; every tenant that owns a catalogue gets its row."""
     _tenants()
     _webhooks()
+    _prompts()
+    _relabelled()
     for table, columns in NEW_COLUMNS.items():
         for name, kind in columns.items():
             op.add_column(table, sa.Column(name, kind))
@@ -76,7 +78,7 @@ def downgrade() -> None:
             op.drop_column(table, name)
     for table in CROPPED:
         op.drop_column(table, "crop")
-    for name in ("deliveries", "webhooks", "idempotency", "api_keys", "tenants"):
+    for name in ("relabelled", "prompts", "deliveries", "webhooks", "idempotency", "api_keys", "tenants"):
         op.drop_table(f"holotype_{name}")
 
 
@@ -93,6 +95,41 @@ def _queue() -> None:
     op.drop_index("ix_holotype_items_state", "holotype_items")
     op.create_index("ix_holotype_items_state", "holotype_items", ["job_id", "state", "id"])
     op.create_index("ix_holotype_chunks_held", "holotype_chunks", ["owner"], **HELD_CHUNKS)
+
+
+def _prompts() -> None:
+    op.create_table(
+        "holotype_prompts",
+        sa.Column("serial", SERIAL, autoincrement=True, nullable=False),
+        sa.Column("catalogue_id", TEXT, nullable=False),
+        sa.Column("label", TEXT, nullable=False),
+        sa.Column("templates", sa.Text(), nullable=False),
+        sa.Column("embedding", sa.LargeBinary(), nullable=False),
+        sa.Column("made_at", sa.Double(), nullable=False),
+        sa.PrimaryKeyConstraint("serial", name="pk_holotype_prompts"),
+        sa.UniqueConstraint("catalogue_id", "label", name="uq_holotype_prompts_catalogue_id"),
+        sa.ForeignKeyConstraint(
+            ["catalogue_id"], ["holotype_catalogues.id"], name="fk_holotype_prompts_catalogue_id", ondelete="CASCADE"
+        ),
+        sqlite_autoincrement=True,
+    )
+
+
+def _relabelled() -> None:
+    of_example = (
+        ["catalogue_id", "example_id"],
+        ["holotype_examples.catalogue_id", "holotype_examples.id"],
+    )
+    op.create_table(
+        "holotype_relabelled",
+        sa.Column("catalogue_id", TEXT, nullable=False),
+        sa.Column("example_id", TEXT, nullable=False),
+        sa.Column("former", TEXT, nullable=False),
+        sa.Column("at", sa.Double(), nullable=False),
+        sa.PrimaryKeyConstraint("catalogue_id", "example_id", name="pk_holotype_relabelled"),
+        sa.ForeignKeyConstraint(*of_example, name="fk_holotype_relabelled_catalogue_id", ondelete="CASCADE"),
+    )
+    op.create_index("ix_holotype_relabelled_at", "holotype_relabelled", ["catalogue_id", "at"])
 
 
 def _of_tenant(table: str) -> tuple[sa.Column[str], sa.ForeignKeyConstraint]:

@@ -1,0 +1,62 @@
+"""What became of labels since a selection was measured: references were chosen, and figures told, without it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from service.records import Selection
+from service.usecases.context import Context
+
+AS_OF = "as_of"
+"""Name of the figure that says when the examples of a selection were read (seconds since 1970)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Changed:
+    """Examples that were given another label since a selection's examples were read.
+
+    Attributes:
+        since: when those were read, seconds since 1970.
+        moves: how many of them by (label before the last change, label now).
+    """
+
+    since: float
+    moves: Mapping[tuple[str, str], int]
+
+    def into(self) -> Counter[str]:
+        """How many came, by the label that they have now."""
+        return self._by(1)
+
+    def out_of(self) -> Counter[str]:
+        """How many left, by the label that they had."""
+        return self._by(0)
+
+    def as_dict(self) -> dict[str, Any]:
+        """JSON: `{since, relabelled, into: {label: n}, out_of: {label: n}}`."""
+        return {
+            "since": self.since,
+            "relabelled": sum(self.moves.values()),
+            "into": dict(sorted(self.into().items())),
+            "out_of": dict(sorted(self.out_of().items())),
+        }
+
+    def _by(self, place: int) -> Counter[str]:
+        found: Counter[str] = Counter()
+        for labels, number in self.moves.items():
+            found[labels[place]] += number
+        return found
+
+
+def read_at(selection: Selection) -> float:
+    """When the selection's examples were read, seconds since 1970: before the search, which may take minutes."""
+    return float(selection.figures.get(AS_OF, selection.created_at))
+
+
+def changed_since(context: Context, selection: Selection) -> Changed | None:
+    """The relabellings that the selection knows nothing of; None without any."""
+    since = read_at(selection)
+    moves = context.registry.relabelled_counts(selection.catalogue_id, since)
+    return Changed(since, moves) if moves else None
