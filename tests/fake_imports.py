@@ -14,7 +14,14 @@ from tests.fake_jobs import FakeJobs, locked
 class FakeImports(FakeJobs):
     @locked
     def open_import(
-        self, catalogue_id: str, tenant: str, encoder: str, fingerprint: Fingerprint | None, pictures: int
+        self,
+        catalogue_id: str,
+        tenant: str,
+        encoder: str,
+        fingerprint: Fingerprint | None,
+        pictures: int,
+        *,
+        without_pictures: bool = False,
     ) -> Catalogue:
         self.rows[catalogue_id] = Catalogue(
             id=catalogue_id,
@@ -24,6 +31,7 @@ class FakeImports(FakeJobs):
             fingerprint=fingerprint,
             active_selection=None,
             created_at=self.clock(),
+            without_pictures=without_pictures,
         )
         return self.rows[catalogue_id]
 

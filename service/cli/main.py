@@ -23,6 +23,7 @@ from service.cli import (
     machine,
     optimise,
     serve,
+    upkeep,
     verification,
 )
 from service.cli.failures import DONE, READER_GONE, Interrupted, tell
@@ -72,6 +73,7 @@ for group in (
     hygiene.app,
     decisions.app,
     archives.app,
+    upkeep.app,
     serve.app,
     machine.app,
 ):

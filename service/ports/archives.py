@@ -15,9 +15,19 @@ class ArchiveRegistry(Protocol):
     """Catalogues that are being imported are in no list and found by no name until `finish_import`."""
 
     def open_import(
-        self, catalogue_id: str, tenant: str, encoder: str, fingerprint: Fingerprint | None, pictures: int
+        self,
+        catalogue_id: str,
+        tenant: str,
+        encoder: str,
+        fingerprint: Fingerprint | None,
+        pictures: int,
+        *,
+        without_pictures: bool = False,
     ) -> Catalogue:
-        """A catalogue of this id that nobody sees yet; `pictures` are to come. Raises QuotaExceeded."""
+        """A catalogue of this id that nobody sees yet; `pictures` are to come, some `without_pictures`' bytes.
+
+        Raises QuotaExceeded.
+        """
         ...
 
     def add_examples(self, catalogue_id: str, examples: Sequence[Example]) -> None:

@@ -48,7 +48,10 @@ class Fingerprint:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Catalogue:
-    """A tenant's named set of classes, on one encoder. `fingerprint` is None until the first picture is encoded."""
+    """A tenant's named set of classes, on one encoder. `fingerprint` is None until the first picture is encoded.
+
+    With `without_pictures` it was imported from an archive that lacks the bytes of pictures.
+    """
 
     id: str
     tenant: str
@@ -57,6 +60,7 @@ class Catalogue:
     fingerprint: Fingerprint | None
     active_selection: str | None
     created_at: float
+    without_pictures: bool = False
 
 
 class Split(StrEnum):

@@ -50,9 +50,12 @@ class ArchivedMember:
     provisional: bool
 
 
-def check_archive(archive: Archive, decoder: ImageDecoder) -> None:
-    """Read all of it once. Raises InvalidInput with the first thing that is not as an export writes it."""
-    labels = _check_examples(archive, decoder)
+def check_archive(archive: Archive, decoder: ImageDecoder) -> bool:
+    """Read all of it once; has it the picture of every example?
+
+    Raises InvalidInput with the first thing that is not as an export writes it.
+    """
+    labels, whole = _check_examples(archive, decoder)
     for number in range(archive.manifest.selections):
         _check_selection(archive, number, labels)
     for _ in archived_prompts(archive):
@@ -60,6 +63,7 @@ def check_archive(archive: Archive, decoder: ImageDecoder) -> None:
     expected = _expected(archive)
     if surplus := sorted(archive.manifest.members.keys() - expected):
         raise InvalidInput(f"{surplus[0]} belongs to nothing that the manifest counts")
+    return whole
 
 
 def parts_of(archive: Archive) -> Iterator[tuple[list[ArchivedExample], Float32Array]]:
@@ -139,13 +143,14 @@ def _array(archive: Archive, name: str, rows: int, width: int) -> Float32Array:
         raise InvalidInput(f"{name}: {error.message}") from error
 
 
-def _check_examples(archive: Archive, decoder: ImageDecoder) -> dict[bytes, str]:
-    """The labels of the active ones by picture; of those in conflict the empty one."""
+def _check_examples(archive: Archive, decoder: ImageDecoder) -> tuple[dict[bytes, str], bool]:
+    """Labels of active ones by picture, of those in conflict the empty one; and whether all have their bytes."""
     if archive.manifest.examples and archive.manifest.fingerprint is None:
         raise InvalidInput("the archive has examples and no fingerprint of the encoder that embedded them")
     labels: dict[bytes, str] = {}
     known: dict[str, str] = {}
     images: set[bytes] = set()
+    whole = True
     for examples, _ in parts_of(archive):
         for one in examples:
             key = _key(one.example.content_hash, one.example.crop)
@@ -153,12 +158,13 @@ def _check_examples(archive: Archive, decoder: ImageDecoder) -> dict[bytes, str]
                 raise InvalidInput(f"the picture {one.example.picture} is there twice")
             active = one.example.state is ExampleState.ACTIVE
             labels[key] = known.setdefault(one.example.label, one.example.label) if active else ""
+            whole = whole and one.image
             if one.image:
                 images.add(bytes.fromhex(one.example.content_hash))
                 _check_picture(archive, one, decoder)
     if len(images) != archive.manifest.images:
         raise InvalidInput(f"{archive.manifest.images} images are there, the examples name {len(images)}")
-    return labels
+    return labels, whole
 
 
 def _check_picture(archive: Archive, one: ArchivedExample, decoder: ImageDecoder) -> None:

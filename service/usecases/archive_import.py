@@ -42,6 +42,7 @@ from service.usecases.archive_report import renamed
 from service.usecases.catalogues import CatalogueSummary, check_allowed, remove_catalogue, show_catalogue
 from service.usecases.context import (
     Context,
+    embedding_key,
     example_id_of,
     head_key,
     image_key,
@@ -94,8 +95,8 @@ def import_catalogue(
     with opened_archive(file, limits) as archive:
         check_allowed(archive.manifest.encoder, encoders)
         context.encoders.check(archive.manifest.encoder)
-        check_archive(archive, context.decoder)
-        _build(context, tenant, name, archive, sleep)
+        whole = check_archive(archive, context.decoder)
+        _build(context, tenant, name, archive, sleep, without_pictures=not whole)
     return show_catalogue(context, tenant, name)
 
 
@@ -119,7 +120,7 @@ def import_lease(catalogue_id: str) -> str:
     return f"import:{catalogue_id}"
 
 
-def _build(context: Context, tenant: str, name: str, archive: Archive, sleep: Sleep) -> None:
+def _build(context: Context, tenant: str, name: str, archive: Archive, sleep: Sleep, *, without_pictures: bool) -> None:
     """Out of sight until `finish_import`; all or nothing."""
     catalogue_id = str(uuid4())
     once = replace(context, owner=f"{context.owner}:{catalogue_id}")
@@ -129,7 +130,12 @@ def _build(context: Context, tenant: str, name: str, archive: Archive, sleep: Sl
         if manifest.fingerprint is not None:
             context.store.open_collection(manifest.fingerprint.collection, manifest.fingerprint.dimension)
         catalogue = context.registry.open_import(
-            catalogue_id, tenant, manifest.encoder, manifest.fingerprint, manifest.examples
+            catalogue_id,
+            tenant,
+            manifest.encoder,
+            manifest.fingerprint,
+            manifest.examples,
+            without_pictures=without_pictures,
         )
         try:
             _fill(context, catalogue, archive, lease, sleep)
@@ -183,10 +189,14 @@ def _add(
     for one in archived:
         if one.image:
             context.blobs.put(image_key(catalogue.tenant, one.example.content_hash), picture_of(archive, one))
-    points = [
-        point_of(row, StoredEmbedding(embedding, row.width_px, row.height_px, row.perceptual_hash))
+    stored = [
+        StoredEmbedding(embedding, row.width_px, row.height_px, row.perceptual_hash)
         for row, embedding in zip(examples, embeddings, strict=True)
     ]
+    digest = "" if catalogue.fingerprint is None else catalogue.fingerprint.digest
+    for row, one_stored in zip(examples, stored, strict=True):
+        context.blobs.put(embedding_key(catalogue.tenant, digest, row.picture), one_stored.to_bytes())
+    points = [point_of(row, one_stored) for row, one_stored in zip(examples, stored, strict=True)]
     for points_of_a_call in batches(points):
         context.store.insert(partition_of(catalogue), points_of_a_call)
     central = {

@@ -46,12 +46,12 @@ def forget_lone_points(context: Context, catalogue: Catalogue, ids: Sequence[str
         Unavailable: the store or the registry does not answer. It may be done again.
     """
     partition, gone = partition_of(catalogue), 0
-    for some in batches(_lone(context, catalogue, ids)):
+    for some in batches(lone_points(context, catalogue, ids)):
         points = context.store.fetch(partition, some)
         if points.embeddings is None or not points.ids:
             continue
         context.store.delete(partition, points.ids)
-        lone = set(_lone(context, catalogue, points.ids))
+        lone = set(lone_points(context, catalogue, points.ids))
         back = [
             Point(example_id, embedding, {key: value for key, value in payload.items() if key not in OWN_KEYS})
             for example_id, embedding, payload in zip(points.ids, points.embeddings, points.payloads, strict=True)
@@ -64,7 +64,7 @@ def forget_lone_points(context: Context, catalogue: Catalogue, ids: Sequence[str
     return gone
 
 
-def _lone(context: Context, catalogue: Catalogue, ids: Sequence[str]) -> list[str]:
+def lone_points(context: Context, catalogue: Catalogue, ids: Sequence[str]) -> list[str]:
     """Ids that neither a row nor a waiting picture has. Pictures before rows: none is missed that becomes a row."""
     candidates = set(ids) - _with_row(context, catalogue, ids)
     if not candidates:

@@ -32,6 +32,8 @@ class Imports(Part):
         encoder: str,
         fingerprint: Fingerprint | None,
         pictures: int,
+        *,
+        without_pictures: bool = False,
     ) -> Catalogue:
         keep_within_quotas(connection, tenant, Usage(catalogues=1, examples=pictures))
         row: dict[str, Any] = {
@@ -39,6 +41,7 @@ class Imports(Part):
             "tenant": tenant,
             "name": f"{IMPORTING}{catalogue_id}",
             "encoder": encoder,
+            "without_pictures": without_pictures,
         }
         row |= {"fingerprint": None if fingerprint is None else fingerprint.as_dict(), "created_at": self.clock()}
         return catalogue_of(connection.execute(insert(catalogues).returning(catalogues), row).one())

@@ -2,7 +2,19 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Column, Double, ForeignKeyConstraint, Index, Integer, LargeBinary, Table, UniqueConstraint, text
+from sqlalchemy import (
+    Boolean,
+    Column,
+    Double,
+    ForeignKeyConstraint,
+    Index,
+    Integer,
+    LargeBinary,
+    Table,
+    UniqueConstraint,
+    false,
+    text,
+)
 
 from service.adapters.registry_sql.column_types import Json, Labels, Metadata, Name, Shown, word
 from service.adapters.registry_sql.schema.base import metadata, of_catalogue, serial
@@ -18,6 +30,7 @@ catalogues = Table(
     Column("fingerprint", Json),
     Column("active_selection", Name),
     Column("created_at", Double, nullable=False),
+    Column("without_pictures", Boolean, nullable=False, server_default=false()),
     UniqueConstraint("tenant", "name"),
 )
 

@@ -53,6 +53,9 @@ def upgrade() -> None:
             op.add_column(table, sa.Column(name, kind))
     for table in CROPPED:
         op.add_column(table, sa.Column("crop", TEXT, nullable=False, server_default=sa.text("''")))
+    op.add_column(
+        "holotype_catalogues", sa.Column("without_pictures", sa.Boolean(), nullable=False, server_default=sa.false())
+    )
     _queue()
     _pages_of_examples()
     op.execute(
@@ -78,6 +81,7 @@ def downgrade() -> None:
             op.drop_column(table, name)
     for table in CROPPED:
         op.drop_column(table, "crop")
+    op.drop_column("holotype_catalogues", "without_pictures")
     for name in ("relabelled", "prompts", "deliveries", "webhooks", "idempotency", "api_keys", "tenants"):
         op.drop_table(f"holotype_{name}")
 
