@@ -18,7 +18,7 @@ from scipy.sparse.linalg import ArpackError, LinearOperator, eigsh
 from service.core.model import Float32Array, Float64Array
 
 Graph = Literal["raw", "shifted"]
-# For a handful of rows the dense solver is exact and faster.
+# For a handful of rows or columns the dense solver is exact and faster.
 DENSE_ROWS = 32
 # Eigenvalues nearer than this share of the largest count as equal: float32 rows tell them no better apart.
 SAME_EIGENVALUE = 1e-6
@@ -43,29 +43,37 @@ class Centrality:
 
 def _leading(rows: Float64Array) -> Float64Array:
     """Leading eigenvector of S = rows rows^T, (n,), unit length, its sum not negative."""
-    n = len(rows)
-    vector = _leading_matrix_free(rows) if n > DENSE_ROWS else None
+    vector = _leading_matrix_free(rows) if min(rows.shape) > DENSE_ROWS else None
     if vector is None:
         vector = _leading_exact(rows)
     return np.asarray(vector * (1.0 if vector.sum() >= 0 else -1.0))
 
 
 def _leading_matrix_free(rows: Float64Array) -> Float64Array | None:
-    """By Lanczos iteration, or None where it cannot tell: no convergence, or two equal largest eigenvalues."""
-    n = len(rows)
+    """By Lanczos iteration, or None where it cannot tell: no convergence, or two equal largest eigenvalues.
+
+    Of rows^T rows (d, d) where that is the smaller: it has the same eigenvalues, and every step is cheap.
+    """
+    n, width = rows.shape
+    gram = rows.T @ rows if n > width else None
 
     def product(vector: Float64Array) -> Float64Array:
-        return np.asarray(rows @ (rows.T @ vector))
+        return np.asarray(rows @ (rows.T @ vector) if gram is None else gram @ vector)
 
     # A fixed start makes the result reproducible (ARPACK would draw one); not all ones, which S may send to zero.
-    start = 1.0 + 0.1 * np.random.default_rng(0).standard_normal(n)
-    operator = LinearOperator((n, n), matvec=product, matmat=product, dtype=np.float64)
+    start = 1.0 + 0.1 * np.random.default_rng(0).standard_normal((n,))
+    if gram is not None:
+        start = rows.T @ start
+    operator = LinearOperator((len(start), len(start)), matvec=product, matmat=product, dtype=np.float64)
     try:
-        values, vectors = eigsh(operator, k=2, which="LA", v0=start, tol=1e-9, maxiter=MAX_ITERATIONS)
+        values, vectors = eigsh(operator, 2, which="LA", v0=start, tol=1e-9, maxiter=MAX_ITERATIONS)
     except ArpackError:
         return None
     second, first = np.sort(values)
-    return np.asarray(vectors[:, values.argmax()]) if first - second > SAME_EIGENVALUE * first else None
+    if first - second <= SAME_EIGENVALUE * first:
+        return None
+    vector = vectors[:, values.argmax()]
+    return np.asarray(vector if gram is None else rows @ vector / np.sqrt(first))
 
 
 def _leading_exact(rows: Float64Array) -> Float64Array:

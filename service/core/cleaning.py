@@ -7,6 +7,8 @@ carry its label: the rule of confident learning (Northcutt, Jiang and Chuang 202
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
 from service.core.folds import deal_folds, fold_count
@@ -39,20 +41,23 @@ def out_of_fold_probabilities(data: LabelledEmbeddings, seed: int) -> Float64Arr
     return probabilities
 
 
-def trusted_rows(data: LabelledEmbeddings, cleaning: Cleaning, seed: int) -> BoolArray:
-    """Mask (n,) of the rows to use. A class never loses its last row: its least disputed one stays."""
+def trusted_rows(data: LabelledEmbeddings, cleaning: Cleaning, probabilities: Callable[[], Float64Array]) -> BoolArray:
+    """Mask (n,) of the rows to use. A class never loses its last row: its least disputed one stays.
+
+    `probabilities` gives `out_of_fold_probabilities`; it is asked only where anything can be doubted.
+    """
     trusted = np.ones(len(data), dtype=np.bool_)
     if cleaning == "none" or len(np.unique(data.codes)) < 2 or fold_count(data) < 2:
         return trusted
-    probabilities = out_of_fold_probabilities(data, seed)
+    judged = probabilities()
     rows = np.arange(len(data))
-    given = probabilities[rows, data.codes]
-    likely = probabilities.argmax(axis=1)
+    given = judged[rows, data.codes]
+    likely = judged.argmax(axis=1)
     trusted = np.asarray(likely == data.codes)
     if cleaning == "confident":
         counts = np.maximum(np.bincount(data.codes, minlength=len(data.classes)), 1)
         usual = np.bincount(data.codes, weights=given, minlength=len(data.classes)) / counts
-        trusted |= probabilities[rows, likely] < usual[likely]
+        trusted |= judged[rows, likely] < usual[likely]
     for code in np.setdiff1d(data.codes, data.codes[trusted]):
         members = np.flatnonzero(data.codes == code)
         trusted[members[given[members].argmax()]] = True

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from service.core.fitting import Prepared, fit, prepare
+from service.core.fitting import Prepared, Support, fit
 from service.core.folds import deal_folds, distinct_pictures, fold_count
 from service.core.model import Float32Array, IntArray, LabelledEmbeddings
 from service.core.recipe import Cleaning, Recipe
@@ -45,7 +45,8 @@ class CrossFitter:
     folds: int = field(init=False)
     tuned: bool = field(init=False)
     fold_of: IntArray = field(init=False)
-    _prepared: dict[tuple[int, Cleaning], Prepared] = field(init=False, default_factory=dict)
+    _supports: dict[int, Support] = field(init=False, default_factory=dict)
+    _last: tuple[Recipe, CrossFit] | None = field(init=False, default=None)
 
     def __post_init__(self) -> None:
         self.folds = fold_count(self.data)
@@ -59,21 +60,27 @@ class CrossFitter:
         tuning &= np.isin(self.data.codes, self.data.codes[~judged & ~tuning])
         return np.flatnonzero(~judged & ~tuning), np.flatnonzero(tuning), np.flatnonzero(judged)
 
-    def _prepare(self, fold: int, cleaning: Cleaning, support: IntArray) -> Prepared:
-        key = (fold, cleaning)
-        if key not in self._prepared:
-            self._prepared[key] = prepare(self.data.take(support), cleaning, self.seed)
-        return self._prepared[key]
+    def prepared(self, fold: int, cleaning: Cleaning) -> Prepared:
+        """What recipes share over the support of a fold that has some, found once."""
+        if fold not in self._supports:
+            self._supports[fold] = Support(self.data.take(self.roles(fold)[0]), self.seed)
+        return self._supports[fold].prepared(cleaning)
 
     def run(self, recipe: Recipe) -> CrossFit:
-        """Answers of the recipe for every row. Needs at least two folds."""
+        """Answers of the recipe for every row. Needs at least two folds. The last recipe's are kept."""
+        asked = replace(recipe, temperature=1.0)  # which scores do not depend on
+        if self._last is None or self._last[0] != asked:
+            self._last = (asked, self._run(asked))
+        return self._last[1]
+
+    def _run(self, recipe: Recipe) -> CrossFit:
         scores = np.full((len(self.data), len(self.data.classes)), -np.inf, dtype=np.float32)
         references, supports = [], []
         for fold in range(self.folds):
             support, tuning, judged = self.roles(fold)
             if not (support.size and judged.size):
                 continue
-            prepared = self._prepare(fold, recipe.cleaning, support)
+            prepared = self.prepared(fold, recipe.cleaning)
             fitted = fit(recipe, prepared, self.data.take(tuning) if self.tuned else None, balanced=self.balanced)
             scores[judged] = fitted.scores(self.data.embeddings[judged])
             references.append(len(fitted.references))

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 
 import numpy as np
 
 from service.core.centrality import eigenvector_centrality
-from service.core.cleaning import trusted_rows
+from service.core.cleaning import out_of_fold_probabilities, trusted_rows
 from service.core.medoids import medoids
 from service.core.metric_learning import TrainedKind, train_head
 from service.core.model import Float32Array, Float64Array, IntArray, LabelledEmbeddings
@@ -20,6 +21,34 @@ from service.core.voting import class_scores
 
 START_SHRINKAGE = 0.05
 """Of the LDA that a trained head starts from. 0.02 to 0.1 lead to the same accuracy, so it is not searched."""
+
+
+@dataclass(frozen=True, eq=False)
+class Support:
+    """A support set of at least one row, and what its cleanings share; everything is found once, when first needed."""
+
+    data: LabelledEmbeddings
+    seed: int
+    _prepared: dict[Cleaning, Prepared] = field(default_factory=dict)
+
+    @cached_property
+    def raw_centralities(self) -> Float64Array:
+        """Float64 (n,), of the raw embeddings of all rows, doubted ones too."""
+        return eigenvector_centrality(self.data.embeddings).values
+
+    @cached_property
+    def probabilities(self) -> Float64Array:
+        """Of every class for every row, (n, C), by judges that never saw it."""
+        return out_of_fold_probabilities(self.data, self.seed)
+
+    def prepared(self, cleaning: Cleaning) -> Prepared:
+        """The trusted rows under a cleaning."""
+        if cleaning not in self._prepared:
+            trusted = trusted_rows(self.data, cleaning, lambda: self.probabilities)
+            data = self.data if trusted.all() else self.data.take(trusted)
+            scatter = Scatter.of(data.embeddings, data.codes)
+            self._prepared[cleaning] = Prepared(data, scatter, self.raw_centralities[trusted], self.seed)
+        return self._prepared[cleaning]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -57,10 +86,7 @@ class Prepared:
 
 def prepare(support: LabelledEmbeddings, cleaning: Cleaning, seed: int) -> Prepared:
     """Drop suspected label errors, then measure scatter and centrality. `support` needs at least one row."""
-    trusted = trusted_rows(support, cleaning, seed)
-    data = support.take(trusted)
-    centralities = eigenvector_centrality(support.embeddings).values[trusted]
-    return Prepared(data, Scatter.of(data.embeddings, data.codes), centralities, seed)
+    return Support(support, seed).prepared(cleaning)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -136,17 +162,22 @@ def fit(recipe: Recipe, prepared: Prepared, tuning: LabelledEmbeddings | None, *
 
 def everything(fitted: Fitted, support: LabelledEmbeddings) -> Fitted:
     """All of `support`, suspected label errors included, as references behind the head and pull of `fitted`."""
-    projections = fitted.head.project(support.embeddings)
+    return all_behind(fitted.head, fitted.recipe, support)
+
+
+def all_behind(head: Head, recipe: Recipe, support: LabelledEmbeddings) -> Fitted:
+    """All of `support` as references behind a head, pulled and counted as the recipe says."""
+    projections = head.project(support.embeddings)
     classes = len(support.classes)
     means = class_means(projections, support.codes, classes)
     rows = np.arange(len(support))
     centralities = eigenvector_centrality(support.embeddings).values
     return Fitted(
-        recipe=replace(fitted.recipe, strategy="all", space="raw", class_shares=None),
-        head=fitted.head,
+        recipe=replace(recipe, strategy="all", space="raw", class_shares=None),
+        head=head,
         data=support,
         references=rows,
-        projections=pulled(projections, support.codes, means, fitted.recipe.pull),
+        projections=pulled(projections, support.codes, means, recipe.pull),
         means=means,
         centralities=centralities,
         thresholds=thresholds_of(centralities, support.codes, rows, classes),

@@ -19,6 +19,7 @@ import numpy as np
 
 from service.core.model import Float32Array, IntArray
 from service.core.projection import Head
+from service.core.vectors import class_sums
 
 TrainedKind = Literal["proxy", "triplet", "contrastive", "centre"]
 TRAINED_KINDS: tuple[TrainedKind, ...] = ("proxy", "triplet", "contrastive", "centre")
@@ -93,9 +94,7 @@ class _Training:
         """One learnt direction a class, which begins as the class's mean."""
         _, targets = np.unique(self.codes, return_inverse=True)
         projections, _ = _unit(self.rows @ self.matrix)
-        sums = np.zeros((targets.max() + 1, projections.shape[1]), dtype=np.float32)
-        np.add.at(sums, targets, projections)
-        proxies = _unit(sums)[0]
+        proxies = _unit(class_sums(projections.astype(np.float64), targets, targets.max() + 1).astype(np.float32))[0]
         descend_matrix, descend_proxies = _Adam(self.matrix), _Adam(proxies)
         for batch in self._batches(steps):
             z, z_back = _unit(self.rows[batch] @ self.matrix)

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 
 from service.core.crossfit import CrossFitter
-from service.core.fitting import fit, prepare
 from service.core.recipe import Recipe
 from service.core.verification import RULES, Pairs, equal_error, joined, picture_pairs, rates, thresholds_on
 
@@ -17,15 +14,13 @@ def crossfitted_pairs(fitter: CrossFitter, recipe: Recipe) -> list[Pairs]:
 
     Pictures that tune thresholds take no part in a head, so they pair with those judged.
     """
-    # Only the head is wanted of the choice, whatever its strategy.
-    head_only = replace(recipe, strategy="all", space="raw", maximum=None, class_shares=None)
     found = []
     for fold in range(fitter.folds):
         support, tuning, judged = fitter.roles(fold)
         unseen = fitter.data.take(np.concatenate([judged, tuning]))
         if not (len(support) and len(unseen)):
             continue
-        head = fit(head_only, prepare(fitter.data.take(support), recipe.cleaning, fitter.seed), None).head
+        head = fitter.prepared(fold, recipe.cleaning).head(recipe)
         found.append(picture_pairs(head.project(unseen.embeddings), unseen.codes, unseen.groups, fitter.seed + fold))
     return [pairs for pairs in found if len(pairs)]
 

@@ -14,12 +14,14 @@ from __future__ import annotations
 import io
 import zipfile
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Literal
 
 import numpy as np
+from scipy.linalg import solve_triangular
 
 from service.core.model import Float32Array, Float64Array, IntArray
-from service.core.vectors import normalised
+from service.core.vectors import class_sums, normalised
 from service.errors import InvalidInput
 
 HeadKind = Literal["none", "pca", "lda", "within"]
@@ -77,7 +79,7 @@ def identity_head(dimension: int) -> Head:
     return Head("none", np.zeros(dimension, np.float32), np.eye(dimension, dtype=np.float32))
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, eq=False)
 class Scatter:
     """Second moments of a labelled set, from which every closed-form head follows.
 
@@ -85,17 +87,13 @@ class Scatter:
         mean: (d,) mean of all rows.
         class_means: (c, d) means of the classes that have rows, minus `mean`.
         counts: (c,) rows of those classes.
-        within_values, within_axes: eigenvalues (d,) and eigenvectors (d, d) of the pooled within-class covariance.
-        total_values, total_axes: the same of the total covariance.
+        within: (d, d) pooled within-class covariance.
     """
 
     mean: Float64Array
     class_means: Float64Array
     counts: IntArray
-    within_values: Float64Array
-    within_axes: Float64Array
-    total_values: Float64Array
-    total_axes: Float64Array
+    within: Float64Array
 
     @staticmethod
     def of(embeddings: Float32Array, codes: IntArray) -> Scatter:
@@ -103,19 +101,37 @@ class Scatter:
         rows = embeddings.astype(np.float64)
         mean = rows.mean(axis=0)
         present, inverse, counts = np.unique(codes, return_inverse=True, return_counts=True)
-        sums = np.zeros((len(present), rows.shape[1]))
-        np.add.at(sums, inverse, rows)
-        means = sums / counts[:, None]
-        within = rows - means[inverse]
-        centred = rows - mean
-        within_values, within_axes = np.linalg.eigh(within.T @ within / len(rows))
-        total_values, total_axes = np.linalg.eigh(centred.T @ centred / len(rows))
-        return Scatter(mean, means - mean, counts, within_values, within_axes, total_values, total_axes)
+        means = class_sums(rows, inverse, len(present)) / counts[:, None]
+        rows -= means[inverse]
+        return Scatter(mean, means - mean, counts, rows.T @ rows / len(rows))
+
+    @cached_property
+    def total(self) -> Float64Array:
+        """(d, d) total covariance: what lies within classes and what lies between them."""
+        weighted = self.class_means * (self.counts / self.counts.sum())[:, None]
+        return np.asarray(self.within + self.class_means.T @ weighted)
+
+    @cached_property
+    def within_axes(self) -> tuple[Float64Array, Float64Array]:
+        """Eigenvalues (d,), ascending, and eigenvectors (d, d) of `within`: found once, whatever the shrinkage."""
+        values, axes = np.linalg.eigh(self.within)
+        return values, axes
+
+    @cached_property
+    def total_axes(self) -> tuple[Float64Array, Float64Array]:
+        """The same of `total`."""
+        values, axes = np.linalg.eigh(self.total)
+        return values, axes
+
+    @property
+    def variance(self) -> float:
+        """Total variance: 0 when all rows are one point."""
+        return float(np.trace(self.within) + (self.counts / self.counts.sum()) @ (self.class_means**2).sum(axis=1))
 
     @property
     def has_within(self) -> bool:
         """False when every class is a single point: then nothing is known of the spread within classes."""
-        return bool(self.within_values[-1] > MIN_VARIANCE_SHARE * max(self.total_values[-1], 1e-12))
+        return bool(np.trace(self.within) > MIN_VARIANCE_SHARE * max(self.variance, 1e-12))
 
 
 def _inverse_roots(values: Float64Array, shrinkage: float) -> Float64Array:
@@ -126,21 +142,40 @@ def _inverse_roots(values: Float64Array, shrinkage: float) -> Float64Array:
 
 
 def _pca(scatter: Scatter, shrinkage: float) -> Float64Array:
-    width = min(PCA_WIDTH, int(np.sum(scatter.total_values > MIN_VARIANCE_SHARE * scatter.total_values[-1])))
-    scales = _inverse_roots(scatter.total_values, shrinkage)[::-1][:width]
-    return np.asarray(scatter.total_axes[:, ::-1][:, :width] * scales)
+    values, axes = scatter.total_axes
+    width = min(PCA_WIDTH, int(np.sum(values > MIN_VARIANCE_SHARE * values[-1])))
+    scales = _inverse_roots(values, shrinkage)[::-1][:width]
+    return np.asarray(axes[:, ::-1][:, :width] * scales)
 
 
 def _within(scatter: Scatter, shrinkage: float) -> Float64Array:
-    return np.asarray((scatter.within_axes * _inverse_roots(scatter.within_values, shrinkage)) @ scatter.within_axes.T)
+    values, axes = scatter.within_axes
+    return np.asarray((axes * _inverse_roots(values, shrinkage)) @ axes.T)
 
 
 def _lda(scatter: Scatter, shrinkage: float) -> Float64Array:
+    """Any square root of the shrunk covariance whitens: the directions that then separate the classes are the same.
+
+    The triangular one is found twenty times as fast as eigenvectors, where shrinkage leaves no rounding noise.
+    """
+    means = np.sqrt(scatter.counts / scatter.counts.sum())[:, None] * scatter.class_means
+    floor = shrinkage * np.trace(scatter.within) / len(scatter.mean)
+    if floor > MIN_VARIANCE_SHARE * np.trace(scatter.within):
+        root = np.linalg.cholesky((1.0 - shrinkage) * scatter.within + floor * np.eye(len(scatter.mean)))
+        axes = _separating(solve_triangular(root, means.T, lower=True).T)
+        return np.asarray(solve_triangular(root, axes.T, lower=True, trans="T"))
     whitening = _within(scatter, shrinkage)
-    weighted = np.sqrt(scatter.counts / scatter.counts.sum())[:, None] * (scatter.class_means @ whitening)
-    _, values, axes = np.linalg.svd(weighted, full_matrices=False)
-    width = max(1, int(np.sum(values > 1e-6 * values[0])))
-    return np.asarray(whitening @ axes[:width].T)
+    return np.asarray(whitening @ _separating(means @ whitening).T)
+
+
+def _separating(means: Float64Array) -> Float64Array:
+    """Directions (w, d) that weighted, whitened class means (c, d) spread in; one at least."""
+    if len(means) > means.shape[1]:  # then the eigenvectors of the smaller product are found three times as fast
+        squares, columns = np.linalg.eigh(means.T @ means)
+        values, axes = np.sqrt(np.clip(squares[::-1], 0.0, None)), columns.T[::-1]
+    else:
+        _, values, axes = np.linalg.svd(means, full_matrices=False)
+    return np.asarray(axes[: max(1, int(np.sum(values > 1e-6 * values[0])))])
 
 
 def fit_head(kind: HeadKind, scatter: Scatter, shrinkage: float) -> Head:
@@ -158,7 +193,7 @@ def fit_head(kind: HeadKind, scatter: Scatter, shrinkage: float) -> Head:
     says what it became.
     """
     dimension = len(scatter.mean)
-    if kind == "none" or scatter.total_values[-1] <= 1e-12:
+    if kind == "none" or scatter.variance <= 1e-12:
         return identity_head(dimension)
     if kind in ("lda", "within") and not scatter.has_within:
         return identity_head(dimension)

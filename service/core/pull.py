@@ -9,6 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from service.core.model import Float32Array, IntArray
+from service.core.vectors import class_sums
 from service.errors import InvalidInput
 
 
@@ -18,8 +19,7 @@ def class_means(projections: Float32Array, codes: IntArray, classes: int) -> Flo
     `projections` is float32 (n, k) with unit rows, `codes` int64 (n,). A class without rows, or whose rows cancel out,
     gets a row of zeros: nothing is pulled towards it.
     """
-    sums = np.zeros((classes, projections.shape[1]), dtype=np.float64)
-    np.add.at(sums, codes, projections.astype(np.float64))
+    sums = class_sums(projections.astype(np.float64), codes, classes)
     lengths = np.linalg.norm(sums, axis=1, keepdims=True)
     return np.asarray(np.divide(sums, lengths, out=np.zeros_like(sums), where=lengths > 1e-9), dtype=np.float32)
 

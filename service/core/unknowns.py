@@ -7,12 +7,12 @@ fewer than five folds have rounds in which only the unknown are asked.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
 from service.core.crossfit import CrossFitter
-from service.core.fitting import Fitted, everything, fit, prepare
+from service.core.fitting import all_behind, fit, prepare
 from service.core.model import BoolArray, Float32Array, Float64Array, IntArray
 from service.core.recipe import Recipe
 
@@ -109,7 +109,15 @@ def _round(fitter: CrossFitter, recipe: Recipe, number: int, left_out: BoolArray
     asked = np.concatenate([judged, unknown])
     if not (len(support) and len(asked)):
         return None
-    fitted = _fitted(fitter, recipe, support, tuning, all_serve=all_serve)
+    if left_out.any():
+        prepared = prepare(data.take(support), recipe.cleaning, fitter.seed)
+    else:
+        prepared = fitter.prepared(number, recipe.cleaning)
+    thresholds = data.take(tuning) if fitter.tuned and len(tuning) else None
+    if all_serve:
+        fitted = all_behind(prepared.head(recipe), recipe, data.take(support))
+    else:
+        fitted = fit(recipe, prepared, thresholds, balanced=fitter.balanced)
     blocks = [data.embeddings[asked[start : start + BLOCK_ROWS]] for start in range(0, len(asked), BLOCK_ROWS)]
     answers = Answers(
         scores=np.concatenate([fitted.scores(block) for block in blocks]),
@@ -120,13 +128,3 @@ def _round(fitter: CrossFitter, recipe: Recipe, number: int, left_out: BoolArray
     # A class whose only pictures are judged has no reference: nothing is known of how such answers are trusted.
     answerable = np.isfinite(answers.scores[np.arange(len(asked)), answers.truth]) | ~answers.known
     return answers.take(answerable)
-
-
-def _fitted(fitter: CrossFitter, recipe: Recipe, support: IntArray, tuning: IntArray, *, all_serve: bool) -> Fitted:
-    rows = fitter.data.take(support)
-    thresholds = fitter.data.take(tuning) if fitter.tuned and len(tuning) else None
-    if not all_serve:
-        return fit(recipe, prepare(rows, recipe.cleaning, fitter.seed), thresholds, balanced=fitter.balanced)
-    # Only the head is wanted of the choice, whatever its strategy.
-    head_only = replace(recipe, strategy="all", space="raw", maximum=None, class_shares=None)
-    return everything(fit(head_only, prepare(rows, recipe.cleaning, fitter.seed), None), rows)

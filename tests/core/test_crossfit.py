@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -26,14 +27,20 @@ class Spy:
         self.made_from: list[tuple[set[str], set[str]]] = []
         self.answered: list[str] = []
         self.kept_alive: dict[int, tuple[object, set[str]]] = {}
-        self.real_prepare, self.real_fit = module.prepare, module.fit
-        monkeypatch.setattr(module, "prepare", self.prepare)
+        self.real_support, self.real_fit = module.Support, module.fit
+        monkeypatch.setattr(module, "Support", self.support)
         monkeypatch.setattr(module, "fit", self.fit)
 
-    def prepare(self, support, cleaning, seed):
-        prepared = self.real_prepare(support, cleaning, seed)
-        self.kept_alive[id(prepared)] = prepared, set(support.ids)
-        return prepared
+    def support(self, data, seed):
+        support = self.real_support(data, seed)
+        real = support.prepared
+
+        def prepared(cleaning):
+            found = real(cleaning)
+            self.kept_alive[id(found)] = found, set(data.ids)
+            return found
+
+        return SimpleNamespace(prepared=prepared)
 
     def fit(self, recipe, prepared, tuning, **options):
         support = self.kept_alive[id(prepared)][1]

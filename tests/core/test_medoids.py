@@ -8,9 +8,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from service.core import medoids as module
-from service.core.medoids import class_medoids, medoids
+from service.core.medoids import medoids
 from service.core.vectors import normalised
 from tests.core.clusters import LabelledEmbeddings, clusters, labelled, small_sets, unit_rows
+
+
+def class_medoids(projections: np.ndarray, count: int) -> np.ndarray:
+    return medoids(projections, np.zeros(len(projections), dtype=np.int64), np.array([count]))
 
 
 def covered(projections: np.ndarray, chosen: np.ndarray) -> float:

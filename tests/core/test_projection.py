@@ -53,8 +53,10 @@ def test_scatter_by_hand() -> None:
     assert scatter.mean.tolist() == [3.0, 2.5]
     assert scatter.class_means.tolist() == [[-2.0, -2.5], [2.0, 2.5]]
     assert scatter.counts.tolist() == [2, 2]
-    assert scatter.within_values == pytest.approx([0.5, 0.5])
-    assert scatter.total_values.sum() == pytest.approx(18 / 4 + 27 / 4)
+    assert scatter.within_axes[0] == pytest.approx([0.5, 0.5])
+    assert scatter.total == pytest.approx(np.cov(rows.T, bias=True))
+    assert scatter.total_axes[0].sum() == pytest.approx(18 / 4 + 27 / 4)
+    assert scatter.variance == pytest.approx(18 / 4 + 27 / 4)
     assert scatter.has_within
 
 

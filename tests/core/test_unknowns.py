@@ -48,12 +48,16 @@ def test_what_answers_never_saw_the_picture(monkeypatch) -> None:
     data = replace(data, groups=np.arange(50) // 2)
     fitter = CrossFitter(data, 0)
     seen = []
-    real = module._fitted
-    monkeypatch.setattr(
-        module, "_fitted", lambda f, r, support, tuning, **options: seen.append(np.concatenate([support, tuning]))
-        or real(f, r, support, tuning, **options)
-    )  # fmt: skip
-    out_of_fold(fitter, MEDOIDS, all_serve=False, leave_out=True)
+
+    def fit(recipe, prepared, tuning, **options):
+        ids = prepared.data.ids + (tuning.ids if tuning is not None else ())
+        seen.append(np.flatnonzero(np.isin(data.ids, ids)))
+        return real(recipe, prepared, tuning, **options)
+
+    real = module.fit
+    monkeypatch.setattr(module, "fit", fit)
+    out_of_fold(fitter, THRESHOLDS, all_serve=False, leave_out=True)
+    assert len(seen) == 5
     out_in = left_out_classes(5, 0)
     for number, rows in enumerate(seen):
         assert not (out_in[data.codes[rows]] == number).any()

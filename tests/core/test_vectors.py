@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
-from service.core.vectors import SHORTEST, checked_embeddings, normalised, similarity
+from service.core.vectors import SHORTEST, checked_embeddings, class_sums, normalised, similarity
 from service.errors import InvalidInput
 
 FINITE = st.floats(-1e6, 1e6, allow_subnormal=False)
@@ -74,3 +74,9 @@ def test_similarity_is_the_cosine() -> None:
     result = similarity(queries, references)
     assert result.dtype == np.float32
     assert result == pytest.approx(np.array([[0, 1, -1], [0.8, 0.6, -0.6]]))
+
+
+def test_class_sums_add_rows_class_by_class() -> None:
+    rows = np.arange(8, dtype=np.float64).reshape(4, 2)
+    sums = class_sums(rows, np.array([2, 0, 2, 0]), 4)
+    assert sums.tolist() == [[8.0, 10.0], [0.0, 0.0], [4.0, 6.0], [0.0, 0.0]]
