@@ -218,18 +218,24 @@ def _blob_store(settings: Settings) -> BlobStore:
 
 def _encoders(settings: Settings, stack: ExitStack, *, micro_batches: bool) -> dict[str, Any]:
     """What the context has to do with encoding."""
+    from service.adapters.encoder_finetuning import TransformersFinetuner
     from service.adapters.encoders import Encoders
     from service.adapters.logged_encoders import LoggedEncoders
 
-    encoders = LoggedEncoders(Encoders(settings.data_dir / ENCODERS_FOLDER, device=settings.device))
+    own = Encoders(settings.data_dir / ENCODERS_FOLDER, device=settings.device)
+    encoders = LoggedEncoders(own)
+    parts: dict[str, Any] = {
+        "encoders": encoders,
+        "finetuner": TransformersFinetuner(own, settings.data_dir / ENCODERS_FOLDER, device=settings.device),
+    }
     if not micro_batches:
-        return {"encoders": encoders}
+        return parts
     from service.adapters.batched_encoders import BatchedEncoders
 
     batched = BatchedEncoders(encoders)
     stack.callback(batched.close)
     decoding = threading.BoundedSemaphore(settings.decode_threads)
-    return {"encoders": batched, "bulk_encoders": batched.bulk(), "decoding": decoding}
+    return parts | {"encoders": batched, "bulk_encoders": batched.bulk(), "decoding": decoding}
 
 
 def _fetcher(settings: Settings) -> PictureFetcher | None:

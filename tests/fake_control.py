@@ -136,7 +136,7 @@ class FakeControl(FakeWebhooks):
         if row.job.state in FINAL_STATES:
             return ()
         state = JobState.DONE if error is None else JobState.FAILED
-        published = row.job.kind is JobKind.OPTIMISE and result is not None and error is None
+        published = row.job.kind not in KINDS_OF_ITEMS and result is not None and error is None
         if row.job.cancelled_at is not None and not published:
             state = JobState.CANCELLED
         if state is JobState.CANCELLED:

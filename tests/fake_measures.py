@@ -17,11 +17,10 @@ class FakeMeasures(FakeJobs):
             for chunk in row.chunks.values()
             if not chunk.settled and chunk.lease_until <= self.clock()
         ]
-        optimise = [
-            row.job.created_at
-            for row in under_way
-            if row.job.kind is JobKind.OPTIMISE and row.job.state is JobState.QUEUED
-        ]
+        waiting = {
+            kind: [row.job.created_at for row in under_way if row.job.kind is kind and row.job.state is JobState.QUEUED]
+            for kind in (JobKind.OPTIMISE, JobKind.FINETUNE)
+        }
         due = [
             one.next_at
             for one in getattr(self, "delivery_rows", {}).values()
@@ -35,7 +34,7 @@ class FakeMeasures(FakeJobs):
         return Measures(
             backlogs={
                 "embed": Backlog(len(chunks), min(chunks, default=None)),
-                "optimise": Backlog(len(optimise), min(optimise, default=None)),
+                **{kind.value: Backlog(len(began), min(began, default=None)) for kind, began in waiting.items()},
                 "maintenance": Backlog(len(due), min(due, default=None)),
             },
             examples=len(self.example_rows),

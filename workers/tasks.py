@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 from threadpoolctl import threadpool_limits
 
 from service.errors import LeaseHeld, NotFound, Unavailable
-from service.ports import QUEUES, DeliverWebhook, EmbedChunk, FinishIngest, Message, RunOptimise, Sweep
+from service.ports import QUEUES, DeliverWebhook, EmbedChunk, FinishIngest, Message, RunFinetune, RunOptimise, Sweep
 from service.usecases.context import Context
+from service.usecases.finetuning import run_finetune
 from service.usecases.finish_ingest import finish_ingest
 from service.usecases.jobs import fail_job
 from service.usecases.log_context import log_ids
@@ -103,6 +104,8 @@ def _call_use_case(context: Context, message: Message) -> None:
             # Many small products: a second BLAS thread mostly spins (measured: 0.33 against 1.6 CPU seconds a trial).
             with threadpool_limits(1, user_api="blas"):
                 run_optimise(context, job_id)
+        case RunFinetune(job_id):
+            run_finetune(context, job_id)
         case DeliverWebhook(delivery_id):
             deliver_webhook(context, delivery_id)
         case Sweep():

@@ -42,6 +42,13 @@ class Encoders:
                 self._loaded[parsed] = self._load(parsed)
             return self._loaded[parsed]
 
+    def folder_of(self, specification: str) -> Path:
+        """The `transformers` folder of an encoder, fetched or made first where need be; not of `pixel`, which has none.
+
+        Raises InvalidInput or Unavailable.
+        """
+        return self._folder(parse_specification(specification))
+
     def _load(self, parsed: Specification) -> Encoder:
         if parsed.kind == "pixel":
             if self._device not in {"auto", "cpu"}:  # PyTorch takes seconds to import, and `pixel` needs none of it

@@ -18,7 +18,7 @@ app = typer.Typer()
 def worker(
     session: Session,
     queue: Annotated[
-        Literal["embed", "optimise", "maintenance"], typer.Option(help="Kind of work.", show_default=False)
+        Literal["embed", "optimise", "finetune", "maintenance"], typer.Option(help="Kind of work.", show_default=False)
     ],
     concurrency: Annotated[int, typer.Option(min=1, metavar="N", help="Processes; each loads its own encoder.")] = 1,
 ) -> None:

@@ -17,6 +17,7 @@ from service.cli import (
     decisions,
     describe,
     explore,
+    finetune,
     hygiene,
     ingest,
     keys,
@@ -66,6 +67,7 @@ app.add_typer(keys.app, name="key")
 for group in (
     ingest.app,
     optimise.app,
+    finetune.app,
     answers.app,
     verification.app,
     explore.app,

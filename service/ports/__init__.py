@@ -9,10 +9,21 @@ from __future__ import annotations
 from service.ports.blobs import BlobStore
 from service.ports.browsing import BrowsingRegistry, LabelCounts
 from service.ports.fetch import PictureFetcher
+from service.ports.finetuning import EncoderFinetuner, Finetuned, TrainingPictures, TrainingPlan
 from service.ports.idempotency import IdempotencyRegistry
 from service.ports.images import DecodedImage, Encoder, EncoderProvider, Fit, ImageDecoder, Mask, PixelArray
 from service.ports.job_control import JobControlRegistry
-from service.ports.queue import QUEUES, DeliverWebhook, EmbedChunk, FinishIngest, JobQueue, Message, RunOptimise, Sweep
+from service.ports.queue import (
+    QUEUES,
+    DeliverWebhook,
+    EmbedChunk,
+    FinishIngest,
+    JobQueue,
+    Message,
+    RunFinetune,
+    RunOptimise,
+    Sweep,
+)
 from service.ports.rates import RateLimiter
 from service.ports.registry import CatalogueRegistry, ExampleRegistry, JobRegistry, Registry, SelectionRegistry
 from service.ports.reports import ReportWriter
@@ -40,8 +51,10 @@ __all__ = [
     "DeliverWebhook",
     "EmbedChunk",
     "Encoder",
+    "EncoderFinetuner",
     "EncoderProvider",
     "ExampleRegistry",
+    "Finetuned",
     "FinishIngest",
     "Fit",
     "FloatParameter",
@@ -63,12 +76,15 @@ __all__ = [
     "RateLimiter",
     "Registry",
     "ReportWriter",
+    "RunFinetune",
     "RunOptimise",
     "SelectionRegistry",
     "Sent",
     "StoredPoints",
     "Sweep",
     "TenantRegistry",
+    "TrainingPictures",
+    "TrainingPlan",
     "VectorName",
     "VectorStore",
     "WebhookRegistry",

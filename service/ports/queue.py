@@ -33,6 +33,13 @@ class RunOptimise:
 
 
 @dataclass(frozen=True, slots=True)
+class RunFinetune:
+    """Run a fine-tuning job. Queue "finetune", for machines with a GPU."""
+
+    job_id: str
+
+
+@dataclass(frozen=True, slots=True)
 class DeliverWebhook:
     """Send a message to a webhook. Queue "maintenance"."""
 
@@ -44,12 +51,13 @@ class Sweep:
     """Enqueue again what was lost; repair drifted flags. Queue "maintenance"."""
 
 
-Message = EmbedChunk | FinishIngest | RunOptimise | DeliverWebhook | Sweep
+Message = EmbedChunk | FinishIngest | RunOptimise | RunFinetune | DeliverWebhook | Sweep
 
 QUEUES: Mapping[type[Message], str] = {
     EmbedChunk: "embed",
     FinishIngest: "maintenance",
     RunOptimise: "optimise",
+    RunFinetune: "finetune",
     DeliverWebhook: "maintenance",
     Sweep: "maintenance",
 }

@@ -20,8 +20,8 @@ class Measures:
     """Numbers over all tenants; times in seconds since 1970.
 
     Attributes:
-        backlogs: by queue; of "embed" chunks that nobody works on, of "optimise" jobs that were not begun, of
-            "maintenance" webhook messages that are due.
+        backlogs: by queue; of "embed" chunks that nobody works on, of "optimise" and "finetune" jobs that were not
+            begun, of "maintenance" webhook messages that are due.
         examples: stored.
         selections: how many catalogues have an active selection.
         oldest_selection_at, newest_selection_at: when the oldest and the newest of those were made, None without any.

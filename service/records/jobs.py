@@ -17,6 +17,7 @@ class JobKind(StrEnum):
     INGEST = "ingest"
     OPTIMISE = "optimise"
     CLASSIFY = "classify"
+    FINETUNE = "finetune"
 
 
 class JobState(StrEnum):

@@ -11,6 +11,7 @@ from functools import partial
 from service.errors import NothingToServe
 from service.ports import (
     BlobStore,
+    EncoderFinetuner,
     EncoderProvider,
     ImageDecoder,
     JobQueue,
@@ -65,6 +66,7 @@ class Context:
     owner: str
     limits: Limits = Limits()
     fetcher: PictureFetcher | None = None
+    finetuner: EncoderFinetuner | None = None
     bulk_encoders: EncoderProvider | None = None
     decoding: AbstractContextManager[object] = UNBOUNDED
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from service.ports import EmbedChunk, FinishIngest, RunOptimise
-from service.records import KINDS_OF_ITEMS, Job, JobKind, JobState
+from service.ports import EmbedChunk, FinishIngest
+from service.records import KINDS_OF_ITEMS, Job, JobState
 from service.usecases.context import Context
 from service.usecases.jobs import tenant_job
+from service.usecases.whole_jobs import whole_job_message
 
 CHUNKS_AT_ONCE = 500
 """Chunks that one transaction cancels."""
@@ -67,8 +68,8 @@ def retry_job(context: Context, tenant: str, job_id: str) -> Job:
 
 def enqueue_job(context: Context, job: Job) -> None:
     """Send messages for what is to be done of a queued or running job."""
-    if job.kind is JobKind.OPTIMISE:
-        context.queue.enqueue(RunOptimise(job.id))
+    if job.kind not in KINDS_OF_ITEMS:
+        context.queue.enqueue(whole_job_message(job))
         return
     chunks = -(-(job.total - job.done) // context.limits.chunk_images)
     for number in range(min(chunks, MOST_TOKENS)):
@@ -79,7 +80,7 @@ def enqueue_job(context: Context, job: Job) -> None:
 
 def enqueue_end(context: Context, job: Job) -> None:
     """Send the message upon which a job that is to be cancelled ends."""
-    context.queue.enqueue(FinishIngest(job.id) if job.kind in KINDS_OF_ITEMS else RunOptimise(job.id))
+    context.queue.enqueue(FinishIngest(job.id) if job.kind in KINDS_OF_ITEMS else whole_job_message(job))
 
 
 def cancel_waiting(context: Context, job: Job) -> None:

@@ -6,9 +6,7 @@ is too small to tell, a nested cross-fitting) compares it once with all referenc
 
 from __future__ import annotations
 
-import logging
 import uuid
-from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
@@ -21,10 +19,9 @@ from service.core.folds import fold_count
 from service.core.model import LabelledEmbeddings
 from service.core.pipeline import HOLOTYPE, build, joined
 from service.core.recipe import Recipe
-from service.errors import Busy, HolotypeError, LeaseHeld, NotFound, SelectionNotFound, Unavailable
+from service.errors import Busy, SelectionNotFound
 from service.ports import RunOptimise
 from service.records import (
-    FINAL_STATES,
     Catalogue,
     Job,
     JobKind,
@@ -39,7 +36,6 @@ from service.usecases.describing import measured_blend
 from service.usecases.explaining import explain, unjudged_classes
 from service.usecases.figures import cross_fitted_classes, figures_of, report_of
 from service.usecases.holdings import Holdings, load_holdings
-from service.usecases.jobs import end_job
 from service.usecases.judging import judge_candidate
 from service.usecases.leases import kept_lease
 from service.usecases.optimise_request import OptimiseRequest
@@ -48,8 +44,7 @@ from service.usecases.recipe_search import calibrated, check_searchable, search_
 from service.usecases.relabelled import AS_OF
 from service.usecases.selections import selection_summary
 from service.usecases.trusting import measure_trust
-
-logger = logging.getLogger(__name__)
+from service.usecases.whole_jobs import run_whole_job, tell_progress
 
 UNFINISHED = (JobState.OPENING, JobState.QUEUED, JobState.RUNNING, JobState.PAUSED)
 STARTING_S = 30.0
@@ -97,39 +92,8 @@ def _queued(context: Context, catalogue: Catalogue, request: OptimiseRequest) ->
 
 
 def run_optimise(context: Context, job_id: str) -> None:
-    """Carry out an optimise job, or leave it to whoever holds its lease. Delivered twice, it runs once."""
-    if context.registry.job(job_id).state in (*FINAL_STATES, JobState.PAUSED):
-        return
-    try:
-        with kept_lease(context, f"job:{job_id}", context.limits.job_lease_s):
-            end_job(context, job_id, _result(context, context.registry.job(job_id)))
-    except Interrupted:
-        _interrupted(context, job_id)
-    except (LeaseHeld, Unavailable):
-        # Somebody else is at it, or a system is away: the sweeper brings the job back when its lease has run out.
-        raise
-    except HolotypeError as error:
-        end_job(context, job_id, None, error.message)
-    except Exception as error:
-        end_job(context, job_id, None, f"unexpected {type(error).__name__}: {error}")
-        raise
-
-
-class Interrupted(Exception):
-    """The job was paused or cancelled and shall not go on. Nothing of it serves: publishing is its last stage."""
-
-
-def _progress(context: Context, job: Job, stage: str, done: int, total: int) -> None:
-    """Tell how far it is. Raises Interrupted when the job was paused, cancelled or ended meanwhile."""
-    if not context.registry.set_progress(job.id, stage, done, total):
-        raise Interrupted
-
-
-def _interrupted(context: Context, job_id: str) -> None:
-    """A cancelled job ends; a paused one goes on where it was, since its trials are kept."""
-    with suppress(NotFound):
-        if context.registry.job(job_id).cancelled_at is not None:
-            end_job(context, job_id, None)
+    """Carry out an optimise job (`run_whole_job`)."""
+    run_whole_job(context, job_id, _result)
 
 
 def _result(context: Context, job: Job) -> dict[str, Any]:
@@ -139,7 +103,7 @@ def _result(context: Context, job: Job) -> dict[str, Any]:
     if selection is None:
         request = OptimiseRequest.from_dict(job.parameters)
         draft = _draft(context, catalogue, job, request)
-        _progress(context, job, STAGE_PUBLISH, 0, 1)
+        tell_progress(context, job, STAGE_PUBLISH, 0, 1)
         selection = publish(context, catalogue, draft, selection_id=selection_id)
     return selection_summary(context, context.registry.catalogue_by_id(catalogue.id), selection)
 
@@ -167,7 +131,7 @@ def _draft(context: Context, catalogue: Catalogue, job: Job, request: OptimiseRe
         request,
         context.search,
         context.limits.gate_margin,
-        lambda done, total: _progress(context, job, STAGE_JUDGE, done, total),
+        lambda done, total: tell_progress(context, job, STAGE_JUDGE, done, total),
         searched=fitter is not None,
     )
     # A budget, or all references, is the user's word: then that serves, and `why` says what it costs.
@@ -227,11 +191,11 @@ def _calibrated_all(fitter: CrossFitter, recipe: Recipe) -> Recipe:
 
 
 def _store_centralities(context: Context, catalogue: Catalogue, job: Job, support: LabelledEmbeddings) -> None:
-    _progress(context, job, STAGE_CENTRALITY, 0, 1)
+    tell_progress(context, job, STAGE_CENTRALITY, 0, 1)
     values = eigenvector_centrality(support.embeddings).values
     payloads = {key: {"centrality": float(value)} for key, value in zip(support.ids, values, strict=True)}
     context.store.set_payload(partition_of(catalogue), payloads)
-    _progress(context, job, STAGE_CENTRALITY, 1, 1)
+    tell_progress(context, job, STAGE_CENTRALITY, 1, 1)
 
 
 def _recipe(
@@ -256,9 +220,9 @@ def _recipe(
             nonlocal count
             count += 1
             context.registry.add_trial(study, trial)
-            _progress(context, job, stage, count, request.trials)
+            tell_progress(context, job, stage, count, request.trials)
 
-        _progress(context, job, stage, count, request.trials)
+        tell_progress(context, job, stage, count, request.trials)
         return {"finished": done, "on_trial": on_trial}
 
     active = _active_recipe(context, catalogue)

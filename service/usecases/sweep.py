@@ -10,8 +10,8 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
 from service.errors import Busy, CatalogueNotFound, HolotypeError, LeaseHeld, PublishIncomplete
-from service.ports import EmbedChunk, FinishIngest, RunOptimise
-from service.records import KINDS_OF_ITEMS, Catalogue, ItemState, Job, JobKind, JobState
+from service.ports import EmbedChunk, FinishIngest
+from service.records import KINDS_OF_ITEMS, Catalogue, ItemState, Job, JobState
 from service.usecases import publish
 from service.usecases.archive_import import sweep_imports
 from service.usecases.context import Context
@@ -20,6 +20,7 @@ from service.usecases.job_control import MOST_TOKENS
 from service.usecases.jobs import end_job
 from service.usecases.leftovers import forget_leftovers
 from service.usecases.webhooks import announce_due
+from service.usecases.whole_jobs import whole_job_message
 
 logger = logging.getLogger(__name__)
 
@@ -39,7 +40,7 @@ class SweepReport:
     Attributes:
         chunks: chunks enqueued.
         finishing: ingest jobs enqueued to be closed.
-        optimising: optimise jobs enqueued.
+        whole: optimise and fine-tuning jobs enqueued.
         abandoned: jobs given up whose pictures were never all handed over: their reader died or fell silent.
         repaired: points whose flags were put right.
         forgotten: requests whose idempotency keys were forgotten.
@@ -50,7 +51,7 @@ class SweepReport:
 
     chunks: int
     finishing: int
-    optimising: int
+    whole: int
     abandoned: int
     repaired: int
     forgotten: int = 0
@@ -69,13 +70,13 @@ def sweep(context: Context) -> SweepReport:
     settled = [job for job in unfinished if job.kind in KINDS_OF_ITEMS and _ends(context, job)]
     for job in settled:
         context.queue.enqueue(FinishIngest(job.id))
-    optimising = [job for job in unfinished if job.kind is JobKind.OPTIMISE and job.state is not JobState.PAUSED]
-    for job in optimising:
-        context.queue.enqueue(RunOptimise(job.id))
+    whole = [job for job in unfinished if job.kind not in KINDS_OF_ITEMS and job.state is not JobState.PAUSED]
+    for job in whole:
+        context.queue.enqueue(whole_job_message(job))
     return SweepReport(
         chunks=_enqueue_open_chunks(context),
         finishing=len(settled),
-        optimising=len(optimising),
+        whole=len(whole),
         abandoned=sum(_give_up_unread(context, job) for job in context.registry.jobs([JobState.OPENING])),
         imports=sweep_imports(context),
         repaired=_reconcile(context),

@@ -40,7 +40,7 @@ def test_it_answers(registry: Registry) -> None:
 
 def test_nothing_is_there_at_first(registry: Registry) -> None:
     measures = registry.measures()
-    assert measures.backlogs == dict.fromkeys(("embed", "optimise", "maintenance"), Backlog(0, None))
+    assert measures.backlogs == dict.fromkeys(("embed", "optimise", "finetune", "maintenance"), Backlog(0, None))
     assert (measures.examples, measures.selections, measures.oldest_selection_at) == (0, 0, None)
 
 

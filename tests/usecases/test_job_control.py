@@ -198,7 +198,7 @@ def test_a_paused_optimise_job_goes_on_where_it_was(context, optimising, stage):
     run_optimise(replace(context, registry=halting), optimising.id)
     assert context.registry.job(optimising.id).state is JobState.PAUSED
     run_optimise(context, optimising.id)
-    assert sweep(context).optimising == 0
+    assert sweep(context).whole == 0
     assert context.registry.job(optimising.id).state is JobState.PAUSED
     resume_job(context, "acme", optimising.id)
     assert list(context.queue.messages) == [RunOptimise(optimising.id)]

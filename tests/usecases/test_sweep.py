@@ -14,7 +14,7 @@ from service.usecases.sweep import WHOLE_COMPARISON_S, SweepReport, sweep
 from tests.fakes import FAKE_ENCODER, fake_context, fruit, ingested, write_pictures
 from tests.usecases.serving import draft, member_ids, no_sleep, serves_whole, stocked, watched
 
-NOTHING = SweepReport(chunks=0, finishing=0, optimising=0, abandoned=0, repaired=0)
+NOTHING = SweepReport(chunks=0, finishing=0, whole=0, abandoned=0, repaired=0)
 
 
 def started(context, folder):
@@ -72,7 +72,7 @@ def test_unfinished_optimise_jobs_are_enqueued(tmp_path):
     ingested(context, write_pictures(tmp_path, fruit()))
     job = context.registry.open_job(context.registry.catalogue("acme", "fruit"), JobKind.OPTIMISE, {})
     context.registry.seal_job(job.id, 1)
-    assert sweep(context) == replace(NOTHING, optimising=1)
+    assert sweep(context) == replace(NOTHING, whole=1)
     assert list(context.queue.messages) == [RunOptimise(job.id)]
 
 

@@ -18,7 +18,7 @@ from service.adapters.registry_sql.outbox import add_deliveries
 from service.adapters.registry_sql.schema import chunks, items, jobs
 from service.core.pace import Pace, begun, rested
 from service.errors import WrongState
-from service.records import FINAL_STATES, KINDS_OF_ITEMS, ItemState, Job, JobKind, JobState
+from service.records import FINAL_STATES, KINDS_OF_ITEMS, ItemState, Job, JobState
 
 CANCELLING = "cancelling"
 """Name of the stage, for the progress bar."""
@@ -133,8 +133,8 @@ def _resting(row: AnyRow, now: float) -> dict[str, Any]:
 
 
 def _final_state(row: AnyRow, result: Mapping[str, Any] | None, error: str | None) -> JobState:
-    """An optimise job that has a result has published it: then the request to cancel it came too late."""
-    published = row.kind is JobKind.OPTIMISE and result is not None and error is None
+    """A job without items that has a result has published it: then the request to cancel it came too late."""
+    published = row.kind not in KINDS_OF_ITEMS and result is not None and error is None
     if row.cancelled_at is not None and not published:
         return JobState.CANCELLED
     return JobState.DONE if error is None else JobState.FAILED

@@ -29,7 +29,8 @@ class Measuring(Part):
         return Measures(
             backlogs={
                 "embed": _backlog(connection, _waiting_chunks(now)),
-                "optimise": _backlog(connection, _waiting_jobs()),
+                "optimise": _backlog(connection, _waiting_jobs(JobKind.OPTIMISE)),
+                "finetune": _backlog(connection, _waiting_jobs(JobKind.FINETUNE)),
                 "maintenance": _backlog(connection, _due_deliveries(now)),
             },
             examples=connection.execute(select(func.count()).select_from(examples)).scalar_one(),
@@ -45,9 +46,9 @@ def _waiting_chunks(now: float) -> Select[*tuple[Any, ...]]:
     return found.select_from(chunks).where(~chunks.c.settled, chunks.c.lease_until <= now, under_way)
 
 
-def _waiting_jobs() -> Select[*tuple[Any, ...]]:
+def _waiting_jobs(kind: JobKind) -> Select[*tuple[Any, ...]]:
     found = select(func.count(), func.min(jobs.c.created_at))
-    return found.where(jobs.c.kind == JobKind.OPTIMISE, jobs.c.state == JobState.QUEUED)
+    return found.where(jobs.c.kind == kind, jobs.c.state == JobState.QUEUED)
 
 
 def _due_deliveries(now: float) -> Select[*tuple[Any, ...]]:
