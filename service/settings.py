@@ -9,8 +9,8 @@ from typing import Literal
 from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-PACKAGED_ENCODER = "packaged:vit-s14"
-ALWAYS_ALLOWED = (PACKAGED_ENCODER, "pixel")
+PACKAGED_ENCODER = "packaged:vit-s14?pooling=layers"
+ALWAYS_ALLOWED = ("packaged:vit-s14", "pixel")
 """Encoders that need nothing of the server but its own packages."""
 DEVICE_FORM = re.compile(r"auto|cpu|mps|cuda(:[0-9]{1,4})?")
 
@@ -27,7 +27,7 @@ class Settings(BaseSettings):
     tenant: str = Field(default="default", description="Tenant that the command line acts for.")
     encoder: str = Field(
         default=PACKAGED_ENCODER,
-        description="Encoder of new catalogues: hub id, local folder, packaged:vit-s14, pixel.",
+        description="Encoder of new catalogues: hub id, local folder, packaged:vit-s14, pixel; ?pooling= may follow.",
     )
     encoders: str | None = Field(
         default=None,

@@ -7,7 +7,7 @@ NAME is one of
 - a local folder with config.json, e.g. `./my-clip`, `~/models/dino`, `/srv/vit`;
 - a hub id, `owner/name`, e.g. `facebook/dinov2-small` (a folder of that path goes first).
 
-KIND is `class_token`, `mean` or `clip_projection`; without it the network's family decides.
+KIND is `class_token`, `layers`, `mean` or `clip_projection`; without it the network's family decides.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from urllib.parse import parse_qsl
 
 from service.errors import InvalidInput
 
-Pooling = Literal["class_token", "mean", "clip_projection"]
+Pooling = Literal["class_token", "layers", "mean", "clip_projection"]
 Kind = Literal["pixel", "packaged", "folder", "hub"]
 POOLINGS: tuple[Pooling, ...] = get_args(Pooling)
 PACKAGED = ("vit-s14",)

@@ -13,6 +13,7 @@ from service.adapters import backbone_files
 from service.adapters.backbone_files import packaged_folder
 from service.adapters.encoders import Encoders
 from service.errors import InvalidInput, Unavailable
+from service.settings import PACKAGED_ENCODER
 from tests.adapters.pictures import noise
 
 FINAL_HIDDEN_STATE = "/backbone/layernorm/Add_1_output_0"
@@ -53,6 +54,15 @@ def test_patch_means_are_those_of_the_graph(packaged_vit_folder, hidden_states):
     inputs = [encoder.preprocess(noise(300, 400))]
     means = hidden_states(np.stack(inputs))[:, 1:].mean(axis=1)
     np.testing.assert_allclose(encoder.encode(inputs), means / np.linalg.norm(means), atol=2e-5)
+
+
+def test_the_default_encoder_has_the_class_token_as_its_middle_third(packaged_vit_folder, encoder):
+    provider = Encoders(packaged_vit_folder.parent, device="cpu", precision="float32")
+    layers = provider.load(PACKAGED_ENCODER)
+    inputs = [layers.preprocess(noise(300, 400))]
+    found = layers.encode(inputs) * np.sqrt(3)
+    assert (layers.fingerprint.pooling, found.shape) == ("layers", (1, 3 * 384))
+    np.testing.assert_allclose(found[:, 384:768], encoder.encode(inputs), atol=2e-5)
 
 
 def test_preprocessing_is_the_one_that_was_measured(encoder):

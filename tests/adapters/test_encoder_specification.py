@@ -50,7 +50,7 @@ def test_home_is_expanded(folder):
         ("/absent", "no encoder folder '/absent'"),
         ("owner/empty", "has no config.json"),
         ("pixel?pooling=mean", "one pooling only"),
-        ("a/b?pooling=max", "only pooling=class_token|mean|clip_projection may follow, found 'pooling=max'"),
+        ("a/b?pooling=max", "only pooling=class_token|layers|mean|clip_projection may follow, found 'pooling=max'"),
         ("a/b?", "may follow, found ''"),
         ("a/b?pooling=mean&pooling=mean", "may follow"),
         ("a/b?revision=main", "may follow"),
@@ -63,4 +63,4 @@ def test_what_names_no_encoder(folder, text, reason):
 
 
 def test_the_poolings_are_those_of_the_fingerprint():
-    assert POOLINGS == ("class_token", "mean", "clip_projection")
+    assert POOLINGS == ("class_token", "layers", "mean", "clip_projection")

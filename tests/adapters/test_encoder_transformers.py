@@ -143,6 +143,28 @@ def test_transformers_with_a_class_token(tmp_path, config, leading):
     np.testing.assert_allclose(embed(patches), unit(hidden[:, leading:].mean(dim=1)), atol=1e-5)
 
 
+@pytest.mark.parametrize(("config", "leading"), [(networks.DINOV2, 1), (networks.DINOV2_REGISTERS, 4)])
+def test_layers_are_two_class_tokens_and_a_patch_mean_of_the_middle(tmp_path, config, leading):
+    networks.write_folder(tmp_path, config)
+    encoder = load(tmp_path, pooling="layers")
+    whole, cut = networks.network(config), networks.network(config)
+    cut.encoder.layer = cut.encoder.layer[:-1]  # ends, and is normed, one layer earlier: two thirds of two is one
+    with torch.inference_mode():
+        last, middle = (each(pixel_values=stacked(encoder)).last_hidden_state for each in (whole, cut))
+    parts = [unit(each) for each in (middle[:, 0], last[:, 0], middle[:, leading:].mean(dim=1))]
+    np.testing.assert_allclose(embed(encoder), np.concatenate(parts, axis=1) / np.sqrt(3), atol=1e-5)
+    assert (encoder.fingerprint.pooling, encoder.fingerprint.dimension) == ("layers", 96)
+    assert not np.allclose(parts[0], parts[1], atol=0.1)  # else either layer would do
+
+
+def test_layers_need_a_class_token_and_a_final_norm(tmp_path, clip_folder):
+    with pytest.raises(InvalidInput, match="'clip' end without a norm; use class_token"):
+        load(clip_folder, pooling="layers")
+    networks.write_folder(tmp_path, networks.RESNET)
+    with pytest.raises(InvalidInput, match="no class token; use mean"):
+        load(tmp_path, pooling="layers")
+
+
 def test_convolutional_maps_are_averaged(tmp_path):
     networks.write_folder(tmp_path, networks.RESNET)
     encoder = load(tmp_path)
