@@ -1,5 +1,6 @@
 """Fixtures that everybody shares: settings of a data directory of the test's own, and folders of small pictures."""
 
+import json
 import os
 
 # Before NumPy or PyTorch are imported: the tests share the cores, several at once.
@@ -80,3 +81,14 @@ def write_pictures(folder: Path, *, classes: int = 4, each: int = 12, seed: int 
             picture = Image.fromarray(colours).resize((48, 40), Image.Resampling.BICUBIC)
             picture.save(place / f"{seed}-{number:04}.{'png' if number % 2 else 'jpg'}", quality=92)
     return folder
+
+
+def pytest_terminal_summary(terminalreporter):
+    """What tests counted (`record_property`), for people, and as JSON in the file that HOSTILE_JSON names."""
+    reports = terminalreporter.getreports("passed")
+    counted = {name: value for report in reports if report.when == "call" for name, value in report.user_properties}
+    if counted:
+        terminalreporter.write_sep("-", "counted")
+        terminalreporter.write_line(", ".join(f"{name} {value}" for name, value in counted.items()))
+    if counted and "HOSTILE_JSON" in os.environ:
+        Path(os.environ["HOSTILE_JSON"]).write_text(json.dumps(counted, indent=1, sort_keys=True) + "\n")

@@ -2,7 +2,8 @@
 
 What is refused, and why: formats beyond the three (Pillow would open 43, most of them never wanted and seldom tested),
 more than 40 megapixels (a 164 KB PNG can ask for half a gigabyte; the header tells, before a pixel is decoded), very
-long strips (resizing their shorter edge to an encoder's input would make giants of them), and what Pillow warns about.
+long strips (resizing their shorter edge to an encoder's input would make giants of them), files of countless parts
+(`image_structure`), and what Pillow warns about.
 """
 
 from __future__ import annotations
@@ -29,12 +30,15 @@ from PIL import (
 )
 
 from service.adapters.image_refusals import damage, file_kind
+from service.adapters.image_structure import check_structure
 from service.core.crop import Box, check_within
 from service.errors import ImageRejected, InvalidInput
 from service.ports import DecodedImage, Mask
 
 MAX_PIXELS = 40_000_000
 MAX_ASPECT = 50
+_BAND_PX = 256
+"""Lines that are laid on white at once: of a large picture three more layers would be half a gigabyte."""
 THUMBNAIL_QUALITY = 82
 JPEG_BEGINNING = b"\xff\xd8\xff"
 JPEG_MASK_LEAST = 128
@@ -141,16 +145,24 @@ def _opened(
     data: bytes, convert: Callable[[Image.Image], Image.Image], shortest_edge_px: int | None = None
 ) -> tuple[tuple[int, int], Image.Image]:
     """Width and height of the whole picture, upright; and its first frame, upright, maybe reduced, converted."""
+    with _told(data):
+        (width, height), turn, converted = _decoded(data, convert, shortest_edge_px)
+        upright = converted if turn is None else converted.transpose(turn)
+    return ((height, width) if turn in _SWAPPING else (width, height)), upright
+
+
+def _decoded(
+    data: bytes, convert: Callable[[Image.Image], Image.Image], shortest_edge_px: int | None
+) -> tuple[tuple[int, int], Image.Transpose | None, Image.Image]:
+    """The same as the file has it, and how to turn it. What was decoded is let go of before anybody turns it."""
     _refuse_warnings()
-    with _told(data), Image.open(BytesIO(data), formats=FORMATS) as image:
-        width, height = image.size
-        _check_size(width, height)
+    with Image.open(BytesIO(data), formats=FORMATS) as image:
+        _check_size(*image.size)
+        size = image.size
         if shortest_edge_px is not None:
             image.draft(None, (max(1, shortest_edge_px), max(1, shortest_edge_px)))
         image.load()
-        turn = _turn(image)
-        upright = convert(image) if turn is None else convert(image).transpose(turn)
-    return ((height, width) if turn in _SWAPPING else (width, height)), upright
+        return size, _turn(image), convert(image)
 
 
 @contextmanager
@@ -158,6 +170,7 @@ def _told(data: bytes) -> Iterator[None]:
     """Whatever Pillow raises inside as ImageRejected, a sentence that a person can act on."""
     if not data:
         raise ImageRejected("the file is empty (0 bytes): copy it again from where it came from")
+    check_structure(data)
     try:
         yield
     except ImageRejected:
@@ -199,9 +212,12 @@ def _rgb(image: Image.Image) -> Image.Image:
         return _from_16_bit(image)
     if not image.has_transparency_data:
         return image.convert("RGB")
-    layer = image.convert("RGBA")
-    white = Image.new("RGBA", layer.size, "white")
-    return Image.alpha_composite(white, layer).convert("RGB")
+    flat = Image.new("RGB", image.size)
+    for top in range(0, image.height, _BAND_PX):
+        band = (0, top, image.width, min(top + _BAND_PX, image.height))
+        layer = image.crop(band).convert("RGBA")
+        flat.paste(Image.alpha_composite(Image.new("RGBA", layer.size, "white"), layer).convert("RGB"), band)
+    return flat
 
 
 def _seen(image: Image.Image, least: int) -> Image.Image:

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from service.api.uploads import FORM_TYPE, JSON_TYPE, MAX_NAME, Sent, SentFile
 from service.errors import InvalidInput
 from service.records import JobKind
+from service.usecases.files import MAX_FILE_BYTES, too_large
 from service.usecases.handing_over import Picture
 from service.usecases.upload_labels import SentLabels, SentPicture, labelled, unlabelled
 from service.usecases.uploads import MOST_PICTURES, Purpose
@@ -152,6 +153,8 @@ def pictures_of(sent: Sent, form: UploadForm | MoreForm, kind: JobKind) -> list[
             raise InvalidInput("a manifest is for purpose=store: pictures to be classified have no labels")
         return unlabelled(named)
     manifest = manifests[0] if manifests else None
+    if manifest is not None and manifest.size_bytes > MAX_FILE_BYTES:  # only its beginning was kept
+        raise HTTPException(413, f"the manifest: {too_large(manifest.size_bytes)}, or send it in parts")
     labels = SentLabels(
         label=form.label,
         split=form.split,

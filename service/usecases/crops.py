@@ -10,6 +10,7 @@ from typing import Any
 from service.core.crop import Crop, box_of
 from service.errors import ImageRejected, InvalidInput
 from service.ports import ImageDecoder
+from service.usecases.files import checked_path
 
 BOX, MASK, KEEP_ASPECT = COLUMNS = ("box", "mask", "keep_aspect")
 _YES, _NO = ("yes", "true", "1"), ("", "no", "false", "0")
@@ -42,7 +43,7 @@ def wanted_of(fields: Mapping[str, Any]) -> Wanted:
     if keep and not given and not mask:
         raise InvalidInput("keep_aspect is for crops: give a box or a mask, or leave it out")
     if not given:
-        return Wanted("", _checked_name(mask), keep)
+        return Wanted("", checked_path(mask, "mask"), keep)
     if not isinstance(box, str | list):
         raise InvalidInput(f"box is {json.dumps(box)[:50]}; x,y,width,height is needed")
     return Wanted(str(Crop(box_of(box), keep)))
@@ -71,9 +72,3 @@ def _flag(given: object) -> bool:
     if text not in _YES + _NO:
         raise InvalidInput(f"keep_aspect is {str(given)[:50]!r}; yes or no is needed")
     return text in _YES
-
-
-def _checked_name(name: str) -> str:
-    if "\0" in name:
-        raise InvalidInput("mask holds a NUL character")
-    return name

@@ -2,12 +2,29 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
-from service.errors import InvalidInput
+from service.errors import InvalidInput, quoted
 
 MAX_FILE_BYTES = 64 * 1024 * 1024
 """Larger files are refused unopened: a film or a disk image must not fill the memory."""
+
+MAX_PATH = 4096
+"""Characters of a path: more than file systems take."""
+
+
+def checked_path(name: str, what: str) -> str:
+    """The path as it is written. Raises InvalidInput, calling it `what`, for one that no file can have."""
+    if len(name) > MAX_PATH:
+        raise InvalidInput(f"{what} {quoted(name)} is too long: at most {MAX_PATH} characters are read")
+    if "\0" in name:
+        raise InvalidInput(f"{what} holds a NUL character")
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        raise InvalidInput(f"{what} {quoted(name)} holds half of a surrogate pair: write it as UTF-8") from None
+    return name
 
 
 def read_file(path: Path) -> bytes:
@@ -18,8 +35,8 @@ def read_file(path: Path) -> bytes:
         size = path.stat().st_size
         if size > MAX_FILE_BYTES:
             raise InvalidInput(too_large(size))
-        with path.open("rb") as file:
-            data = file.read(MAX_FILE_BYTES + 1)
+        with open(path, "rb", opener=_without_waiting) as file:
+            data = file.read(MAX_FILE_BYTES + 1) or b""
     except (OSError, ValueError) as error:  # ValueError: a path that no file system can hold
         reason = error.strerror if isinstance(error, OSError) else str(error)
         raise InvalidInput(f"it cannot be read ({reason}): check its permissions") from error
@@ -30,12 +47,17 @@ def read_file(path: Path) -> bytes:
     return data
 
 
+def _without_waiting(path: str, flags: int) -> int:
+    """A regular file of /proc may have nothing to read for hours, and a pipe may have taken the file's place."""
+    return os.open(path, flags | os.O_NONBLOCK)
+
+
 def read_mask(path: Path) -> bytes:
     """The bytes of a picture's mask. Raises InvalidInput as `read_file`, saying that it is about the mask."""
     try:
         return read_file(path)
     except InvalidInput as error:
-        raise InvalidInput(f"its mask {path.name!r} cannot be used: {error.message}") from error
+        raise InvalidInput(f"its mask {quoted(path.name)} cannot be used: {error.message}") from error
 
 
 def too_large(size: int) -> str:

@@ -20,10 +20,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from service.errors import InvalidInput, ManifestError
+from service.errors import InvalidInput, ManifestError, quoted
 from service.records import Split
 from service.usecases.crops import COLUMNS as CROP_COLUMNS
 from service.usecases.crops import Wanted, wanted_of
+from service.usecases.files import checked_path
 from service.usecases.labels import checked_label
 from service.usecases.metadata import checked_metadata
 from service.usecases.sources import Source, refused_kind
@@ -31,8 +32,10 @@ from service.usecases.sources import Source, refused_kind
 SPLITS = {"auto": Split.UNASSIGNED, **{split.value: split for split in Split if split is not Split.UNASSIGNED}}
 """What a person may write, with "auto" for "at the end of the job"."""
 
-_DELIMITERS = (",", ";", "\t")
+MAX_MANIFEST_BYTES = 512 * 1024 * 1024
+"""Some millions of lines; all of them are in memory while they are read."""
 
+_DELIMITERS = (",", ";", "\t")
 
 OWN_COLUMNS = frozenset({"path", "label", "split", *CROP_COLUMNS})
 
@@ -139,7 +142,7 @@ def _path_field(row: Mapping[str, Any]) -> str:
     name = _field(row, "path")
     if not name:
         raise InvalidInput("the line names no path")
-    return name
+    return checked_path(name, "path")
 
 
 def _field(row: Mapping[str, Any], key: str) -> str:
@@ -159,13 +162,18 @@ def _split(text: str, default: Split) -> Split:
     if not text:
         return default
     if text.lower() not in SPLITS:
-        raise InvalidInput(f"the split is {text!r}; it must be one of {', '.join(SPLITS)}")
+        raise InvalidInput(f"the split is {quoted(text)}; it must be one of {', '.join(SPLITS)}")
     return SPLITS[text.lower()]
 
 
 def _text(path: Path, name: str) -> str:
     try:
-        return path.read_bytes().decode("utf-8-sig")
+        with path.open("rb") as file:
+            data = file.read(MAX_MANIFEST_BYTES + 1)
+        if len(data) > MAX_MANIFEST_BYTES:
+            most = MAX_MANIFEST_BYTES // 1024**2
+            raise ManifestError(f"{name} has more than {most} MB: hand its lines over in several manifests", path=name)
+        return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         message = f"{name} is not UTF-8 text (byte {error.start}): save it as UTF-8"
         raise ManifestError(message, path=name) from error
@@ -194,7 +202,8 @@ def _check_columns(name: str, columns: list[str], label: str | None) -> None:
     missing = [column for column in needed if column not in columns]
     if missing:
         raise ManifestError(
-            f"{name} has the columns {', '.join(columns) or '(none)'} and lacks {' and '.join(missing)}: "
+            f"{name} has the columns {quoted(', '.join(columns)) if any(columns) else '(none)'} and lacks "
+            f"{' and '.join(missing)}: "
             "its first line must be path,label or path,label,split",
             path=name,
         )

@@ -173,7 +173,10 @@ def _link_failure(root: Path, path: Path) -> str | None:
     """Why a link is not followed, None for what is no link or leads to a file within PATH."""
     if not path.is_symlink():
         return None
-    target = path.resolve()
+    try:
+        target = path.resolve(strict=True)
+    except (OSError, RuntimeError):  # RuntimeError: of a circle, before Python 3.13
+        return "it is a link that leads nowhere, or in a circle: copy the picture"
     if target.is_dir():
         return "it is a linked folder, and links to folders are not followed: copy the folder"
     if not target.is_relative_to(root.resolve()):
