@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from service.core.fitting import Prepared, Support, fit
 from service.core.folds import deal_folds, distinct_pictures, fold_count
-from service.core.model import Float32Array, IntArray, LabelledEmbeddings
+from service.core.model import BoolArray, Float32Array, IntArray, LabelledEmbeddings
 from service.core.recipe import Cleaning, Recipe
 
 # Below this many distinct pictures in the middling class no fold is set aside for thresholds.
@@ -23,11 +24,13 @@ class CrossFit:
         scores: float32 (n, C), -inf rows for rows that no fold judged.
         references: mean number of references over the folds.
         support: mean number of support rows over the folds.
+        asked: bool (n,), rows of the folds that were run: all of them, but where a run was stopped.
     """
 
     scores: Float32Array
     references: float
     support: float
+    asked: BoolArray
 
 
 @dataclass(slots=True, eq=False)
@@ -66,14 +69,20 @@ class CrossFitter:
             self._supports[fold] = Support(self.data.take(self.roles(fold)[0]), self.seed)
         return self._supports[fold].prepared(cleaning)
 
-    def run(self, recipe: Recipe) -> CrossFit:
-        """Answers of the recipe for every row. Needs at least two folds. The last recipe's are kept."""
+    def run(self, recipe: Recipe, stop: Callable[[CrossFit], bool] = lambda _: False) -> CrossFit:
+        """Answers of the recipe for every row. Needs at least two folds. The last recipe's are kept.
+
+        `stop` is asked after every fold but the last whether what was found is enough.
+        """
         asked = replace(recipe, temperature=1.0)  # which scores do not depend on
         if self._last is None or self._last[0] != asked:
-            self._last = (asked, self._run(asked))
+            found = self._run(asked, stop)
+            if not found.asked.all():
+                return found
+            self._last = (asked, found)
         return self._last[1]
 
-    def _run(self, recipe: Recipe) -> CrossFit:
+    def _run(self, recipe: Recipe, stop: Callable[[CrossFit], bool]) -> CrossFit:
         scores = np.full((len(self.data), len(self.data.classes)), -np.inf, dtype=np.float32)
         references, supports = [], []
         for fold in range(self.folds):
@@ -85,4 +94,7 @@ class CrossFitter:
             scores[judged] = fitted.scores(self.data.embeddings[judged])
             references.append(len(fitted.references))
             supports.append(len(support))
-        return CrossFit(scores, float(np.mean(references)), float(np.mean(supports)))
+            found = CrossFit(scores, float(np.mean(references)), float(np.mean(supports)), self.fold_of <= fold)
+            if fold + 1 < self.folds and stop(found):
+                return found
+        return replace(found, asked=np.ones(len(scores), dtype=np.bool_))

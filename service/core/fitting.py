@@ -115,8 +115,10 @@ class Fitted:
 
     def scores(self, embeddings: Float32Array) -> Float32Array:
         """Class scores (q, C) of query embeddings (q, d), by the rule that is served."""
-        similarities = self.head.project(embeddings) @ self.projections.T
         codes = self.data.codes[self.references]
+        order = np.argsort(codes, kind="stable")  # class by class: the similarities, which are many, are not moved then
+        similarities = self.head.project(embeddings) @ self.projections[order].T
+        codes = codes[order]
         return class_scores(similarities, codes, len(self.data.classes), self.recipe.per_label)
 
 
@@ -133,7 +135,6 @@ def fit(recipe: Recipe, prepared: Prepared, tuning: LabelledEmbeddings | None, *
     projections = head.project(prepared.data.embeddings)
     codes, classes = prepared.data.codes, prepared.data.classes
     means = class_means(projections, codes, len(classes))
-    ready = pulled(projections, codes, means, recipe.pull)
     centralities = prepared.raw_centralities
     if recipe.space == "projected":
         centralities = eigenvector_centrality(projections).values
@@ -145,6 +146,7 @@ def fit(recipe: Recipe, prepared: Prepared, tuning: LabelledEmbeddings | None, *
     else:
         ranking = Ranking.of(centralities, codes, len(classes))
         queries = None if tuning is None or not len(tuning) else (head.project(tuning.embeddings), tuning.codes)
+        ready = pulled(projections, codes, means, recipe.pull)
         counts = _threshold_counts(recipe, classes, ranking, ready, queries, balanced=balanced)
         references = ranking.kept(counts)
         chosen = replace(recipe, class_shares=_shares(counts, ranking.sizes, classes))
@@ -153,7 +155,7 @@ def fit(recipe: Recipe, prepared: Prepared, tuning: LabelledEmbeddings | None, *
         head=head,
         data=prepared.data,
         references=references,
-        projections=ready[references],
+        projections=pulled(projections[references], codes[references], means, recipe.pull),
         means=means,
         centralities=centralities,
         thresholds=thresholds_of(centralities, codes, references, len(classes)),
@@ -216,9 +218,7 @@ def _threshold_counts(
     if queries is None:
         return start
     projected, truth = queries
-    # Transposed product: the table reads one reference after another, and so finds each in one piece.
-    similarities = (references @ projected.T).T
-    table = PrefixTable.of(similarities, ranking, truth, recipe.per_label, balanced=balanced)
+    table = PrefixTable.of(references[ranking.rows] @ projected.T, ranking, truth, recipe.per_label, balanced=balanced)
     lowest = bounded_counts(np.zeros(len(classes)), sizes, recipe.minimum, recipe.maximum)
     highest = bounded_counts(np.ones(len(classes)), sizes, recipe.minimum, recipe.maximum)
     swept = table.sweep(start, lowest, highest, recipe.size_penalty) / np.maximum(sizes, 1)

@@ -109,11 +109,11 @@ class PrefixTable:
     def of(
         similarities: Float32Array, ranking: Ranking, truth: IntArray, per_label: int, *, balanced: bool = False
     ) -> PrefixTable:
-        """Table from similarities (q, n) of queries to all candidate rows.
+        """Table from similarities (n, q) of all rows, in the ranking's order, with queries; it takes their place.
 
         `balanced` counts every class the same, as macro F1 does; otherwise every query counts the same.
         """
-        scores = np.take(similarities.T, ranking.rows, axis=0).astype(np.float32, copy=False)
+        scores = similarities
         for first, last in zip(ranking.starts[:-1], ranking.starts[1:], strict=True):
             _accumulate_best_mean(scores[first:last], per_label)
         weights = np.ones(len(truth))

@@ -8,9 +8,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from service.core.model import Float32Array, IntArray
+from service.core.model import Float32Array, Float64Array, IntArray
 from service.core.vectors import class_sums
 from service.errors import InvalidInput
+
+BLOCK_ROWS = 1024
+"""Rows pulled at a time: double precision of thousands of rows would leave the processor's caches."""
 
 
 def class_means(projections: Float32Array, codes: IntArray, classes: int) -> Float32Array:
@@ -37,10 +40,16 @@ def pulled(projections: Float32Array, codes: IntArray, means: Float32Array, pull
     """
     if not 0.0 <= pull <= 1.0:
         raise InvalidInput(f"the pull is {pull}; it lies between 0 and 1", pull=pull)
-    towards = means[codes].astype(np.float64)
-    own = projections.astype(np.float64)
+    ready = np.empty_like(projections, dtype=np.float32)
+    for start in range(0, len(codes), BLOCK_ROWS):
+        rows = slice(start, start + BLOCK_ROWS)
+        ready[rows] = _pulled(projections[rows].astype(np.float64), means[codes[rows]].astype(np.float64), pull)
+    return ready
+
+
+def _pulled(own: Float64Array, towards: Float64Array, pull: float) -> Float64Array:
     mixed = (1.0 - pull) * own + pull * towards
     lengths = np.linalg.norm(mixed, axis=1, keepdims=True)
     keep = (lengths <= 1e-9) | ~towards.any(axis=1, keepdims=True)
     mixed = np.where(keep, own, mixed)
-    return np.asarray(mixed / np.linalg.norm(mixed, axis=1, keepdims=True), dtype=np.float32)
+    return np.asarray(mixed / np.linalg.norm(mixed, axis=1, keepdims=True))

@@ -42,9 +42,11 @@ def class_scores(similarities: Float32Array, codes: IntArray, classes: int, per_
     scores = np.full((similarities.shape[0], classes), -np.inf, dtype=np.float32)
     if not codes.size:
         return scores
-    order = np.argsort(codes, kind="stable")
-    present, starts = np.unique(codes[order], return_index=True)
-    blocks = similarities[:, order]
+    blocks = similarities
+    if (codes[1:] < codes[:-1]).any():
+        order = np.argsort(codes, kind="stable")
+        codes, blocks = codes[order], similarities[:, order]
+    present, starts = np.unique(codes, return_index=True)
     if per_label == 1:
         scores[:, present] = np.maximum.reduceat(blocks, starts, axis=1)
         return scores

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from service.core.calibration import fit_temperature
-from service.core.crossfit import CrossFitter
+from service.core.crossfit import CrossFit, CrossFitter
 from service.core.evaluation import evaluate
+from service.core.model import BoolArray
+from service.core.race import hopeless, right_answers
 from service.core.recipe import Recipe
 from service.errors import InvalidInput
 from service.ports import ChoiceParameter, FloatParameter, IntParameter, Parameter, ParameterSearch
@@ -27,7 +30,7 @@ MAX_SEARCHED_CLASSES = 100
 STEPS = (50, 200)
 """Of a trained head: few where there is little to learn from. Cross-fitting chooses, which is early stopping."""
 
-SEARCH_VERSION = 2
+SEARCH_VERSION = 3
 """Goes up with whatever changes a trial's value or the order of trials: older studies are not resumed then."""
 
 OnTrial = Callable[[Trial], None]
@@ -97,11 +100,53 @@ def study_key(split_hash: str, request: OptimiseRequest, phase: str) -> str:
     return hashlib.sha256(asked.encode()).hexdigest()
 
 
-def _value(fitter: CrossFitter, recipe: Recipe, request: OptimiseRequest) -> float:
-    crossfit = fitter.run(recipe)
-    figures = evaluate(fitter.data.codes, crossfit.scores, fitter.data.classes)
-    quality = figures.accuracy if request.metric == "accuracy" else figures.macro_f1
-    return quality - SIZE_COST * crossfit.references / max(crossfit.support, 1.0)
+@dataclass(slots=True, eq=False)
+class _Race:
+    """What trials are worth. One that is behind beyond doubt is not judged to the end (`core.race`), for accuracy.
+
+    Then its value is the leader's, less what it is behind on the pictures that both answered.
+    """
+
+    fitter: CrossFitter
+    request: OptimiseRequest
+    leader: Recipe | None
+    """Of trials that were finished before, the best: a search that is resumed takes the course of one that was not."""
+    _value: float = -math.inf
+    _right: BoolArray | None = None
+    _cost: float = 0.0
+
+    def value(self, recipe: Recipe) -> float:
+        if self.leader is not None:
+            leader, self.leader = self.leader, None
+            self.value(leader)
+        if self.request.metric == "macro_f1":
+            found = self.fitter.run(recipe)
+            figures = evaluate(self.fitter.data.codes, found.scores, self.fitter.data.classes)
+            return figures.macro_f1 - _size_cost(found)
+        found = self.fitter.run(recipe, self._hopeless)
+        right, cost = right_answers(found.scores, self.fitter.data.codes), _size_cost(found)
+        if self._right is not None and not found.asked.all():
+            ahead = float(right[found.asked].mean() - self._right[found.asked].mean())
+            return self._value + ahead - (cost - self._cost)
+        value = float(right.mean()) - cost
+        if value > self._value:
+            self._value, self._right, self._cost = value, right, cost
+        return value
+
+    def _hopeless(self, found: CrossFit) -> bool:
+        if self._right is None:
+            return False
+        rows = found.asked
+        right = right_answers(found.scores[rows], self.fitter.data.codes[rows])
+        return hopeless(right, self._right[rows], _size_cost(found) - self._cost)
+
+
+def _size_cost(crossfit: CrossFit) -> float:
+    return SIZE_COST * crossfit.references / max(crossfit.support, 1.0)
+
+
+def _leader(finished: Sequence[Trial]) -> Trial | None:
+    return max(finished, key=lambda trial: trial.value) if finished else None
 
 
 def search_recipe(
@@ -116,9 +161,11 @@ def search_recipe(
 ) -> Recipe:
     """The recipe that cross-fitting likes best, its temperature fitted. `fitter` needs two folds at least."""
     space = parameter_space(request)
+    leader = _leader(finished)
+    race = _Race(fitter, request, None if leader is None else recipe_of(leader.parameters, request))
     best = search.maximise(
         space,
-        lambda parameters: _value(fitter, recipe_of(parameters, request), request),
+        lambda parameters: race.value(recipe_of(parameters, request)),
         trials=trials,
         seed=request.seed,
         warm_start=_starts(request, space, active),
@@ -180,9 +227,11 @@ def search_thresholds(
     check_searchable(request, len(shares))
     names = sorted(shares)
     ceiling = max(0.5, *shares.values())
+    leader = _leader(finished)
+    race = _Race(fitter, request, None if leader is None else _with_shares(swept, names, leader.parameters))
     best = search.maximise(
         {f"share_{index}": FloatParameter(0.0, ceiling) for index in range(len(names))},
-        lambda parameters: _value(fitter, _with_shares(swept, names, parameters), request),
+        lambda parameters: race.value(_with_shares(swept, names, parameters)),
         trials=request.trials,
         seed=request.seed,
         warm_start=[{f"share_{index}": shares[name] for index, name in enumerate(names)}],

@@ -309,3 +309,51 @@ def test_the_temperature_is_fitted_on_answers_out_of_fold() -> None:
 def test_too_few_answers_keep_the_temperature() -> None:
     recipe = calibrated(CrossFitter(clusters([3, 3]), 0), Recipe(temperature=0.07))
     assert recipe.temperature == 0.07
+
+
+HARD = loud([60] * 8, seed=3)
+"""Enough pictures that a bad recipe is behind beyond doubt after one fold."""
+
+
+class Rounds(CrossFitter):
+    """Counts how many folds each recipe was judged on."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.judged: list[int] = []
+
+    def run(self, recipe, stop=lambda _: False):
+        found = super().run(recipe, stop)
+        self.judged.append(len(np.unique(self.fold_of[found.asked])))
+        return found
+
+
+def test_a_trial_that_is_behind_beyond_doubt_is_not_judged_to_the_end() -> None:
+    """It is told at its first folds, for what it is behind there; the winner is the one that full judging finds."""
+    rounds = Rounds(HARD, seed=0)
+    request = OptimiseRequest(strategy="medoids", trials=12)
+    told: list[Trial] = []
+    search_recipe(OptunaSearch(), rounds, request, trials=12, active=None, on_trial=told.append)
+    judged = rounds.judged[: len(told)]
+    assert judged[0] == 5
+    assert min(judged) < 5, "raw embeddings are hopeless here"
+    best = max(told, key=lambda trial: trial.value)
+    for trial, folds in zip(told, judged, strict=True):
+        full = value(recipe_of(trial.parameters, request), request, HARD)
+        if folds == 5:
+            assert trial.value == pytest.approx(full)
+        else:
+            assert trial.value < best.value - 0.02
+            assert trial.value == pytest.approx(full, abs=0.1), "an estimate of what full judging says"
+            assert full < best.value
+
+
+def test_a_resumed_race_takes_the_course_of_one_that_was_not_stopped() -> None:
+    request = OptimiseRequest(strategy="medoids", trials=10)
+    whole: list[Trial] = []
+    search_recipe(OptunaSearch(), CrossFitter(HARD, 0), request, trials=10, active=None, on_trial=whole.append)
+    rest: list[Trial] = []
+    search_recipe(
+        OptunaSearch(), CrossFitter(HARD, 0), request, trials=10, active=None, finished=whole[:6], on_trial=rest.append
+    )
+    assert [trial.value for trial in rest] == pytest.approx([trial.value for trial in whole[6:]])
