@@ -1,6 +1,6 @@
 """How many pictures a second does the API answer, how long does each wait, and what does a bulk ingest do to that?
 
-    scripts/bench_api [--quick] [--seconds S] [--encoder E] [--json FILE]
+    scripts/bench_api [--quick] [--seconds S] [--encoder E] [--json FILE] [--readme]
 
 `holotype serve` runs as it is in a process of its own. Clients ask in a closed loop, one picture a request: each sends
 its next when its last is answered. The bare forward pass is measured before, in this process, while the server is idle:
@@ -26,14 +26,16 @@ from rich.console import Console
 from rich.table import Table
 from sklearn.datasets import load_digits
 
+from scripts.bench.api_tables import COLUMNS, bare_name, batch_of, rows, written
 from scripts.bench.machine import machine, versions
 from scripts.bench.pictures import cache_folder
 from scripts.bench.server import Server, cancel, checked, finish, ingest, optimise, served
-from service.adapters.batched_encoders import LARGEST_CPU
+from scripts.bench.tables import write_section
 from service.adapters.encoders import Encoders
 from service.adapters.images import PillowDecoder
 from service.settings import PACKAGED_ENCODER
 
+README = Path(__file__).parents[2] / "README.md"
 CLIENTS = (1, 8, 64)
 EDGE_PX = 256
 """Edge of the pictures: they are decoded and made small, as photographs are."""
@@ -88,14 +90,14 @@ def bare(encoder_name: str, pictures: Sequence[bytes], seconds: float) -> dict[s
     inputs = [encoder.preprocess(decoder.decode(one, encoder.shortest_edge_px).pixels) for one in pictures]
     figures = {"bare.prepare_ms": 1000 * (time.perf_counter() - began) / len(inputs)}
     for clients in CLIENTS:
-        size = min(clients, LARGEST_CPU)
+        size = batch_of(clients)
         batch = (inputs * -(-size // len(inputs)))[:size]
         encoder.encode(batch)
         count, began = 0, time.perf_counter()
         while time.perf_counter() - began < seconds:
             encoder.encode(batch)
             count += size
-        figures[f"bare.batch{size}.images_per_s"] = count / (time.perf_counter() - began)
+        figures[bare_name(clients)] = count / (time.perf_counter() - began)
     return figures
 
 
@@ -149,18 +151,12 @@ def measured(server: Server, queries: Sequence[bytes], seconds: float, console: 
 
 
 def print_table(console: Console, figures: dict[str, float]) -> None:
-    """One row a number of clients, with the bare pass on a batch that they could fill."""
+    """One row a number of clients, beside the bare pass on a batch that they could fill."""
     table = Table(title="Classify, one picture a request")
-    for column in ("clients", "ingest", "answers/s", "p50 ms", "p95 ms", "p99 ms", "bare/s", "ingested/s"):
+    for column in COLUMNS:
         table.add_column(column, justify="right")
-    for state, beside in (("idle", "no"), ("ingest", "yes")):
-        for clients in CLIENTS:
-            prefix = f"{state}.clients{clients}"
-            values = [figures[f"{prefix}.requests_per_s"], *(figures[f"{prefix}.{name}"] for name in QUANTILES)]
-            values.append(figures[f"bare.batch{min(clients, LARGEST_CPU)}.images_per_s"])
-            ingested = figures.get(f"{prefix}.ingested_per_s")
-            told = "" if ingested is None else f"{ingested:.1f}"
-            table.add_row(str(clients), beside, *(f"{value:.1f}" for value in values), told)
+    for row in rows(figures, CLIENTS):
+        table.add_row(*row)
     console.print(table)
 
 
@@ -187,18 +183,21 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, help="for each number of clients; 3 with --quick, else 20")
     parser.add_argument("--encoder", default=PACKAGED_ENCODER)
     parser.add_argument("--json", type=Path, metavar="FILE")
+    parser.add_argument("--readme", action="store_true", help="write the table into the README")
     arguments = parser.parse_args()
     console = Console(stderr=True)
     seconds = arguments.seconds or (3.0 if arguments.quick else 20.0)
     each, trials = (6, 3) if arguments.quick else (30, 20)
     figures = run(arguments.encoder, seconds, each=each, trials=trials, console=console)
     print_table(Console(), figures)
+    result = {
+        "benchmark": "api", "encoder": arguments.encoder, "seconds": seconds, "quick": arguments.quick,
+        "machine": machine(), "versions": versions(), "figures": figures,
+    }  # fmt: skip
     if arguments.json:
-        result = {
-            "benchmark": "api", "encoder": arguments.encoder, "seconds": seconds, "quick": arguments.quick,
-            "machine": machine(), "versions": versions(), "figures": figures,
-        }  # fmt: skip
         arguments.json.write_text(json.dumps(result, indent=1) + "\n")
+    if arguments.readme:
+        write_section(README, "api", written(result, CLIENTS))
 
 
 if __name__ == "__main__":

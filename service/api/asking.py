@@ -98,7 +98,7 @@ def asked_form(
     Args:
         most: pictures at most.
         part: name of the parts that are pictures.
-        takes_json: a JSON body is fine, too.
+        takes_json: a JSON body is fine, too, and none at all, which says nothing.
         takes_picture: so is a picture as the whole body.
         max_bytes: of the body of a form, and of a picture.
     """
@@ -106,11 +106,13 @@ def asked_form(
 
     async def asked(request: Request, _who: Reader) -> AsyncIterator[Asked]:
         kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+        if takes_json and not kind and request.headers.get("content-length", "0") == "0":
+            kind = JSON_TYPE
         if kind not in kinds:
             raise HTTPException(415, f"the body is {kind or 'of no type'}; {' or '.join(kinds)} is needed")
         try:
             if kind == JSON_TYPE:
-                yield Asked(body=await _whole(request, MAX_TEXT_BYTES))
+                yield Asked(body=await _whole(request, MAX_TEXT_BYTES) or b"{}")
             elif kind in PICTURE_TYPES:
                 yield Asked(pictures=[AskedPicture(PICTURE, io.BytesIO(await _whole(request, max_bytes)))])
             else:

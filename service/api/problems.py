@@ -10,10 +10,13 @@ from typing import Any
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
+from fastapi.routing import iter_route_contexts
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.exceptions import HTTPException
 from starlette.middleware.body_limit import MAX_BODY_SIZE_SCOPE_KEY
+from starlette.routing import Match, Route
 
+from service.api.wrong_input import in_a_sentence, wrong_lines
 from service.errors import (
     AlreadyExists,
     Busy,
@@ -195,23 +198,33 @@ def _headers(status: int, error: HolotypeError) -> dict[str, str]:
 async def _unreadable(request: Request, error: Exception) -> JSONResponse:
     """A body, parameter or header that is not what the route takes: each with its place and what is wrong."""
     assert isinstance(error, RequestValidationError)  # noqa: S101 -- what the handler is registered for
-    wrong = [{"at": ".".join(map(str, line["loc"])), "message": line["msg"]} for line in error.errors()]
-    told = "; ".join(f"{one['at']}: {one['message']}" for one in wrong[:5])
-    return problem(request, 422, told, code="InvalidRequest", members={"errors": wrong})
+    wrong = wrong_lines(error.errors())
+    return problem(request, 422, in_a_sentence(wrong), code="InvalidRequest", members={"errors": wrong})
 
 
 async def _refused(request: Request, error: Exception) -> JSONResponse:
     """What the framework itself refuses: no such path, another method, a body that is no JSON, too large."""
     assert isinstance(error, HTTPException)  # noqa: S101 -- what the handler is registered for
-    detail = str(error.detail)
+    detail, headers = str(error.detail), dict(error.headers or {})
     if error.status_code == 413 and detail == TOO_LARGE:
         return too_large(request)
     if error.status_code == 404:
-        detail = f"there is nothing at {request.url.path}: /docs lists what there is"
+        detail = f"there is nothing at {request.url.path}: /openapi.json describes what there is"
     if error.status_code == 405:
-        detail = f"{request.method} is not possible at {request.url.path}"
+        allowed = ", ".join(methods_at(request))
+        detail, headers["Allow"] = f"{request.method} is not possible at {request.url.path}, but {allowed}", allowed
     code = "".join(word.title() for word in TITLES.get(error.status_code, "Error").split())
-    return problem(request, error.status_code, detail, code=code, headers=error.headers)
+    return problem(request, error.status_code, detail, code=code, headers=headers)
+
+
+def methods_at(request: Request) -> list[str]:
+    """What can be done at the path of a request: the framework names the methods of the first route alone."""
+    found: set[str] = set()
+    for context in iter_route_contexts(request.app.routes):
+        route = context.original_route
+        if isinstance(route, Route) and route.matches(request.scope)[0] is not Match.NONE:
+            found |= route.methods or set()
+    return sorted(found)
 
 
 async def _unexpected(request: Request, error: Exception) -> JSONResponse:

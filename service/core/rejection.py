@@ -98,8 +98,8 @@ class Policy:
             least = f"{100 * self.curve[0].error:.2g} %" if self.curve else "none"
             raise InvalidInput(
                 f"an error of {100 * max_error:.3g} % among accepted answers cannot be promised: the smallest error "
-                f"that the measured answers vouch for is {least}; state a larger --max-error, or add pictures and "
-                "optimise again",
+                f"that the measured answers vouch for is {least}; state a larger one, or add pictures "
+                "and optimise again",
                 max_error=max_error,
                 smallest=self.curve[0].error if self.curve else None,
             )

@@ -169,6 +169,6 @@ def _template(given: str) -> str:
 
 def _no_prompts(name: str, label: str) -> NotFound:
     return NotFound(
-        f"the class {label!r} of catalogue {name!r} has no prompts: `holotype describe {name}` lists those that have",
+        f"the class {label!r} of catalogue {name!r} has no prompts: list them to see which have",
         label=label,
     )

@@ -105,6 +105,7 @@ def _result(context: Context, job: Job) -> dict[str, Any]:
         draft = _draft(context, catalogue, job, request)
         tell_progress(context, job, STAGE_PUBLISH, 0, 1)
         selection = publish(context, catalogue, draft, selection_id=selection_id)
+        context.registry.set_progress(job.id, STAGE_PUBLISH, 1, 1)
     return selection_summary(context, context.registry.catalogue_by_id(catalogue.id), selection)
 
 

@@ -33,13 +33,13 @@ def policy_of(serving: Serving, name: str, max_error: float) -> Policy:
 def _unmeasured(serving: Serving, name: str) -> str:
     if serving.selection is None:
         return (
-            f"catalogue {name!r} was never optimised, so no error was measured that --max-error could be held against: "
-            f"run `holotype optimise {name}` first, or leave --max-error out"
+            f"catalogue {name!r} was never optimised, so no error was measured that a stated one could be held "
+            "against: optimise it first, or state none"
         )
     return (
-        f"the selection that serves catalogue {name!r} has no measured answers that --max-error could be held against: "
-        "ten answers to pictures kept back are needed, five right and five wrong; ingest more pictures of each class, "
-        f"three classes at least, and run `holotype optimise {name}` again, or leave --max-error out"
+        f"the selection that serves catalogue {name!r} has no measured answers that a stated error could be held "
+        "against: ten answers to pictures kept back are needed, five right and five wrong; ingest more pictures of "
+        "each class, three classes at least, and optimise again, or state none"
     )
 
 

@@ -60,6 +60,49 @@ def test_what_the_framework_refuses_is_a_problem_too(acme, method, path, status)
     assert body["request_id"] == answer.headers["x-request-id"]
 
 
+@pytest.mark.parametrize(
+    ("method", "path", "allowed"),
+    [
+        ("PUT", "/v1/catalogues", "GET, POST"),
+        ("PUT", "/v1/catalogues/fruit/prompts/a/b", None),
+        ("PUT", "/v1/catalogues/fruit/labels/a/b", "DELETE, PATCH"),
+        ("DELETE", "/v1/jobs/1:seal", "GET, POST"),
+    ],
+)
+def test_405_names_every_method_that_the_path_takes(acme, method, path, allowed):
+    answer = acme.request(method, path, json={})
+    if allowed is None:
+        assert answer.status_code != 405
+        return
+    assert answer.status_code == 405
+    assert answer.headers["allow"] == allowed
+    assert allowed in answer.json()["detail"]
+
+
+@pytest.mark.parametrize(
+    ("sent", "told"),
+    [
+        ({"content": b'{"name', "headers": {"Content-Type": "application/json"}}, "body is no JSON text: Unterminated"),
+        ({"data": {"name": "fruit"}}, "body must be a JSON object, sent with `Content-Type: application/json`"),
+        ({"json": ["fruit"]}, "body must be a JSON object"),
+        ({}, "body is needed"),
+        ({"json": {}}, "body.name is needed"),
+        ({"json": {"name": "fruit", "colour": 1}}, "body.colour is nothing that can be given here"),
+        ({"json": {"name": 3}}, "body.name should be a valid string"),
+        ({"json": {str(number): 1 for number in range(9)}}, "; and 5 more"),
+    ],
+)
+def test_a_wrong_body_is_told_in_sentences_that_say_where(acme, sent, told):
+    answer = acme.post("/v1/catalogues", **sent)
+    assert (answer.status_code, answer.json()["code"]) == (422, "InvalidRequest")
+    assert told in answer.json()["detail"]
+
+
+def test_the_choices_of_an_option_are_told_once(acme):
+    answer = acme.post("/v1/catalogues/fruit:optimise", json={"strategy": "best"})
+    assert [one["at"] for one in answer.json()["errors"]] == ["body.strategy"]
+
+
 def test_a_defect_answers_500_without_giving_anything_away(api, monkeypatch):
     acme = api.as_tenant("acme")
 

@@ -229,6 +229,7 @@ def test_one_thing_is_searched_with(shop):
 
 def test_stored_figures_are_those_of_what_serves(shop):
     answer = shop.acme.post(f"{FRUIT}:evaluate", json={})
+    assert shop.acme.post(f"{FRUIT}:evaluate").json() == answer.json()
     assert answer.status_code == 200, answer.text
     stored = json.loads(json.dumps(stored_evaluation(shop.context, "acme", "fruit")))
     assert answer.json() == stored

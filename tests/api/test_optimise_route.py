@@ -35,6 +35,7 @@ def test_an_optimisation_is_a_job_that_ends_with_a_selection_that_serves(shop, w
     assert done.parameters["seed"] == 5
     assert done.parameters["metric"] == "macro_f1"
     shown = writer.get(answer.headers["location"]).json()
+    assert (shown["stage"], shown["done"], shown["total"]) == ("publish", 1, 1)
     assert shown["result"]["selection"] == shop.catalogue().active_selection
 
 
@@ -48,6 +49,15 @@ def test_while_one_runs_another_is_refused_and_told_which(shop, writer):
     again = writer.post(OPTIMISE, json={"trials": 2})
     assert again.status_code == 202
     finished(shop.context, again.json()["id"])
+
+
+def test_nothing_has_to_be_said(shop, writer):
+    answer = writer.post(OPTIMISE)
+    assert answer.status_code == 202, answer.text
+    job = shop.context.registry.job(answer.json()["id"])
+    writer.post(f"/v1/jobs/{job.id}:cancel")
+    assert job.parameters["strategy"] == "auto"
+    finished(shop.context, job.id)
 
 
 def test_the_same_key_starts_one_job(shop, writer):
@@ -79,7 +89,6 @@ def test_the_same_key_starts_one_job(shop, writer):
         {"refit": "perhaps"},
         {"colour": 1},
         [],
-        None,
         "text",
     ],
 )

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from scripts.bench.api import CLIENTS, Load, digit_pictures
+from scripts.bench.api_tables import COLUMNS, rows, written
 from tests.processes import ROOT
 
 
@@ -20,6 +21,29 @@ def test_quantiles_and_rates_are_those_of_the_requests():
     assert figures["idle.clients8.requests_per_s"] == 25
     assert figures["idle.clients8.p50_ms"] == pytest.approx(50.5)
     assert figures["idle.clients8.p99_ms"] == pytest.approx(99.01)
+
+
+def test_rows_tell_the_share_of_the_bare_pass_in_the_same_run():
+    figures = {"bare.batch1.images_per_s": 50.0, "bare.batch8.images_per_s": 80.0, "bare.prepare_ms": 2.0}
+    for state, rate in (("idle", 40.0), ("ingest", 20.0)):
+        figures |= Load(np.full(10, 0.1), 10 / rate).figures(f"{state}.clients1")
+        figures |= Load(np.full(10, 0.1), 10 / rate).figures(f"{state}.clients8")
+        figures |= {f"{state}.clients{clients}.ingested_per_s": 5.0 for clients in (1, 8) if state == "ingest"}
+    told = rows(figures, (1, 8))
+    assert [row[:4] for row in told] == [
+        ("1", "no", "40.0", "0.80"),
+        ("8", "no", "40.0", "0.50"),
+        ("1", "yes", "20.0", "0.40"),
+        ("8", "yes", "20.0", "0.25"),
+    ]
+    assert {len(row) for row in told} == {len(COLUMNS)}
+    result = {
+        "encoder": "pixel", "seconds": 3.0, "machine": {"cores": 2, "processor": "one"}, "versions": {"torch": "2"},
+        "figures": figures,
+    }  # fmt: skip
+    section = written(result, (1, 8))
+    assert "50.0 in batches of 1, 80.0 in batches of 8" in section
+    assert "| 8 | yes | 20.0 | 0.25 | 100 | 100 | 100 | 5.0 |" in section
 
 
 def test_no_two_pictures_are_the_same():

@@ -26,12 +26,13 @@ class ClassifyOptions(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    top: int = Field(default=5, ge=1, le=100, description="Labels to name.")
+    top: int = Field(default=5, ge=1, le=100, description="Labels to name.", examples=[3])
     max_error: float | None = Field(
         default=None,
         gt=0,
         lt=1,
         description="Error to accept among accepted answers, 0.01 for 1 %; the others are rejected.",
+        examples=[0.05],
     )
 
 

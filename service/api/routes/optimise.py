@@ -12,7 +12,9 @@ from service.api.idempotency import REPEATABLE, Answered, digest_of, once
 from service.api.problems import responses
 from service.api.routes.catalogues import CatalogueName
 from service.api.routes.jobs import JobBody, job_body
-from service.core.recipe import AnyHead, Strategy
+from service.core.metric_learning import TrainedKind
+from service.core.projection import HeadKind
+from service.core.recipe import Strategy
 from service.usecases.optimise import start_optimise
 from service.usecases.optimise_request import DEFAULT_TRIALS, MOST_TRIALS, Metric, OptimiseRequest, Search
 
@@ -25,13 +27,17 @@ class OptimiseOptions(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     budget: int | None = Field(
-        default=None, ge=1, le=1_000_000, description="References a class at most; absent: half of the class."
+        default=None,
+        ge=1,
+        le=1_000_000,
+        description="References a class at most; absent: half of the class.",
+        examples=[5],
     )
     metric: Metric = Field(default="accuracy", description="What the choice maximises.")
-    strategy: Strategy | Literal["auto"] = Field(
+    strategy: Literal[Strategy, "auto"] = Field(
         default="auto", description="How references are chosen; `auto` lets cross-fitting decide."
     )
-    head: AnyHead | Literal["auto"] = Field(
+    head: Literal[HeadKind, TrainedKind, "auto"] = Field(
         default="auto",
         description="The map in front of the search; `auto` lets cross-fitting decide between the closed-form ones "
         "and proxies.",
@@ -53,12 +59,13 @@ class OptimiseOptions(BaseModel):
     responses=responses(400, 409, 413),
 )
 def optimise_catalogue(
-    name: CatalogueName, body: OptimiseOptions, request: Request, who: Writer, context: ContextOf
+    name: CatalogueName, request: Request, who: Writer, context: ContextOf, body: OptimiseOptions | None = None
 ) -> Response:
-    """Choose the references that classify best, judge the choice, and let it serve: a job.
+    """Choose the references that classify best, judge the choice, and let it serve: a job. Nothing has to be said.
 
     409 while another optimisation of the catalogue is not finished.
     """
+    body = body or OptimiseOptions()
     asked = OptimiseRequest(**body.model_dump())
 
     def start() -> Answered:

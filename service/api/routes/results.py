@@ -22,6 +22,9 @@ MEDIA_TYPE = "application/jsonl"
 Partial = Annotated[bool, Query(description="Answer also while the job works, with the pictures that are done.")]
 
 
+EXAMPLE = '{"path":"new.jpg","label":"apple","confidence":0.97,...}\n{"path":"notes.txt","error":"..."}\n'
+
+
 @router.get(
     "/jobs/{job}/results",
     response_class=StreamingResponse,
@@ -29,7 +32,7 @@ Partial = Annotated[bool, Query(description="Answer also while the job works, wi
         200: {
             "description": "An object a line, in the order in which the pictures were handed over: the answer, as "
             "`:classify` gives it, or `path` and `error`.",
-            "content": {MEDIA_TYPE: {"schema": {"type": "string"}}},
+            "content": {MEDIA_TYPE: {"schema": {"type": "string"}, "example": EXAMPLE}},
         },
         **responses(409),
     },

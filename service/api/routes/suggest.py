@@ -27,7 +27,7 @@ class SuggestOptions(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    count: int = Field(default=20, ge=1, le=MOST_PICTURES, description="Pictures to name.")
+    count: int = Field(default=20, ge=1, le=MOST_PICTURES, description="Pictures to name.", examples=[10])
 
 
 class SuggestionBody(BaseModel):

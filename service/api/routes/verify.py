@@ -28,7 +28,11 @@ class VerifyOptions(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     label: str | None = Field(
-        default=None, min_length=1, max_length=MAX_LABEL, description="The class to compare one picture with."
+        default=None,
+        min_length=1,
+        max_length=MAX_LABEL,
+        description="The class to compare one picture with.",
+        examples=["apple"],
     )
     rule: Rule = Field(
         default="otsu", description="Threshold: Otsu's, or that of the equal error rate, where both errors are as many."

@@ -6,11 +6,14 @@ import { linkTo } from "./router.js";
 import { mayWrite, signOut, whoIs } from "./session.js";
 import { busyWith } from "./telling.js";
 
+/** @type {HTMLElement | undefined} made once: its picture need not be asked for at every place */
+let brand;
+
 /** @param {import("./router.js").Route} route */
 export function drawMasthead(route) {
   const me = whoIs();
   const masthead = /** @type {HTMLElement} */ (document.getElementById("masthead"));
-  const brand = h("a", { class: "brand", href: linkTo(null), "aria-label": "Holotype" }, h("img", { src: "/web/icon.svg", alt: "" }), h("span", {}, "Holotype"));
+  brand ??= h("a", { class: "brand", href: linkTo(null), "aria-label": "Holotype" }, h("img", { src: "/web/icon.svg", alt: "" }), h("span", {}, "Holotype"));
   if (!me) {
     put(masthead, brand);
     return;

@@ -1,7 +1,7 @@
 // Starts the page: signs in, then shows the place that the address names.
 
-import { SIGNED_OUT } from "./api.js";
-import { h, put } from "./dom.js";
+import { Problem, SIGNED_OUT } from "./api.js";
+import { add, button, h, put } from "./dom.js";
 import { drawMasthead, drawPlaces } from "./frame.js";
 import { PLACES } from "./places.js";
 import { routeOf } from "./router.js";
@@ -37,11 +37,14 @@ async function showPlace() {
     else if (route.catalogue === null) await showCatalogues(view, { signal });
     else await place.show(view, { catalogue: route.catalogue, query: route.query, signal, onLeave });
   } catch (error) {
-    if (!isAbort(error)) view.append(problemBox(error));
+    if (!isAbort(error)) add(view, problemBox(error), passes(error) ? h("p", {}, button("Try again", showPlace)) : null);
   }
   view.removeAttribute("aria-busy");
   if (!signal.aborted) settle(view, route.catalogue);
 }
+
+/** What is wrong now may be right in a moment: the service is away, or wants to be asked less. */
+const passes = (error) => error instanceof Problem && (error.status === 0 || error.status === 429 || error.status >= 500);
 
 function settle(view, catalogue) {
   const heading = view.querySelector("h1")?.textContent ?? "Holotype";

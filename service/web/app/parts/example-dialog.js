@@ -7,6 +7,7 @@ import { mayWrite } from "../session.js";
 import { busyWith, problemBox, tell } from "../telling.js";
 import { confirmed, openDialog } from "./dialog.js";
 import { labelField } from "./label-field.js";
+import { withoutPicture } from "./no-picture.js";
 
 const EDGE_PX = 512;
 
@@ -31,7 +32,7 @@ export async function showExample(catalogue, id, onChange) {
 
 function parts(catalogue, example, labels, changed) {
   const picture = h("img", {
-    class: "large", src: thumbnailOf(catalogue, example.id, EDGE_PX), alt: `${example.label}: ${example.source}`,
+    class: "large", src: thumbnailOf(catalogue, example.id, EDGE_PX), alt: `${example.label}: ${example.source}`, on: { error: withoutPicture },
   });
   return [picture, facts(catalogue, example), ...(mayWrite() ? changes(catalogue, example, labels, changed) : [])];
 }

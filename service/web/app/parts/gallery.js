@@ -4,6 +4,7 @@ import { thumbnailOf } from "../api.js";
 import { h } from "../dom.js";
 import { decimal, fileName, percent } from "../format.js";
 import { showExample } from "./example-dialog.js";
+import { withoutPicture } from "./no-picture.js";
 
 /** @typedef {{id: string, label: string, source?: string, similarity?: number, confidence?: number}} Shown */
 
@@ -41,6 +42,6 @@ function noteOf(example) {
 export function thumbnail(catalogue, example, edge = 160) {
   return h("img", {
     src: thumbnailOf(catalogue, example.id, edge), alt: example.source ? `${example.label}: ${fileName(example.source)}` : "",
-    loading: "lazy", decoding: "async", width: edge, height: edge,
+    loading: "lazy", decoding: "async", width: edge, height: edge, on: { error: withoutPicture },
   });
 }

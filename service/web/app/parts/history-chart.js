@@ -1,7 +1,7 @@
 // The history as a chart: accuracy against the number of references, one point a selection, its interval as a whisker.
 
 import { s } from "../dom.js";
-import { counted, percent, shortId } from "../format.js";
+import { counted, number, percent, shortId } from "../format.js";
 
 /** @typedef {{id: string, references: number, accuracy: number, low: number, high: number, active: boolean}} Point */
 
@@ -52,7 +52,7 @@ function scale(ticks, start, end) {
 }
 
 function gridX(x, right) {
-  const ticks = x.ticks.map((tick) => s("text", { x: x.at(tick), y: HEIGHT - BOTTOM + 18, "text-anchor": "middle" }, String(Number(tick.toFixed(6)))));
+  const ticks = x.ticks.map((tick) => s("text", { x: x.at(tick), y: HEIGHT - BOTTOM + 18, "text-anchor": "middle" }, number(Number(tick.toFixed(6)))));
   const name = s("text", { class: "axis", x: (LEFT + right) / 2, y: HEIGHT - 6, "text-anchor": "middle" }, "references");
   return s("g", { "aria-hidden": "true" }, ...ticks, name);
 }

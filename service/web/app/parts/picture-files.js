@@ -36,7 +36,11 @@ export function picturesOfFiles(files) {
  */
 export function byLabel(pictures) {
   const groups = new Map();
-  for (const picture of pictures) groups.set(picture.label, [...(groups.get(picture.label) ?? []), picture]);
+  for (const picture of pictures) {
+    const members = groups.get(picture.label);
+    if (members) members.push(picture);
+    else groups.set(picture.label, [picture]);
+  }
   return new Map([...groups].sort(([one], [other]) => one.localeCompare(other)));
 }
 

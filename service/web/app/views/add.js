@@ -1,11 +1,12 @@
 // Adding labelled pictures: drop, check the labels, hand over, watch the job.
 
-import { get, ofCatalogue, withQuery } from "../api.js";
+import { get, withQuery } from "../api.js";
 import { button, h, put } from "../dom.js";
 import { counted } from "../format.js";
 import { linkTo } from "../router.js";
 import { mayWrite } from "../session.js";
 import { busyWith, tell } from "../telling.js";
+import { classesOf } from "../parts/classes.js";
 import { dropzone } from "../parts/dropzone.js";
 import { isFinal } from "../parts/job-feed.js";
 import { jobPanel } from "../parts/job-panel.js";
@@ -30,8 +31,8 @@ export async function showAdd(view, { catalogue, signal }) {
     onPictures: (pictures) => stage(pictures),
   });
   put(view, h("h1", {}, "Add pictures"), mayWrite() ? zone : readOnly(), staged, jobs);
-  const [about, recent] = await Promise.all([
-    get(ofCatalogue(catalogue), signal),
+  const [{ labels }, recent] = await Promise.all([
+    classesOf(catalogue, signal),
     get(withQuery("/v1/jobs", { catalogue, kind: "ingest", limit: 3 }), signal),
   ]);
   for (const job of recent.items.filter((each) => !isFinal(each))) jobs.append(panelOf(job));
@@ -41,7 +42,6 @@ export async function showAdd(view, { catalogue, signal }) {
       tell("There is no picture in what you chose: JPEG, PNG and WebP can be used.");
       return;
     }
-    const labels = Object.keys(about.labels);
     put(staged, stagingForm(pictures, labels, (chosen, form) => send(chosen, form), () => put(staged)));
     staged.querySelector("h2")?.focus();
   }

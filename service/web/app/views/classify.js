@@ -1,11 +1,12 @@
 // Classifying pictures: drop one and see its label, how sure that is, why, and what it resembles.
 
-import { get, methodOf, ofCatalogue, request } from "../api.js";
+import { methodOf, request } from "../api.js";
 import { field, h, put, select } from "../dom.js";
 import { counted } from "../format.js";
 import { announce, problemBox, tell } from "../telling.js";
 import { nothingYet } from "../parts/nothing-yet.js";
 import { answerCard, spoken } from "../parts/answer-card.js";
+import { classesOf } from "../parts/classes.js";
 import { dropzone, onPaste } from "../parts/dropzone.js";
 
 const MOST = 64;
@@ -24,8 +25,7 @@ export async function showClassify(view, { catalogue, signal }) {
   onPaste(signal, ask);
   put(view, h("h1", {}, "Classify"), zone,
     field("How careful", strict, "Answers that cannot be trusted that far are rejected, with the reason. Needs an optimised catalogue."), answers);
-  const about = await get(ofCatalogue(catalogue), signal);
-  const labels = Object.keys(about.labels);
+  const { labels } = await classesOf(catalogue, signal);
   if (!labels.length) put(answers, nothingYet(catalogue, "There is nothing to answer by yet."));
 
   async function ask(pictures) {

@@ -5,6 +5,7 @@ import { add, button, h, put } from "../dom.js";
 import { counted, number, percent, sentence, shortId } from "../format.js";
 import { linkTo } from "../router.js";
 import { busyWith } from "../telling.js";
+import { changedNotice } from "../parts/changed-notice.js";
 import { gallery } from "../parts/gallery.js";
 
 const WORST = 8;
@@ -31,6 +32,7 @@ export async function showConfusion(view, { catalogue, query, signal }) {
     ? (control, cell) => busyWith(control, () => show(pictures, catalogue, selection, cell, signal)) : null;
   add(view, 
     h("p", { class: "lead" }, `What selection ${shortId(selection)} answered to ${counted(confusion.images, "picture")} (measured on ${confusion.measured_on}). Choose a number to see the pictures.`),
+    selection === about.active_selection ? changedNotice(about) : null,
     confusion.note ? h("p", { class: "notice" }, sentence(confusion.note)) : null,
     worst(confusion.labels, rows, open), pictures, matrix(confusion.labels, rows, open));
 }
@@ -60,8 +62,8 @@ function cellOf(row, predicted, count) {
 }
 
 function matrix(labels, rows, open) {
-  const heads = labels.map((label) => h("th", { scope: "col" }, h("span", {}, label)));
-  const body = rows.map((row) => h("tr", {}, h("th", { scope: "row" }, row.label),
+  const heads = labels.map((label) => h("th", { scope: "col", title: label }, h("span", {}, label)));
+  const body = rows.map((row) => h("tr", {}, h("th", { scope: "row", title: row.label }, row.label),
     ...row.counts.map((count, at) => matrixCell(cellOf(row, labels[at], count), open))));
   return h("section", { class: "stack" }, h("h2", {}, "All labels"),
     h("div", { class: "matrix-frame", tabindex: 0, role: "region", "aria-label": "Confusion matrix" },

@@ -7,6 +7,7 @@ import { announce, problemBox } from "../telling.js";
 import { dropzone, onPaste } from "../parts/dropzone.js";
 import { gallery } from "../parts/gallery.js";
 import { nothingYet } from "../parts/nothing-yet.js";
+import { hintOf } from "../parts/words.js";
 import { previewImage } from "../parts/preview-image.js";
 
 const SPLITS = [["", "All"], ["support", "support (may become references)"], ["tuning", "tuning (chooses)"], ["holdout", "holdout (judges)"]];
@@ -25,7 +26,7 @@ export async function showSearch(view, { catalogue, signal }) {
   const submit = h("button", { type: "submit", class: "primary" }, "Search");
   const results = h("section", { class: "stack", "aria-label": "Results" });
   const asked = () => ({ top: Number(top.value), label: label.value || null, split: split.value || null });
-  const byWords = h("form", { class: "stack", on: { submit: enter } }, field("Words", words, wordsHint(about.encoder)), h("div", {}, submit));
+  const byWords = h("form", { class: "stack", on: { submit: enter } }, field("Words", words, hintOf(about.encoder) || "Say what the pictures show."), h("div", {}, submit));
   const zone = dropzone({ title: "Drop a picture here", hint: "Shows what resembles it most.", multiple: false, onPictures: byPicture });
   onPaste(signal, byPicture);
   put(view, h("h1", {}, "Search"), h("div", { class: "halves" }, zone, byWords),
@@ -61,6 +62,3 @@ export async function showSearch(view, { catalogue, signal }) {
 }
 
 const known = (values) => Object.fromEntries(Object.entries(values).filter(([, value]) => value !== null));
-
-const wordsHint = (encoder) =>
-  /clip/i.test(encoder) ? "Say what the pictures show." : `Words need a CLIP encoder; this catalogue has ${encoder}.`;

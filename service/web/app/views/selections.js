@@ -5,6 +5,7 @@ import { button, h, put } from "../dom.js";
 import { counted, shortId } from "../format.js";
 import { mayWrite } from "../session.js";
 import { busyWith, tell } from "../telling.js";
+import { changedNotice } from "../parts/changed-notice.js";
 import { historyChart } from "../parts/history-chart.js";
 import { isFinal } from "../parts/job-feed.js";
 import { jobPanel } from "../parts/job-panel.js";
@@ -35,12 +36,15 @@ export async function showSelections(view, { catalogue, signal }) {
   }
 
   async function draw() {
-    const selections = await everyRow(withQuery(ofCatalogue(catalogue, "selections"), { limit: 100 }), signal, 500);
+    const [about, selections] = await Promise.all([
+      get(ofCatalogue(catalogue), signal),
+      everyRow(withQuery(ofCatalogue(catalogue, "selections"), { limit: 100 }), signal, 500),
+    ]);
     if (!selections.length) {
       put(history, h("p", { class: "empty" }, "There is no selection yet. With a few labelled pictures of each class, choose the references above."));
       return;
     }
-    put(history, h("h2", {}, "History"), chartOf(selections, view.clientWidth), mayWrite() ? back(selections) : null,
+    put(history, changedNotice(about, false), h("h2", {}, "History"), chartOf(selections, view.clientWidth), mayWrite() ? back(selections) : null,
       historyTable(catalogue, selections, mayWrite() ? activate : null),
       selections.length > 1 ? comparison(catalogue, selections) : null);
   }
