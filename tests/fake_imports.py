@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from service.errors import AlreadyExists, CatalogueNotFound, LeaseHeld
 from service.ports.archives import IMPORTING
-from service.records import Catalogue, Example, Fingerprint
+from service.records import Catalogue, Example, Fingerprint, Relabelling
 from tests.fake_jobs import FakeJobs, locked
 
 
@@ -39,6 +39,14 @@ class FakeImports(FakeJobs):
     def add_examples(self, catalogue_id: str, examples: Sequence[Example]) -> None:
         self.catalogue_by_id(catalogue_id)
         self.example_rows |= {(catalogue_id, one.id): one for one in examples}
+
+    @locked
+    def relabellings(self, catalogue_id: str) -> dict[str, Relabelling]:
+        return {id_: Relabelling(*one) for (of, id_), one in self.relabelled_rows.items() if of == catalogue_id}
+
+    @locked
+    def add_relabellings(self, catalogue_id: str, of_examples: Mapping[str, Relabelling]) -> None:
+        self.relabelled_rows |= {(catalogue_id, id_): (one.former, one.at) for id_, one in of_examples.items()}
 
     @locked
     def finish_import(self, catalogue_id: str, name: str, lease: str, owner: str) -> None:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
-from service.records import Catalogue, Example, Fingerprint
+from service.records import Catalogue, Example, Fingerprint, Relabelling
 
 IMPORTING = "."
 """Names of catalogues that are being imported start with it, which no name that a person gives does."""
@@ -32,6 +32,14 @@ class ArchiveRegistry(Protocol):
 
     def add_examples(self, catalogue_id: str, examples: Sequence[Example]) -> None:
         """Rows as they are. Raises CatalogueNotFound when the catalogue is gone, QuotaExceeded."""
+        ...
+
+    def relabellings(self, catalogue_id: str) -> dict[str, Relabelling]:
+        """Of each example that was ever relabelled, by its id, the last time."""
+        ...
+
+    def add_relabellings(self, catalogue_id: str, of_examples: Mapping[str, Relabelling]) -> None:
+        """Those of examples that `add_examples` has added."""
         ...
 
     def finish_import(self, catalogue_id: str, name: str, lease: str, owner: str) -> None:

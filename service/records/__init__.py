@@ -8,6 +8,7 @@ from service.records.catalogues import (
     Example,
     ExampleState,
     Fingerprint,
+    Relabelling,
     Split,
 )
 from service.records.jobs import (
@@ -68,6 +69,7 @@ __all__ = [
     "JobState",
     "NewItem",
     "Quotas",
+    "Relabelling",
     "RememberedRequest",
     "Scope",
     "Selection",

@@ -7,7 +7,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
-from typing import Any
+from typing import Any, NamedTuple
 
 from service.core.crop import picture_name
 
@@ -108,6 +108,13 @@ class Example:
     def picture(self) -> str:
         """What it shows: the content hash, with the crop where there is one."""
         return picture_name(self.content_hash, self.crop)
+
+
+class Relabelling(NamedTuple):
+    """That an example got another label: the one it had before, and when that was (seconds since 1970)."""
+
+    former: str
+    at: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

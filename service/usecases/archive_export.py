@@ -25,7 +25,7 @@ from service.core.float_rows import npy_bytes
 from service.core.model import Float32Array
 from service.core.reference_set import ReferenceSet
 from service.errors import NotFound
-from service.records import Catalogue, Example, Selection, SelectionMember, SelectionState
+from service.records import Catalogue, Example, Relabelling, Selection, SelectionMember, SelectionState
 from service.usecases.archive_fields import encoded
 from service.usecases.archive_format import (
     MANIFEST,
@@ -124,6 +124,8 @@ class _Export:
         self._counts = _Counts()
         self._wanted: dict[str, _Member | None] = {}
         self._shown: set[str] = set()
+        self._kept: Mapping[str, frozenset[str]] = {}
+        self._relabelled: Mapping[str, Relabelling] = {}
         self._clock: Callable[[], float] = context.clock
 
     def pieces(self) -> Iterator[bytes]:
@@ -181,15 +183,16 @@ class _Export:
     def _examples(self) -> Iterator[_Written]:
         if self._catalogue.fingerprint is None:
             return
-        kept = self._context.registry.kept_findings(self._catalogue.id)
+        registry, catalogue = self._context.registry, self._catalogue.id
+        self._kept, self._relabelled = registry.kept_findings(catalogue), registry.relabellings(catalogue)
         waiting: list[tuple[Example, Mapping[str, Any], Float32Array]] = []
         for some in self._pages():
             waiting.extend(self._with_points(some))
             while len(waiting) >= PAGE_EXAMPLES:
-                yield from self._part(waiting[:PAGE_EXAMPLES], kept)
+                yield from self._part(waiting[:PAGE_EXAMPLES])
                 del waiting[:PAGE_EXAMPLES]
         if waiting:
-            yield from self._part(waiting, kept)
+            yield from self._part(waiting)
 
     def _pages(self) -> Iterator[list[Example]]:
         after: str | None = None
@@ -207,11 +210,7 @@ class _Export:
             for example_id, payload, row in zip(points.ids, points.payloads, points.embeddings, strict=True):
                 yield rows[example_id], payload, row
 
-    def _part(
-        self,
-        found: Sequence[tuple[Example, Mapping[str, Any], Float32Array]],
-        kept: Mapping[str, frozenset[str]],
-    ) -> Iterator[_Written]:
+    def _part(self, found: Sequence[tuple[Example, Mapping[str, Any], Float32Array]]) -> Iterator[_Written]:
         number = self._counts.examples // PAGE_EXAMPLES
         lines = []
         for example, payload, _ in found:
@@ -226,8 +225,9 @@ class _Export:
             archived = ArchivedExample(
                 example=example,
                 centrality=None if centrality is None else float(centrality),
-                kept=tuple(sorted(kept.get(example.id, ()))),
+                kept=tuple(sorted(self._kept.get(example.id, ()))),
                 image=image,
+                relabelled=self._relabelled.get(example.id),
             )
             lines.append(example_line(archived))
         yield _Written(examples_part(number), b"".join(lines))

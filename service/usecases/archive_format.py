@@ -20,7 +20,7 @@ from typing import Any
 from service.core.crop import CROP, Crop, hash_and_crop
 from service.core.recipe import Recipe
 from service.errors import InvalidInput
-from service.records import Example, ExampleState, Selection, SelectionState, Split
+from service.records import Example, ExampleState, Relabelling, Selection, SelectionState, Split
 from service.usecases.archive_fields import Fields, encoded, fields_of
 from service.usecases.findings import FindingKind
 from service.usecases.labels import checked_label
@@ -77,14 +77,17 @@ class ArchivedExample:
         centrality: as its point has it.
         kept: kinds of findings that a person accepts.
         image: are its bytes in the archive?
+        relabelled: the last time that it got another label; None where it never did, and in archives of before.
     """
 
     example: Example
     centrality: float | None
     kept: tuple[str, ...]
     image: bool
+    relabelled: Relabelling | None = None
 
 
+RELABELLED = "relabelled"
 _COPIED = ("label", "source", "width_px", "height_px", "perceptual_hash", "created_at")
 
 
@@ -105,6 +108,7 @@ def example_line(one: ArchivedExample) -> bytes:
                 "image": one.image,
             }
             | {name: getattr(row, name) for name in _COPIED}
+            | ({} if one.relabelled is None else {RELABELLED: one.relabelled._asdict()})
         )
         + b"\n"
     )
@@ -139,7 +143,16 @@ def read_example(line: bytes, where: str) -> ArchivedExample:
     if not set(kept) <= {kind.value for kind in FindingKind}:
         raise found.wrong("kept", "kinds of findings")
     centrality = None if found.value("centrality") is None else found.number("centrality")
-    return ArchivedExample(example=example, centrality=centrality, kept=kept, image=found.flag("image"))
+    return ArchivedExample(
+        example=example, centrality=centrality, kept=kept, image=found.flag("image"), relabelled=_relabelled(found)
+    )
+
+
+def _relabelled(found: Fields) -> Relabelling | None:
+    if RELABELLED not in found.whole_object:
+        return None
+    inner = found.inner(RELABELLED)
+    return Relabelling(_label(inner, "former", inner.value("former")), inner.number("at"))
 
 
 def picture_in(found: Fields) -> tuple[str, str]:

@@ -186,6 +186,10 @@ def _add(
     context.registry.keep_findings(
         catalogue.id, {row.id: one.kept for row, one in zip(examples, archived, strict=True) if one.kept}
     )
+    context.registry.add_relabellings(
+        catalogue.id,
+        {row.id: one.relabelled for row, one in zip(examples, archived, strict=True) if one.relabelled is not None},
+    )
     for one in archived:
         if one.image:
             context.blobs.put(image_key(catalogue.tenant, one.example.content_hash), picture_of(archive, one))

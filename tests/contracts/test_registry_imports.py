@@ -13,7 +13,7 @@ import pytest
 from service.adapters.registry_sql import SqlRegistry
 from service.errors import AlreadyExists, CatalogueNotFound, LeaseHeld
 from service.ports import Registry
-from service.records import Catalogue, Example, ExampleState, Fingerprint, Split
+from service.records import Catalogue, Example, ExampleState, Fingerprint, Relabelling, Split
 from tests import postgres_server
 from tests.fake_registry import FakeRegistry
 from tests.registry_rows import Clock
@@ -84,6 +84,20 @@ def test_examples_are_kept_as_they_are(registry: Registry) -> None:
     registry.add_examples(half.id, [])
     assert registry.examples(half.id) == rows
     assert registry.pictures_in_use("acme", ["a" * 64, "d" * 64]) == {"a" * 64}
+
+
+def test_relabellings_are_kept_as_they_are(registry: Registry) -> None:
+    half = opened(registry)
+    rows = [replace(example(half, name), state=ExampleState.ACTIVE) for name in "abc"]
+    registry.add_examples(half.id, rows)
+    registry.add_relabellings(half.id, {})
+    assert registry.relabellings(half.id) == {}
+    moved = {rows[0].id: Relabelling("hawk", 30.0), rows[1].id: Relabelling("kite", 20.5)}
+    registry.add_relabellings(half.id, moved)
+    assert registry.relabellings(half.id) == moved
+    assert registry.relabelled_counts(half.id, 25.0) == {("hawk", "owl"): 1}
+    registry.delete_examples(half.id, [rows[0].id])
+    assert registry.relabellings(half.id) == {rows[1].id: moved[rows[1].id]}
 
 
 def test_examples_of_a_catalogue_that_is_gone_are_refused(registry: Registry) -> None:

@@ -14,8 +14,9 @@ from service.errors import AlreadyExists, CatalogueNotFound, InvalidInput, Lease
 from service.records import SelectionState, Split
 from service.usecases.archive_import import import_catalogue, sweep_imports
 from service.usecases.archive_reading import ArchiveLimits
-from service.usecases.catalogues import delete_catalogue, list_catalogues
+from service.usecases.catalogues import delete_catalogue, list_catalogues, show_catalogue
 from service.usecases.context import image_key, partition_of, report_key
+from service.usecases.decide import relabel
 from service.usecases.publish import activate, publish, reconcile
 from service.usecases.resolver import Resolver
 from tests.fakes import fake_context, fruit, ingested, write_pictures
@@ -58,6 +59,9 @@ def test_rows_payloads_selections_and_findings_are_the_same(tmp_path):
     context.registry.keep_findings(catalogue.id, {first.id: ["outlier", "label"]})
     support = [one.id for one in context.registry.examples(catalogue.id, Split.SUPPORT)]
     context.store.set_payload(partition_of(catalogue), {one: {"centrality": 0.25} for one in support[:2]})
+    other = next(one for one in context.registry.examples(catalogue.id) if one.id != first.id)
+    context.clock.now += 10
+    relabel(context, "acme", "fruit", other.id, "quince")
     imported(context, archived(context))
     copy = context.registry.catalogue("acme", "copy")
 
@@ -71,11 +75,16 @@ def test_rows_payloads_selections_and_findings_are_the_same(tmp_path):
                 {k: v for k, v in payload.items() if k not in ("catalogue", "selection_a", "selection_b")},
                 row.tobytes(),
                 kept.get(id_),
+                context.registry.relabellings(one.id).get(id_),
             )
             for id_, payload, row in zip(points.ids, points.payloads, points.embeddings, strict=True)
         }
 
     assert described(copy) == described(fruit_of(context))
+    changed = show_catalogue(context, "acme", "copy").changed
+    assert changed == show_catalogue(context, "acme", "fruit").changed
+    assert changed is not None
+    assert changed["into"] == {"quince": 1}
 
     def selected(one):
         found = []

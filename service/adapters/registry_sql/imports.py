@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from typing import Any
 
@@ -11,11 +11,11 @@ from sqlalchemy.exc import IntegrityError
 
 from service.adapters.registry_sql.catalogues import catalogue_of, is_whole, keep_catalogue, no_catalogue
 from service.adapters.registry_sql.database import Part, reading, writing
-from service.adapters.registry_sql.schema import catalogues, examples, leases
+from service.adapters.registry_sql.schema import catalogues, examples, leases, relabelled
 from service.adapters.registry_sql.usage import keep_within_quotas
 from service.errors import AlreadyExists, LeaseHeld, quoted
 from service.ports.archives import IMPORTING
-from service.records import Catalogue, Example, Fingerprint, Usage
+from service.records import Catalogue, Example, Fingerprint, Relabelling, Usage
 
 _COLUMNS = [field.name for field in fields(Example)]
 
@@ -53,6 +53,23 @@ class Imports(Part):
         keep_within_quotas(connection, owner, Usage(examples=len(examples)))
         if examples:
             connection.execute(_insert, [{name: getattr(one, name) for name in _COLUMNS} for one in examples])
+
+    @reading
+    def relabellings(self, connection: Connection, catalogue_id: str) -> dict[str, Relabelling]:
+        columns = select(relabelled.c.example_id, relabelled.c.former, relabelled.c.at)
+        found = connection.execute(columns.where(relabelled.c.catalogue_id == catalogue_id))
+        return {example_id: Relabelling(former, at) for example_id, former, at in found}
+
+    @writing
+    def add_relabellings(
+        self, connection: Connection, catalogue_id: str, of_examples: Mapping[str, Relabelling]
+    ) -> None:
+        rows = [
+            {"catalogue_id": catalogue_id, "example_id": example_id, "former": one.former, "at": one.at}
+            for example_id, one in of_examples.items()
+        ]
+        if rows:
+            connection.execute(insert(relabelled), rows)
 
     @writing
     def finish_import(self, connection: Connection, catalogue_id: str, name: str, lease: str, owner: str) -> None:
