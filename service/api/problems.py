@@ -26,6 +26,7 @@ from service.errors import (
     InvalidInput,
     JobFailed,
     LastAdminKey,
+    LeaseHeld,
     NotAuthenticated,
     NotFound,
     NothingToServe,
@@ -40,6 +41,7 @@ logger = logging.getLogger(__name__)
 
 MEDIA_TYPE = "application/problem+json"
 RETRY_AFTER_S = 5
+AT_WORK = "another request is at work on the same just now: try again in a moment"
 TOO_LARGE = "Content Too Large"
 """What the framework says of a body that is larger than its route takes."""
 
@@ -171,7 +173,9 @@ def _plain(value: object) -> object:
 async def _told(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, HolotypeError)  # noqa: S101 -- what the handler is registered for
     status, title = status_of(error)
-    detail = error.message.encode("utf-8", "backslashreplace").decode()
+    detail, members = error.message.encode("utf-8", "backslashreplace").decode(), error.details
+    if isinstance(error, LeaseHeld):  # who holds it is a process of ours, on a machine that is nobody's business
+        detail, members = AT_WORK, {}
     if status >= 500:
         logger.warning("%s: %s", type(error).__name__, detail)
     return problem(
@@ -180,7 +184,7 @@ async def _told(request: Request, error: Exception) -> JSONResponse:
         detail,
         code=type(error).__name__,
         title=title,
-        members=error.details,
+        members=members,
         headers=_headers(status, error),
     )
 

@@ -51,6 +51,17 @@ def test_while_one_runs_another_is_refused_and_told_which(shop, writer):
     finished(shop.context, again.json()["id"])
 
 
+def test_whoever_asks_in_the_same_moment_hears_nothing_of_the_process_that_is_at_it(shop, writer):
+    lease = f"optimise:{shop.catalogue().id}"
+    shop.context.registry.take_lease(lease, "host-7:4711:secret", 60.0)
+    answer = writer.post(OPTIMISE, json={"trials": 2})
+    shop.context.registry.release_lease(lease, "host-7:4711:secret")
+    assert (answer.status_code, answer.json()["code"]) == (409, "LeaseHeld")
+    assert "Retry-After" in answer.headers
+    assert "host-7" not in answer.text
+    assert "at work on the same" in answer.json()["detail"]
+
+
 def test_nothing_has_to_be_said(shop, writer):
     answer = writer.post(OPTIMISE)
     assert answer.status_code == 202, answer.text
