@@ -201,3 +201,16 @@ def test_a_key_that_works_no_longer_leads_back_to_the_sign_in(chromium, site, sc
         watched.page.get_by_label("Your key").fill(site.reader)
         watched.page.keyboard.press("Enter")
         expect(watched.page.get_by_role("heading", name="Selections")).to_be_visible()
+
+
+def test_a_label_that_is_likely_wrong_is_shown_beside_pictures_of_the_likely_one(chromium, site, screenshots, filled):
+    with Watched(chromium, site.url, screenshots, "likely-", viewport=DESKTOP) as watched:
+        watched.sign_in(site.reader)
+        watched.open("fruit", "review", "Review")
+        watched.page.get_by_label("Show").select_option("label")
+        finding = watched.page.get_by_role("region", name="Finding")
+        expect(finding.get_by_role("heading", name="Label that is likely wrong")).to_be_visible()
+        expect(finding.get_by_role("figure").filter(has_text="To compare")).to_have_count(4)
+        expect(finding.get_by_role("figure").filter(has_text="To compare").first).to_contain_text("plum")
+        watched.settled()
+        watched.shot("review")

@@ -27,6 +27,7 @@ export class ReviewQueue {
     this.place = place;
     this.catalogue = catalogue;
     this.labels = labels;
+    this.signal = signal;
     /** @type {any[]} */
     this.findings = [];
     this.at = 0;
@@ -59,7 +60,7 @@ export class ReviewQueue {
     put(this.place,
       h("section", { class: "card stack review", "aria-label": "Finding" },
         h("div", { class: "row spread" }, h("span", { class: "hint" }, `${this.at + 1} of ${this.findings.length} · ${left} to decide`), this.moves()),
-        findingCard(this.catalogue, finding, (id) => this.decided.get(id) === "drop"), this.choices(finding), this.undoing()));
+        findingCard(this.catalogue, finding, (id) => this.decided.get(id) === "drop", this.signal), this.choices(finding), this.undoing()));
   }
 
   moves() {
