@@ -20,7 +20,7 @@ export const KINDS = {
 
 const EDGE_PX = 320;
 const MOST_OTHERS = 8;
-const OF_LIKELY = 4;
+const OF_LIKELY = 3;
 
 /** What may be decided about a finding: a conflict cannot be kept, and classes have no picture to decide about. */
 export function decisionsOf(finding) {
