@@ -34,7 +34,7 @@ def _unmeasured(serving: Serving, name: str) -> str:
     if serving.selection is None:
         return (
             f"catalogue {name!r} was never optimised, so no error was measured that a stated one could be held "
-            "against: optimise it first, or state none"
+            f"against: run `holotype optimise {name}` first, or state none"
         )
     return (
         f"the selection that serves catalogue {name!r} has no measured answers that a stated error could be held "

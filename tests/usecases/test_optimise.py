@@ -394,6 +394,7 @@ def test_progress_names_its_stages(monkeypatch):
         ("search", 1, 4),
         *(("judge", done, 5) for done in range(6)),
         ("publish", 0, 1),
+        ("publish", 1, 1),
     ]
 
 

@@ -7,7 +7,7 @@ import { mayWrite } from "../session.js";
 import { announce, busyWith } from "../telling.js";
 import { followJob, isFinal } from "./job-feed.js";
 
-const KINDS = { ingest: "Adding pictures", optimise: "Choosing references", classify: "Classifying in bulk" };
+const KINDS = { ingest: "Adding pictures", optimise: "Choosing references", classify: "Classifying in bulk", finetune: "Fine-tuning the encoder" };
 const STATES = {
   opening: "receiving pictures", queued: "waiting for a worker", running: "at work", paused: "paused",
   done: "done", failed: "failed", cancelled: "cancelled",
