@@ -13,10 +13,13 @@ import time
 import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from pydantic import SecretStr
+
 from service.errors import InvalidInput
-from service.ports import BlobStore, PictureFetcher, RateLimiter, Registry, ReportWriter, VectorStore
+from service.ports import BlobStore, PictureFetcher, RateLimiter, RecordsCopies, Registry, ReportWriter, VectorStore
 from service.records import Quotas
 from service.settings import Settings
 from service.usecases.context import Context, Limits
@@ -24,6 +27,8 @@ from service.usecases.context import Context, Limits
 if TYPE_CHECKING:
     from celery import Celery
     from opentelemetry.trace import TracerProvider
+
+    from service.usecases.restore import Place
 
 T = TypeVar("T")
 
@@ -48,14 +53,21 @@ def open_context(settings: Settings, *, micro_batches: bool = False) -> Iterator
         DataDirectoryInUse: another process owns the data directory.
         Unavailable: the database or the vector store does not answer.
     """
+    check_settings(settings)
+    with ExitStack() as stack:
+        _open_data_directory(settings, stack)
+        yield stack.enter_context(_wired(settings, micro_batches=micro_batches))
+
+
+@contextmanager
+def _wired(settings: Settings, *, micro_batches: bool = False) -> Iterator[Context]:
+    """The ports of a data directory that is owned, or of servers."""
     from service.adapters.celery_queue import CeleryQueue
     from service.adapters.images import PillowDecoder
     from service.adapters.optuna_search import OptunaSearch
     from service.adapters.webhook_sender import HttpWebhookSender
 
-    check_settings(settings)
     with ExitStack() as stack:
-        _open_data_directory(settings, stack)
         registry = _registry(settings)
         stack.callback(registry.close)
         if _owns_database(settings):
@@ -67,7 +79,7 @@ def open_context(settings: Settings, *, micro_batches: bool = False) -> Iterator
         yield Context(
             registry=parts.watched(registry, "database"),
             store=parts.watched(store, "vectors"),
-            blobs=parts.watched(_blob_store(settings), "blobs"),
+            blobs=parts.watched(blob_store(settings), "blobs"),
             queue=parts.watched(CeleryQueue(app, parts.outgoing), "queue"),
             decoder=PillowDecoder(),
             search=OptunaSearch(),
@@ -163,6 +175,24 @@ def rate_limiter(settings: Settings) -> RateLimiter:
     return MovingWindow(None if settings.broker_url is None else settings.broker_url.get_secret_value())
 
 
+@contextmanager
+def place_to_restore(settings: Settings) -> Iterator[Place]:
+    """Where a backup goes; the data directory is this process's for the length of the block.
+
+    Raises:
+        DataDirectoryInUse: another process owns it.
+    """
+    from service.adapters.data_directory import owned_directory
+    from service.usecases.restore import Place
+
+    def opened(records: Path) -> AbstractContextManager[Context]:
+        url = SecretStr(f"sqlite:///{records.resolve()}")
+        return _wired(settings.model_copy(update={"database_url": url, "broker_url": None}))
+
+    with owned_directory(settings.data_dir):
+        yield Place(settings.data_dir, records_copies(settings), blob_store(settings), opened)
+
+
 def start_logging(settings: Settings) -> None:
     """Log of all libraries to standard error, at the settings' level and in their form."""
     from service.adapters import structured_logs
@@ -178,12 +208,13 @@ def report_writer() -> ReportWriter:
 
 
 def _open_data_directory(settings: Settings, stack: ExitStack) -> None:
-    from service.adapters.data_directory import owned_directory
+    from service.adapters.data_directory import check_restored, owned_directory
 
     if settings.distributed:
         settings.data_dir.mkdir(parents=True, exist_ok=True)
     else:
         stack.enter_context(owned_directory(settings.data_dir))
+    check_restored(settings.data_dir, lambda: records_copies(settings).is_empty())
 
 
 def _owns_database(settings: Settings) -> bool:
@@ -194,9 +225,20 @@ def _owns_database(settings: Settings) -> bool:
 def _registry(settings: Settings) -> Registry:
     from service.adapters.registry_sql import SqlRegistry
 
+    return SqlRegistry(_database_url(settings), time.time)
+
+
+def _database_url(settings: Settings) -> str:
     if settings.database_url is None:
-        return SqlRegistry(f"sqlite:///{settings.data_dir.resolve() / DATABASE_FILE}", time.time)
-    return SqlRegistry(settings.database_url.get_secret_value(), time.time)
+        return f"sqlite:///{settings.data_dir.resolve() / DATABASE_FILE}"
+    return settings.database_url.get_secret_value()
+
+
+def records_copies(settings: Settings) -> RecordsCopies:
+    """What copies all records, of a data directory too that another process owns and works on."""
+    from service.adapters.registry_sql.copies import SqlCopies
+
+    return SqlCopies(_database_url(settings))
 
 
 def _vector_store(settings: Settings) -> VectorStore:
@@ -210,7 +252,8 @@ def _vector_store(settings: Settings) -> VectorStore:
     return QdrantStore.at(settings.qdrant_url, key.get_secret_value() if key else None)
 
 
-def _blob_store(settings: Settings) -> BlobStore:
+def blob_store(settings: Settings) -> BlobStore:
+    """The bytes by key; several processes may use them at once."""
     from service.adapters.blob_store import FsspecBlobStore
 
     return FsspecBlobStore(settings.blob_url or str(settings.data_dir.resolve() / BLOBS_FOLDER))

@@ -5,14 +5,16 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import shutil
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
 from service.errors import DataDirectoryInUse, InvalidInput
+from service.ports.backups import RESTORING
 
 LOCK_FILE = "lock"
 
@@ -30,6 +32,22 @@ def owned_directory(folder: Path) -> Iterator[Path]:
         _write_holder(lock)
         yield folder
         # Closing the file lets go of the lock. The file stays: removing it would let two processes lock two files.
+
+
+def check_restored(folder: Path, is_empty: Callable[[], bool]) -> None:
+    """Tidy up behind a restore that ended; `is_empty` says whether there are no records, which come last.
+
+    Raises:
+        InvalidInput: a restore into the folder was broken off.
+    """
+    for left in folder.glob(f"{RESTORING}*"):
+        if is_empty():
+            raise InvalidInput(
+                f"a restore into {folder} was broken off: restore the same backup again, which goes on with it, or "
+                "empty the directory",
+                data_dir=str(folder),
+            )
+        shutil.rmtree(left)
 
 
 def _open_lock(folder: Path) -> IO[str]:

@@ -6,6 +6,7 @@ left out: a `Partition` for the vector store, a key prefix for blobs, a catalogu
 
 from __future__ import annotations
 
+from service.ports.backups import RecordsCopies
 from service.ports.blobs import BlobStore
 from service.ports.browsing import BrowsingRegistry, LabelCounts
 from service.ports.fetch import PictureFetcher
@@ -74,6 +75,7 @@ __all__ = [
     "PixelArray",
     "Point",
     "RateLimiter",
+    "RecordsCopies",
     "Registry",
     "ReportWriter",
     "RunFinetune",

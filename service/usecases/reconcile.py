@@ -9,6 +9,7 @@ from service.ports import Partition
 from service.records import Catalogue, Selection, SelectionState
 from service.usecases.context import Context, partition_of
 from service.usecases.lone_points import forget_lone_points
+from service.usecases.missing_points import bring_back_points
 from service.usecases.references import References
 from service.usecases.selections import chunked, publishing_lease
 from service.usecases.slots import add_provisional_to, mend_flags
@@ -16,9 +17,9 @@ from service.usecases.splitting import align_payloads
 
 
 def reconcile(context: Context, catalogue: Catalogue, *, whole: bool = True) -> int:
-    """Mend payload splits, delete points without rows, mend flags of the active selection; how many were repaired.
+    """Mend payload splits, points without rows and rows without points, flags of what serves; how many were repaired.
 
-    The first two are of every example; without `whole` only the selection's references are looked at. While somebody
+    All but the last are of every example; without `whole` only the selection's references are looked at. While somebody
     publishes, flags are left to them. Selections left half written by a process that died become FAILED.
     """
     if catalogue.fingerprint is None:
@@ -34,9 +35,12 @@ def reconcile(context: Context, catalogue: Catalogue, *, whole: bool = True) -> 
 
 
 def _compare_all(context: Context, catalogue: Catalogue) -> int:
-    """Every point with its row, and the other way round."""
+    """Every point with its row, and the other way round. A store that lost the collection gets it again, too."""
+    if catalogue.fingerprint is not None:
+        context.store.open_collection(catalogue.fingerprint.collection, catalogue.fingerprint.dimension)
     stored = context.store.ids(partition_of(catalogue), {})
-    return align_payloads(context, catalogue) + forget_lone_points(context, catalogue, stored)
+    lone = forget_lone_points(context, catalogue, stored)
+    return align_payloads(context, catalogue) + lone + bring_back_points(context, catalogue, stored)
 
 
 def _mend_active(context: Context, catalogue: Catalogue) -> int:

@@ -13,13 +13,13 @@ from typing import Any
 import numpy as np
 
 from service.core.model import Float32Array
-from service.core.stored_embedding import StoredEmbedding
 from service.core.vectors import UNIT_TOLERANCE
-from service.errors import InvalidInput, NotFound
+from service.errors import NotFound
 from service.ports import Partition, StoredPoints
 from service.records import SLOTS, Catalogue, Example, Selection
-from service.usecases.context import Context, embedding_key, image_key, partition_of
+from service.usecases.context import Context, image_key, partition_of
 from service.usecases.lone_points import lone_points
+from service.usecases.missing_points import read_embedding
 from service.usecases.needed_blobs import PAGE, PUBLISHED, of_selection
 from service.usecases.selections import chunked, flagged
 from service.usecases.splitting import payload_split
@@ -52,17 +52,6 @@ def compare(context: Context, catalogue: Catalogue, on_progress: Progress = lamb
     found.add(StoreFinding.POINT_WITHOUT_ROW, comparison.lone())
     comparison.selections(found)
     return found
-
-
-def read_embedding(context: Context, catalogue: Catalogue, example: Example) -> StoredEmbedding | None:
-    """What was stored when the picture was encoded; None where it is gone or cannot be read. Raises Unavailable."""
-    if catalogue.fingerprint is None:
-        return None
-    key = embedding_key(catalogue.tenant, catalogue.fingerprint.digest, example.picture)
-    try:
-        return StoredEmbedding.from_bytes(context.blobs.get(key), catalogue.fingerprint.dimension)
-    except (NotFound, InvalidInput):
-        return None
 
 
 def differing(example: Example, payload: Mapping[str, Any]) -> dict[str, Any]:

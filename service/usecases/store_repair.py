@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from service.core.stored_embedding import StoredEmbedding
 from service.errors import HolotypeError, InvalidInput, LeaseHeld, NotFound, Unavailable
@@ -17,10 +17,11 @@ from service.usecases.context import Context, embedding_key, partition_of
 from service.usecases.embed import point_of
 from service.usecases.encoding import embeddings_of
 from service.usecases.lone_points import forget_lone_points
+from service.usecases.missing_points import points_of
 from service.usecases.reconcile import reconcile
 from service.usecases.selections import chunked, publishing_lease
 from service.usecases.splitting import batches
-from service.usecases.store_comparison import differing, read_embedding, unknown_flags, usable
+from service.usecases.store_comparison import differing, unknown_flags, usable
 from service.usecases.store_findings import Findings, StoreFinding
 
 logger = logging.getLogger(__name__)
@@ -64,9 +65,9 @@ def _store_embeddings(context: Context, catalogue: Catalogue, rows: Sequence[Exa
 
 def _put_points(context: Context, catalogue: Catalogue, rows: Sequence[Example], anew: set[str]) -> None:
     """Points of rows from their stored embeddings, else from their bytes; those of `anew` are deleted first."""
-    stored = {row.id: found for row in rows if (found := read_embedding(context, catalogue, row)) is not None}
-    stored |= _encoded(context, catalogue, [row for row in rows if row.id not in stored])
-    points: list[Point] = [point_of(row, stored[row.id]) for row in rows if row.id in stored]
+    points = points_of(context, catalogue, rows)
+    made = {point.id for point in points}
+    points += _encoded(context, catalogue, [row for row in rows if row.id not in made])
     partition = partition_of(catalogue)
     for some in batches(points):
         context.store.delete(partition, [point.id for point in some if point.id in anew])
@@ -85,21 +86,21 @@ def _set_payloads(context: Context, catalogue: Catalogue, ids: Sequence[str]) ->
     context.store.set_payload(partition, payloads)
 
 
-def _encoded(context: Context, catalogue: Catalogue, rows: Sequence[Example]) -> Mapping[str, StoredEmbedding]:
+def _encoded(context: Context, catalogue: Catalogue, rows: Sequence[Example]) -> list[Point]:
     """What has no stored embedding is encoded once more; what cannot be is left to the next comparison to tell."""
     if not rows:
-        return {}
+        return []
     try:
         encoder = context.encoders.load(catalogue.encoder)
     except InvalidInput as error:
         logger.warning("encoder %s cannot be loaded: %s", catalogue.encoder, error)
-        return {}
+        return []
     if encoder.fingerprint != catalogue.fingerprint:
         logger.warning("encoder %s is not the one that catalogue %s was made with", catalogue.encoder, catalogue.name)
-        return {}
+        return []
     outcomes = embeddings_of(context, encoder, catalogue.tenant, [row.picture for row in rows])
-    found = {row.id: outcomes[row.picture] for row in rows}
-    return {example_id: one for example_id, one in found.items() if isinstance(one, StoredEmbedding)}
+    found = ((row, outcomes[row.picture]) for row in rows)
+    return [point_of(row, stored) for row, stored in found if isinstance(stored, StoredEmbedding)]
 
 
 def _mend_flags(context: Context, catalogue: Catalogue) -> None:

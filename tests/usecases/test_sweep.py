@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 
+from service.adapters.vector_exact import ExactStore
 from service.ports import EmbedChunk, FinishIngest, RunOptimise
 from service.records import JobKind, JobState, Split
 from service.usecases import publish
@@ -12,7 +13,7 @@ from service.usecases.context import partition_of
 from service.usecases.ingest import ingest_report, start_ingest
 from service.usecases.sweep import WHOLE_COMPARISON_S, SweepReport, sweep
 from tests.fakes import FAKE_ENCODER, fake_context, fruit, ingested, write_pictures
-from tests.usecases.serving import draft, member_ids, no_sleep, serves_whole, stocked, watched
+from tests.usecases.serving import answers, draft, member_ids, no_sleep, serves_whole, stocked, watched
 
 NOTHING = SweepReport(chunks=0, finishing=0, whole=0, abandoned=0, repaired=0)
 
@@ -165,6 +166,34 @@ def test_the_references_of_what_serves_are_compared_every_time(tmp_path):
         publish.unflag(context, catalogue, [lost])
         assert sweep(context) == replace(NOTHING, repaired=1)
         assert serves_whole(context)
+
+
+def test_points_that_the_store_lost_come_back_from_what_was_stored_with_the_pictures(tmp_path):
+    context, catalogue = stocked(tmp_path)
+    selection = publish.publish(context, catalogue, draft(context), sleep=no_sleep)
+    rows = [row.id for row in context.registry.examples(catalogue.id)]
+    answered = answers(context)
+    emptied = replace(context, store=ExactStore())
+    references = len(member_ids(context, selection.id))
+    assert sweep(emptied) == replace(NOTHING, repaired=len(rows) + references)
+    assert emptied.store.ids(partition_of(catalogue), {}) == rows
+    assert answers(emptied) == answered
+
+
+@pytest.mark.parametrize("dropped", [False, True])
+def test_a_point_that_comes_back_while_its_example_is_dropped_goes_again(tmp_path, dropped):
+    context, catalogue = stocked(tmp_path)
+    (one, *_) = context.registry.examples(catalogue.id)
+    context.store.delete(partition_of(catalogue), [one.id])
+    context, store = watched(context)
+
+    def drop_it(name, arguments):
+        if name == "insert" and dropped:
+            context.registry.delete_examples(catalogue.id, [one.id])
+
+    store.before = drop_it
+    assert sweep(context).repaired == (0 if dropped else 1)
+    assert (one.id in context.store.ids(partition_of(catalogue), {})) is not dropped
 
 
 def test_a_comparison_that_was_broken_off_stays_due(tmp_path):

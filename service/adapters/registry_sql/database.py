@@ -58,6 +58,14 @@ class Database:
         with self._outages_as_sentences(), self._engine.connect() as connection:
             return work(connection)
 
+    def snapshot(self, work: Callable[[Connection], T]) -> T:
+        """Run `work` on one reading connection that sees one moment, however long it reads and whoever writes."""
+        if self.is_sqlite:
+            return self.read(work)
+        engine = self._engine.execution_options(isolation_level="REPEATABLE READ")
+        with self._outages_as_sentences(), engine.connect() as connection:
+            return work(connection)
+
     def write(self, work: Callable[[Connection], T]) -> T:
         """Run `work` in one transaction; again, from its beginning, when PostgreSQL chose it as a deadlock's victim."""
         self._leave_parents_connections()

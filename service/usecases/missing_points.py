@@ -1,0 +1,61 @@
+"""Rows without a point get it again, from the embedding that was stored with the picture.
+
+A store may have lost what it had taken: in a power cut all since its last flush, or whole when its folder is gone. What
+was stored beside the picture was on the disk before the row was written, so it is there.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+
+from service.core.stored_embedding import StoredEmbedding
+from service.errors import InvalidInput, NotFound
+from service.ports import Point
+from service.records import Catalogue, Example
+from service.usecases.context import Context, embedding_key, partition_of
+from service.usecases.embed import point_of
+from service.usecases.splitting import batches
+
+logger = logging.getLogger(__name__)
+
+
+def read_embedding(context: Context, catalogue: Catalogue, example: Example) -> StoredEmbedding | None:
+    """What was stored when the picture was encoded; None where it is gone or cannot be read. Raises Unavailable."""
+    if catalogue.fingerprint is None:
+        return None
+    key = embedding_key(catalogue.tenant, catalogue.fingerprint.digest, example.picture)
+    try:
+        return StoredEmbedding.from_bytes(context.blobs.get(key), catalogue.fingerprint.dimension)
+    except (NotFound, InvalidInput):
+        return None
+
+
+def bring_back_points(context: Context, catalogue: Catalogue, stored: Sequence[str]) -> int:
+    """Give a point to every row that has none; how many. Flags are for whoever mends those.
+
+    `stored` are the ids of all points, read before this is called: points are written before their rows, so a row that
+    came since is looked for once more. An example that is dropped in just this moment loses its point again.
+
+    Raises:
+        Unavailable: an outside system does not answer. It may be done again.
+    """
+    held, partition, back = set(stored), partition_of(catalogue), 0
+    lacking = [row for row in context.registry.examples(catalogue.id) if row.id not in held]
+    for rows in batches(lacking):
+        there = set(context.store.fetch(partition, [row.id for row in rows], with_embeddings=False).ids)
+        points = points_of(context, catalogue, [row for row in rows if row.id not in there])
+        context.store.insert(partition, points)
+        ids = [point.id for point in points]
+        gone = set(ids) - context.registry.examples_by_id(catalogue.id, ids).keys()
+        context.store.delete(partition, sorted(gone))
+        back += len(ids) - len(gone)
+    if back:
+        logger.warning("%d examples of catalogue %s had lost their points and have them again", back, catalogue.name)
+    return back
+
+
+def points_of(context: Context, catalogue: Catalogue, rows: Sequence[Example]) -> list[Point]:
+    """Points of those rows whose stored embedding can be read. Raises Unavailable."""
+    found = ((row, read_embedding(context, catalogue, row)) for row in rows)
+    return [point_of(row, stored) for row, stored in found if stored is not None]
