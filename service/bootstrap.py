@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from pydantic import SecretStr
 
 from service.errors import InvalidInput
-from service.ports import BlobStore, PictureFetcher, RateLimiter, RecordsCopies, Registry, ReportWriter, VectorStore
+from service.ports import BlobStore, PictureFetcher, RateLimiter, RecordsCopies, ReportWriter, VectorStore
 from service.records import Quotas
 from service.settings import Settings
 from service.usecases.context import Context, Limits
@@ -65,12 +65,13 @@ def _wired(settings: Settings, *, micro_batches: bool = False) -> Iterator[Conte
     from service.adapters.celery_queue import CeleryQueue
     from service.adapters.images import PillowDecoder
     from service.adapters.optuna_search import OptunaSearch
+    from service.adapters.registry_sql import SqlRegistry
     from service.adapters.webhook_sender import HttpWebhookSender
 
     with ExitStack() as stack:
-        registry = _registry(settings)
+        registry = SqlRegistry(_database_url(settings), time.time)
         stack.callback(registry.close)
-        if _owns_database(settings):
+        if not settings.distributed and settings.database_url is None:  # it is in the directory, whose owner this is
             registry.expire_leases()
         store = _vector_store(settings)
         stack.callback(store.close)
@@ -215,17 +216,6 @@ def _open_data_directory(settings: Settings, stack: ExitStack) -> None:
     else:
         stack.enter_context(owned_directory(settings.data_dir))
     check_restored(settings.data_dir, lambda: records_copies(settings).is_empty())
-
-
-def _owns_database(settings: Settings) -> bool:
-    """Owning the directory is owning the leases only while the database is in it."""
-    return not settings.distributed and settings.database_url is None
-
-
-def _registry(settings: Settings) -> Registry:
-    from service.adapters.registry_sql import SqlRegistry
-
-    return SqlRegistry(_database_url(settings), time.time)
 
 
 def _database_url(settings: Settings) -> str:

@@ -192,6 +192,12 @@ def _clock(scene: Scene) -> str:
     return f"{', '.join(names)} by {offset:+.0f} s"
 
 
+def _poisoned(scene: Scene) -> str:
+    """The load hands it over; this is only the time that it takes to meet a worker."""
+    time.sleep(scene.rng.uniform(1.0, 2.0))
+    return "one among 17"
+
+
 def _write(path: Path, text: str) -> None:
     unfinished = path.with_suffix(".unfinished")
     unfinished.write_text(text)
@@ -223,6 +229,7 @@ EVERYWHERE = (
     Fault("messages lost", _lost_messages),
     Fault("broker connections cut", _cut_broker),
     Fault("clock moved", _clock),
+    Fault("poison picture", _poisoned, needs="poison"),
 )
 DISK_FAULT = Fault("disk full", _disk_full)
 POSTGRES = (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import random
 import shutil
@@ -15,7 +16,7 @@ from typing import TypeVar
 
 import httpx
 
-from scripts.bench.faults_machine import Machine
+from scripts.bench.faults_machine import POISON, Machine
 from scripts.bench.faults_processes import GaveUp
 from scripts.bench.faults_tenants import CATALOGUE, CLASSES, Accepted, Tenant, label_of
 from service.client.problems import ApiProblem
@@ -50,6 +51,16 @@ class Load:
         call = jobs.start_ingest(CATALOGUE, pictures)
         job = self.until_done("ingest", lambda: tenant.client.ask(call))
         self._stored(tenant, job.id, pictures)
+
+    def poison(self, tenant: Tenant, _rng: random.Random) -> None:
+        """Among pictures one that ends whoever decodes it: it alone is refused, with a reason."""
+        pictures, (deadly,) = tenant.pictures(PICTURES), tenant.pictures(1, POISON)
+        tenant.poison.add(hashlib.sha256(deadly.content).hexdigest())
+        call = jobs.start_ingest(CATALOGUE, [*pictures[:3], deadly, *pictures[3:]])
+        job = self.until_done("poison", lambda: tenant.client.ask(call))
+        tenant.accepted.append(Accepted(job.id, PICTURES + 1, "ingest"))
+        self._finished(tenant, job.id)
+        tenant.stored(pictures)
 
     def upload(self, tenant: Tenant, _rng: random.Random) -> None:
         """In several requests, gone on with where the server fell silent."""

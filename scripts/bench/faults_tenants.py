@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
 from service.client import Holotype
 from service.client.retrying import Retrying
@@ -28,12 +29,16 @@ def label_of(code: int) -> str:
     return f"class-{code:02}"
 
 
-def picture(code: int, rng: np.random.Generator) -> bytes:
-    """PNG of a class: its 4 x 4 colours, each off by up to NOISE."""
+def picture(code: int, rng: np.random.Generator, text: bytes = b"") -> bytes:
+    """PNG of a class: its 4 x 4 colours, each off by up to NOISE; with a text in it, where one is given."""
     grid = np.random.default_rng(1000 + code).integers(60, 196, (4, 4, 3))
     colours = np.clip(grid + rng.integers(-NOISE, NOISE + 1, grid.shape), 0, 255).astype(np.uint8)
     buffer = io.BytesIO()
-    Image.fromarray(colours).resize((24, 24), Image.Resampling.NEAREST).save(buffer, "PNG", compress_level=1)
+    told = PngInfo()
+    if text:
+        told.add_text("Comment", text)
+    drawn = Image.fromarray(colours).resize((24, 24), Image.Resampling.NEAREST)
+    drawn.save(buffer, "PNG", compress_level=1, pnginfo=told)
     return buffer.getvalue()
 
 
@@ -50,6 +55,7 @@ class Accepted:
 class Tenant:
     """One tenant, its client, and what its catalogue has to hold: label by content hash.
 
+    `poison` are hashes of pictures that end whoever decodes them: accepted, and to be refused with a reason in the end.
     `members_change` counts the operations at work that may change which references serve; `changes` those ever begun.
     """
 
@@ -67,12 +73,13 @@ class Tenant:
     publishing: int = 0
     made: int = 0
     taken: set[str] = field(default_factory=set)
+    poison: set[str] = field(default_factory=set)
 
     def __post_init__(self) -> None:
         rng = np.random.default_rng((self.seed, 7))
         self.queries = [(f"{label_of(n % CLASSES)}/q{n}.png", picture(n % CLASSES, rng)) for n in range(QUERIES)]
 
-    def pictures(self, count: int) -> list[Picture]:
+    def pictures(self, count: int, text: bytes = b"") -> list[Picture]:
         """Pictures that nobody has seen, of all classes by turns."""
         made = []
         for _ in range(count):
@@ -80,7 +87,7 @@ class Tenant:
                 self.made += 1
                 number = self.made
             code = number % CLASSES
-            content = picture(code, np.random.default_rng((self.seed, 11, number)))
+            content = picture(code, np.random.default_rng((self.seed, 11, number)), text)
             source = f"{label_of(code)}/{self.name}-{number:06}.png"
             made.append(Picture(source=source, content=content, label=label_of(code)))
         return made

@@ -50,9 +50,9 @@ from service.usecases.context import (
     references_key,
     report_key,
 )
-from service.usecases.embed import point_of
 from service.usecases.labels import checked_name
 from service.usecases.leases import KeptLease, kept_lease
+from service.usecases.points import point_of
 from service.usecases.splitting import align_payloads, assign_open_splits, batches
 
 logger = logging.getLogger(__name__)

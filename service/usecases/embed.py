@@ -10,7 +10,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any
 
 from service.core.stored_embedding import StoredEmbedding
 from service.errors import EncoderMismatch, InvalidInput, LeaseHeld, NotFound
@@ -22,7 +21,8 @@ from service.usecases.context import Context, example_id_of, partition_of
 from service.usecases.encoding import embeddings_of
 from service.usecases.fetching import fetched_chunk
 from service.usecases.lone_points import forget_lone_points
-from service.usecases.splitting import CONFLICT_SPLIT, payload_split
+from service.usecases.points import payload_of, point_of
+from service.usecases.splitting import CONFLICT_SPLIT
 
 logger = logging.getLogger(__name__)
 
@@ -112,11 +112,6 @@ def _points_again(examples: Sequence[Example], outcomes: Mapping[str, StoredEmbe
     return points
 
 
-def point_of(example: Example, stored: StoredEmbedding) -> Point:
-    """The point of a row, as the row says; without flags, and without a centrality."""
-    return Point(example.id, stored.embedding, _payload(example, payload_split(example), stored, example.created_at))
-
-
 def _points(
     context: Context, catalogue: Catalogue, items: Sequence[Item], outcomes: Mapping[str, StoredEmbedding | str]
 ) -> list[Point]:
@@ -126,26 +121,9 @@ def _points(
         outcome, example_id = outcomes[item.picture], _id_of(catalogue, item)
         if isinstance(outcome, str) or example_id in points:
             continue
-        payload = _payload(item, item.split.value, outcome, context.clock())
+        payload = payload_of(item, item.split.value, outcome, context.clock())
         points[example_id] = Point(example_id, outcome.embedding, payload)
     return list(points.values())
-
-
-def _payload(source: Item | Example, split: str, outcome: StoredEmbedding, created_at: float) -> dict[str, Any]:
-    return {
-        "label": source.label,
-        "split": split,
-        "content_hash": source.content_hash,
-        "source": source.source,
-        "width_px": outcome.width_px,
-        "height_px": outcome.height_px,
-        "created_at": created_at,
-        "centrality": None,
-    } | _where_given({"crop": source.crop, "metadata": dict(source.metadata)})
-
-
-def _where_given(values: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in values.items() if value}
 
 
 def _settled(

