@@ -28,7 +28,7 @@ def optimise(
     budget: Annotated[
         int | None,
         typer.Option(
-            min=1, metavar="N", help="Most references a class; half of the class where left out.", show_default=False
+            min=1, metavar="N", help="Most references a class; 30 % of the class where left out.", show_default=False
         ),
     ] = None,
     metric: Annotated[Literal["accuracy", "macro_f1"], typer.Option(help="What the choice maximises.")] = "accuracy",

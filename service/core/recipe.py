@@ -32,7 +32,7 @@ class Recipe:
         quantile: 0..1, share of a class that is kept before the sweep, and towards which thresholds are shrunk.
         threshold_shrinkage: 0..1, how far each class's share moves back from the sweep's choice to `quantile`.
         size_penalty: tuning errors that one reference may cost in the sweep.
-        minimum, maximum: references a class, at least and at most; `maximum` None: half of the class (at least one).
+        minimum, maximum: references a class, at least and at most; `maximum` None: 30 % of the class (at least one).
         medoids: references a class of strategy "medoids".
         per_label: m, how many best similarities make a class's score.
         pull: 0..1, how far references move to their class mean.

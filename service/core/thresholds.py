@@ -13,6 +13,9 @@ import numpy as np
 
 from service.core.model import Float64Array, IntArray
 
+MOST_PERCENT = 30
+"""Of a class, where no budget says otherwise: behind a head and pulled, more references measure no better."""
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Ranking:
@@ -46,10 +49,10 @@ class Ranking:
 def bounded_counts(shares: Float64Array, sizes: IntArray, minimum: int, maximum: int | None) -> IntArray:
     """References a class, int64 (C,), from the share of each class to keep.
 
-    At least `minimum` and at most `maximum` (None: half of the class); the maximum, being a budget, wins where they
+    At least `minimum` and at most `maximum` (None: 30 % of the class); the maximum, being a budget, wins where they
     contradict. Never more than there are, and one at least in every class that has a row.
     """
-    ceiling = sizes // 2 if maximum is None else np.full(len(sizes), maximum)
+    ceiling = sizes * MOST_PERCENT // 100 if maximum is None else np.full(len(sizes), maximum)
     counts = np.minimum(np.maximum(np.rint(shares * sizes), minimum), ceiling)
     return np.minimum(np.maximum(counts, 1), sizes).astype(np.int64)
 

@@ -21,7 +21,7 @@ class OptimiseRequest:
     """Options of `holotype optimise`.
 
     Attributes:
-        budget: references a class at most; None: half of the class.
+        budget: references a class at most; None: 30 % of the class.
         metric: what the choice maximises.
         strategy: "auto" lets cross-fitting choose between thresholds and medoids.
         head: "auto" lets cross-fitting choose between the closed-form ones and proxies.

@@ -54,7 +54,7 @@ def parameter_space(request: OptimiseRequest) -> dict[str, Parameter]:
     if "thresholds" in strategies:
         space |= {
             "space": ChoiceParameter(("raw", "projected")),
-            "quantile": FloatParameter(0.05, 0.5),
+            "quantile": FloatParameter(0.05, 0.3),
             "threshold_shrinkage": FloatParameter(0.0, 1.0),
             "size_penalty": FloatParameter(0.0, 1.0),
             "minimum": IntParameter(1, 3),
@@ -69,17 +69,18 @@ def warm_starts(active: Recipe | None) -> list[dict[str, Any]]:
     thresholds = {
         "strategy": "thresholds",
         "space": "projected",
-        "quantile": 0.5,
+        "quantile": 0.3,
         "threshold_shrinkage": 0.5,
         "size_penalty": 0.05,
         "minimum": 1,
     }
     starts: list[dict[str, Any]] = [
         {**lda, **medoids},
-        {**lda, **medoids, "medoids": 8},
+        {**lda, **medoids, "pull": 0.8, "medoids": 1},
         {**lda, **medoids, "head": "proxy", "steps": 200, "medoids": 8},
         {**lda, **medoids, "head": "proxy", "steps": 50},
         {**lda, **medoids, "medoids": 12},
+        {**lda, **medoids, "cleaning": "disputed", "pull": 0.8},
         {**lda, **medoids, "cleaning": "confident", "pull": 0.8, "medoids": 2},
         {**lda, **medoids, "head": "within", "medoids": 5},
         {**lda, **thresholds},

@@ -46,7 +46,7 @@ def test_all_references_behind_no_head_are_nearest_neighbours() -> None:
 
 
 def test_scores_are_plain_voting_over_the_pulled_references() -> None:
-    recipe = Recipe(head="within", shrinkage=0.2, strategy="medoids", medoids=3, per_label=2, pull=0.4)
+    recipe = Recipe(head="within", shrinkage=0.2, strategy="medoids", medoids=3, maximum=3, per_label=2, pull=0.4)
     fitted = made(recipe)
     projections = fitted.head.project(SUPPORT.embeddings)
     means = class_means(projections, SUPPORT.codes, 4)
@@ -69,10 +69,10 @@ def test_a_budget_is_kept_whatever_the_rest_of_the_recipe(strategy: str, budget:
         assert counts.min() >= 1
 
 
-def test_no_budget_means_half_of_the_class_for_what_chooses() -> None:
+def test_no_budget_means_30_per_cent_of_the_class_for_what_chooses() -> None:
     for strategy in ("medoids", "thresholds"):
         recipe = replace(SWEEP, strategy=strategy, medoids=50, quantile=1.0, threshold_shrinkage=1.0)
-        assert counted(made(recipe)).tolist() == [6, 4, 7, 3]
+        assert counted(made(recipe)).tolist() == [3, 2, 4, 1]
     assert counted(made(replace(SWEEP, strategy="all"))).tolist() == [12, 9, 15, 6]
 
 
@@ -107,7 +107,7 @@ def test_threshold_shrinkage_moves_every_class_towards_the_shared_share() -> Non
     free, half, tied = (
         counted(made(replace(SWEEP, quantile=0.5, threshold_shrinkage=amount))) for amount in (0.0, 0.5, 1.0)
     )
-    assert tied.tolist() == [6, 4, 7, 3]
+    assert tied.tolist() == [3, 2, 4, 1]
     assert free.tolist() != tied.tolist()
     assert (np.minimum(free, tied) <= half).all()
     assert (half <= np.maximum(free, tied)).all()
@@ -141,7 +141,7 @@ def test_the_recipe_that_comes_back_makes_the_same_references_without_tuning() -
 
 def test_a_class_that_came_later_gets_the_quantile() -> None:
     shares = {"c00": 0.25, "c01": 1 / 3}
-    fitted = made(replace(SWEEP, class_shares=shares, quantile=0.4))
+    fitted = made(replace(SWEEP, class_shares=shares, quantile=0.4, maximum=6))
     assert counted(fitted).tolist() == [3, 3, 6, 2]
 
 

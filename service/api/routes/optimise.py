@@ -30,7 +30,7 @@ class OptimiseOptions(BaseModel):
         default=None,
         ge=1,
         le=1_000_000,
-        description="References a class at most; absent: half of the class.",
+        description="References a class at most; absent: 30 % of the class.",
         examples=[5],
     )
     metric: Metric = Field(default="accuracy", description="What the choice maximises.")

@@ -12,7 +12,7 @@ const METRICS = [["accuracy", "Accuracy"], ["macro_f1", "Macro F1 (each class co
  * @param {(job: any) => void} onJob
  */
 export function optimiseForm(catalogue, onJob) {
-  const budget = h("input", { type: "number", min: 1, step: 1, inputmode: "numeric", placeholder: "half of the class" });
+  const budget = h("input", { type: "number", min: 1, step: 1, inputmode: "numeric", placeholder: "30 % of the class" });
   const strategy = select(STRATEGIES, "auto");
   const metric = select(METRICS, "accuracy");
   const submit = h("button", { type: "submit", class: "primary" }, "Choose the references");
