@@ -233,9 +233,9 @@ def records_copies(settings: Settings) -> RecordsCopies:
 
 def _vector_store(settings: Settings) -> VectorStore:
     if settings.qdrant_url is None:
-        from service.adapters.vector_edge import EdgeStore
+        from service.adapters.vector_hot import edge_store
 
-        return EdgeStore(settings.data_dir / VECTORS_FOLDER)
+        return edge_store(settings.data_dir / VECTORS_FOLDER, settings.hot_references_mb * 2**20)
     from service.adapters.vector_qdrant import QdrantStore
 
     key = settings.qdrant_api_key

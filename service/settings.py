@@ -63,6 +63,11 @@ class Settings(BaseSettings):
         le=1,
         description="Accuracy that a selection may lose against all references and still be activated.",
     )
+    hot_references_mb: int = Field(
+        default=0,
+        ge=0,
+        description="Megabytes of references kept in memory beside Qdrant Edge, to answer from; 0: all are searched.",
+    )
     host: str = Field(default="127.0.0.1", description="Address that `holotype serve` listens on; 0.0.0.0: on all.")
     port: int = Field(default=8000, ge=0, le=65535, description="Port that `holotype serve` listens on; 0: a free one.")
     forwarded_allow_ips: str | None = Field(

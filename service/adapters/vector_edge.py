@@ -91,18 +91,8 @@ class EdgeStore:
             self._write(partition, [edge.UpdateOperation.delete_points_by_filter(_filter(partition, []))])
 
     def ids(self, partition: Partition, where: Mapping[str, str]) -> list[str]:
-        condition = _filter(partition, common.checked_where(where))
-        found: list[str] = []
-        offset = None
-        while True:
-            request = edge.ScrollRequest(
-                offset=offset, limit=PAGE, filter=condition, with_payload=False, with_vector=False
-            )
-            with self._shards.using(partition.collection) as shard:
-                page, offset = shard.scroll(request)
-            found.extend(str(record.id) for record in page)
-            if offset is None:
-                return sorted(found)
+        matching = self._scrolled(partition, common.checked_where(where), with_payload=False, with_vector=False)
+        return sorted(str(record.id) for record in matching)
 
     def fetch(self, partition: Partition, ids: Sequence[str], with_embeddings: bool = True) -> StoredPoints:
         dimension = self._shards.width(partition.collection)
@@ -167,6 +157,27 @@ class EdgeStore:
             common.nearest_first([common.neighbour(str(hit.id), hit.payload or {}, hit.score) for hit in answer])
             for answer in answers
         ]
+
+    def _scrolled(
+        self,
+        partition: Partition,
+        conditions: Sequence[tuple[str, str]],
+        with_payload: bool | list[str],
+        with_vector: bool | list[str],
+    ) -> list[Any]:
+        """All the partition's points that meet the conditions, as Edge's records."""
+        condition = _filter(partition, conditions)
+        found: list[Any] = []
+        offset = None
+        while True:
+            request = edge.ScrollRequest(
+                offset=offset, limit=PAGE, filter=condition, with_payload=with_payload, with_vector=with_vector
+            )
+            with self._shards.using(partition.collection) as shard:
+                page, offset = shard.scroll(request)
+            found.extend(page)
+            if offset is None:
+                return found
 
     def _write(self, partition: Partition, operations: Sequence[edge.UpdateOperation]) -> None:
         self._shards.write(partition.collection, operations)

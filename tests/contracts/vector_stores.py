@@ -13,12 +13,13 @@ import pytest
 
 from service.adapters.vector_edge import EdgeStore
 from service.adapters.vector_exact import ExactStore
+from service.adapters.vector_hot import HotEdgeStore
 from service.adapters.vector_qdrant import QdrantStore
 from service.core.model import Neighbour
 from service.ports import Partition, Point, VectorStore
 from tests.qdrant_double import running_double
 
-STORES = ("exact", "edge", "qdrant-local", "qdrant-double", "qdrant-server")
+STORES = ("exact", "edge", "hot", "qdrant-local", "qdrant-double", "qdrant-server")
 ON_DISK = ("edge", "qdrant-local-folder")
 SERVER_URL = "HOLOTYPE_TEST_QDRANT_URL"
 DIMENSION = 8
@@ -39,6 +40,7 @@ def _made(name: str, folder: Path) -> Iterator[VectorStore]:
     simple: dict[str, Callable[[], VectorStore]] = {
         "exact": ExactStore,
         "edge": lambda: EdgeStore(folder / "vectors"),
+        "hot": lambda: HotEdgeStore(folder / "vectors", 2**26),
         "qdrant-local": QdrantStore.local,
         "qdrant-local-folder": lambda: QdrantStore.local(str(folder / "vectors")),
     }
