@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 
 from service.errors import LeaseHeld, Unavailable
 from service.usecases.context import Context
@@ -33,12 +35,26 @@ class KeptLease:
             )
 
 
+@dataclass(frozen=True, slots=True)
+class Liveness:
+    """What tells work that goes on from work that hangs while its process lives.
+
+    Attributes:
+        mark: anything that changes as the work goes on.
+        patience_s: a lease is not renewed while the mark has been the same for longer.
+    """
+
+    mark: Callable[[], object]
+    patience_s: float
+
+
 @contextmanager
-def kept_lease(context: Context, name: str, seconds: float) -> Iterator[KeptLease]:
+def kept_lease(context: Context, name: str, seconds: float, liveness: Liveness | None = None) -> Iterator[KeptLease]:
     """Hold the lease `name` for as long as the block runs, renewing it every third of `seconds`.
 
-    A process that dies lets the lease run out after `seconds`. Not for nesting: the same owner may take it twice, and
-    the inner block's end would let go of it.
+    A process that dies lets the lease run out after `seconds`, and so does work that hangs, where `liveness` is given:
+    somebody else may take it then, and if nobody did, work that goes on again has it again. Not for nesting: the same
+    owner may take it twice, and the inner block's end would let go of it.
 
     Raises:
         LeaseHeld: when somebody else holds it at the start.
@@ -48,7 +64,7 @@ def kept_lease(context: Context, name: str, seconds: float) -> Iterator[KeptLeas
     lease = KeptLease(name)
     done = threading.Event()
     renewer = threading.Thread(
-        target=_renew, args=(context, name, seconds, lease, done), name=f"lease {name}", daemon=True
+        target=_renew, args=(context, name, seconds, lease, done, liveness), name=f"lease {name}", daemon=True
     )
     renewer.start()
     try:
@@ -59,10 +75,16 @@ def kept_lease(context: Context, name: str, seconds: float) -> Iterator[KeptLeas
         _release(context, name)
 
 
-def _renew(context: Context, name: str, seconds: float, lease: KeptLease, done: threading.Event) -> None:
+def _renew(
+    context: Context, name: str, seconds: float, lease: KeptLease, done: threading.Event, liveness: Liveness | None
+) -> None:
     """Renew until the block is done or the lease is lost. An outage is waited out: the next third tries again."""
+    watch = _Watch(liveness)
     while not done.wait(seconds / RENEWALS_A_LEASE):
         try:
+            if watch.hangs():
+                logger.warning("the lease %r is not renewed: its work has told no progress for long", name)
+                continue
             context.registry.take_lease(name, context.owner, seconds)
         except LeaseHeld:
             lease.lost.set()
@@ -70,6 +92,24 @@ def _renew(context: Context, name: str, seconds: float, lease: KeptLease, done: 
             return
         except Unavailable as error:
             logger.warning("the lease %r could not be renewed, will try again: %s", name, error)
+
+
+class _Watch:
+    """Looks at the mark now and then."""
+
+    def __init__(self, liveness: Liveness | None) -> None:
+        self._liveness = liveness
+        self._seen: object = None
+        self._since = time.monotonic()
+
+    def hangs(self) -> bool:
+        """Has the mark stood still for longer than is waited? Raises what asking for it raises."""
+        if self._liveness is None:
+            return False
+        mark = self._liveness.mark()
+        if mark != self._seen:
+            self._seen, self._since = mark, time.monotonic()
+        return time.monotonic() - self._since > self._liveness.patience_s
 
 
 def _release(context: Context, name: str) -> None:

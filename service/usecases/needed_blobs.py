@@ -11,7 +11,16 @@ from dataclasses import dataclass
 from typing import Literal
 
 from service.ports import Registry
-from service.records import FINAL_STATES, Catalogue, ItemState, Job, JobKind, JobState, Selection, SelectionState
+from service.records import (
+    FINAL_STATES,
+    KINDS_OF_ITEMS,
+    Catalogue,
+    ItemState,
+    Job,
+    JobState,
+    Selection,
+    SelectionState,
+)
 from service.usecases.context import bytes_key, embedding_key, image_key, references_key, report_key
 from service.usecases.splitting import BATCH
 
@@ -78,7 +87,7 @@ def _of_examples(registry: Registry, catalogue: Catalogue) -> Iterator[NeededBlo
 
 def _of_job(registry: Registry, job: Job) -> Iterator[NeededBlob]:
     """Pictures that wait for a worker; of an ended job those that failed, while they may be tried again."""
-    if job.kind is JobKind.OPTIMISE:
+    if job.kind not in KINDS_OF_ITEMS:
         return
     waits = job.state in NOT_FINAL
     if not waits and job.forget_at is None:

@@ -11,7 +11,11 @@ from service.ports import RunFinetune, RunOptimise
 from service.records import FINAL_STATES, Job, JobKind, JobState
 from service.usecases.context import Context
 from service.usecases.jobs import end_job
-from service.usecases.leases import kept_lease
+from service.usecases.leases import Liveness, kept_lease
+
+STILL_S = 7200.0
+"""A job that tells no progress for so long hangs, though its process lives: it is given to another worker. The longest
+step that tells none (a trial over a million pictures, an epoch on a processor) takes a fraction of that."""
 
 
 class Interrupted(Exception):
@@ -31,7 +35,8 @@ def run_whole_job(context: Context, job_id: str, work: Callable[[Context, Job], 
     if context.registry.job(job_id).state in (*FINAL_STATES, JobState.PAUSED):
         return
     try:
-        with kept_lease(context, f"job:{job_id}", context.limits.job_lease_s):
+        liveness = Liveness(lambda: _progress_of(context, job_id), STILL_S)
+        with kept_lease(context, f"job:{job_id}", context.limits.job_lease_s, liveness):
             end_job(context, job_id, work(context, context.registry.job(job_id)))
     except Interrupted:
         _interrupted(context, job_id)
@@ -43,6 +48,14 @@ def run_whole_job(context: Context, job_id: str, work: Callable[[Context, Job], 
     except Exception as error:
         end_job(context, job_id, None, f"unexpected {type(error).__name__}: {error}")
         raise
+
+
+def _progress_of(context: Context, job_id: str) -> tuple[str, int, int] | None:
+    """What changes as the job goes on; None for one that went with its catalogue."""
+    with suppress(NotFound):
+        job = context.registry.job(job_id)
+        return job.stage, job.done, job.total
+    return None
 
 
 def tell_progress(context: Context, job: Job, stage: str, done: int, total: int) -> None:

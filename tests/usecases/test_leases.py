@@ -1,3 +1,4 @@
+import itertools
 import threading
 import time
 from dataclasses import replace
@@ -5,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from service.errors import LeaseHeld, Unavailable
-from service.usecases.leases import kept_lease
+from service.usecases.leases import Liveness, kept_lease
 
 NAME = "job:1"
 
@@ -24,6 +25,32 @@ def test_a_lease_is_kept_beyond_its_length_and_then_let_go(context):
         assert held_by_another(context)
         lease.check()
     assert not held_by_another(context)
+
+
+def test_a_lease_of_work_that_hangs_runs_out_though_its_process_lives(context):
+    with kept_lease(context, NAME, 0.3, Liveness(lambda: "the same stage", 0.2)) as lease:
+        time.sleep(1.2)
+        assert not held_by_another(context)
+        time.sleep(0.3)
+        lease.check()  # nobody took it for longer than a moment
+
+
+def test_a_lease_of_work_that_goes_on_is_kept(context):
+    done = itertools.count()
+    with kept_lease(context, NAME, 0.6, Liveness(lambda: next(done), 0.1)):
+        time.sleep(1.0)
+        assert held_by_another(context)
+
+
+def test_work_that_hung_and_lost_its_lease_is_told_so_when_it_goes_on(context):
+    stage = ["hangs"]
+    with kept_lease(context, NAME, 0.3, Liveness(lambda: stage[0], 0.2)) as lease:
+        time.sleep(1.2)
+        context.registry.take_lease(NAME, "somebody else", 60)
+        stage[0] = "goes on"
+        assert lease.lost.wait(30)
+        with pytest.raises(LeaseHeld):
+            lease.check()
 
 
 def test_it_is_let_go_when_the_work_fails(context):
