@@ -42,6 +42,8 @@ logger = logging.getLogger(__name__)
 MEDIA_TYPE = "application/problem+json"
 RETRY_AFTER_S = 5
 AT_WORK = "another request is at work on the same just now: try again in a moment"
+OUT_OF_ORDER = "a part of the service does not answer: try again in a moment; its log says which, under this request_id"
+"""No more is told of these two: hosts, processes, folders and buckets behind the service are not its clients' business."""
 TOO_LARGE = "Content Too Large"
 """What the framework says of a body that is larger than its route takes."""
 
@@ -174,10 +176,11 @@ async def _told(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, HolotypeError)  # noqa: S101 -- what the handler is registered for
     status, title = status_of(error)
     detail, members = error.message.encode("utf-8", "backslashreplace").decode(), error.details
-    if isinstance(error, LeaseHeld):  # who holds it is a process of ours, on a machine that is nobody's business
-        detail, members = AT_WORK, {}
     if status >= 500:
         logger.warning("%s: %s", type(error).__name__, detail)
+        detail, members = OUT_OF_ORDER, {}
+    if isinstance(error, LeaseHeld):
+        detail, members = AT_WORK, {}
     return problem(
         request,
         status,

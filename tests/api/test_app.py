@@ -6,6 +6,7 @@ import pytest
 from fastapi.testclient import TestClient
 
 from service.api.app import open_routes, routes_of_the_api
+from service.errors import Unavailable
 from service.records import Scope
 
 
@@ -114,6 +115,20 @@ def test_a_defect_answers_500_without_giving_anything_away(api, monkeypatch):
     assert answer.status_code == 500
     assert "1234" not in answer.text
     assert answer.json()["request_id"]
+
+
+def test_what_is_down_is_for_the_log_alone(api, monkeypatch, caplog):
+    acme = api.as_tenant("acme")
+
+    def down(*_args):
+        raise Unavailable("the database at db.internal:5432 does not answer", url="postgresql://db.internal:5432")
+
+    monkeypatch.setattr("service.usecases.catalogues.show_catalogue", down)
+    answer = acme.get("/v1/catalogues/fruit")
+    assert (answer.status_code, answer.json()["code"]) == (503, "Unavailable")
+    assert answer.headers["retry-after"]
+    assert "db.internal" not in answer.text
+    assert "db.internal" in caplog.text
 
 
 def test_headers_keep_a_browser_out_of_trouble(api: TestClient):

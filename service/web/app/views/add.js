@@ -81,7 +81,7 @@ function stagingForm(pictures, known, onSend, onDismiss) {
     h("h2", { tabindex: "-1" }, `${counted(pictures.length, "picture")} to add`),
     h("p", { class: "hint" }, "Check the labels; each can be changed before anything is sent."),
     h("ul", { class: "groups" }, ...fields.map((each) => each.element)),
-    progress, h("div", { class: "row" }, submit, button("Dismiss", onDismiss, { class: "quiet" })));
+    h("div", { class: "foot stack" }, progress, h("div", { class: "row" }, submit, button("Dismiss", onDismiss, { class: "quiet" }))));
   return form;
 
   function enter(event) {
