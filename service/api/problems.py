@@ -43,7 +43,7 @@ MEDIA_TYPE = "application/problem+json"
 RETRY_AFTER_S = 5
 AT_WORK = "another request is at work on the same just now: try again in a moment"
 OUT_OF_ORDER = "a part of the service does not answer: try again in a moment; its log says which, under this request_id"
-"""No more is told of these two: hosts, processes, folders and buckets behind the service are not its clients' business."""
+"""No more is told of these two: hosts, processes and folders behind the service are not its clients' business."""
 TOO_LARGE = "Content Too Large"
 """What the framework says of a body that is larger than its route takes."""
 
