@@ -45,7 +45,14 @@ def followed(job_id: JobId, who: Reader, context: ContextOf) -> Job:
     return jobs.tenant_job(context, who.tenant, job_id)
 
 
-@router.get("/jobs/{job}/events", response_class=EventSourceResponse)
+EXAMPLE = 'event: progress\ndata: {"id":"...","state":"running","done":40,...}\nid: 1767225600000-a36f9330\n\n'
+
+
+@router.get(
+    "/jobs/{job}/events",
+    response_class=EventSourceResponse,
+    responses={200: {"content": {"text/event-stream": {"example": EXAMPLE}}}},
+)
 async def follow_job(
     job: Annotated[Job, Depends(followed)], context: ContextOf, last_event_id: LastEventId = None
 ) -> AsyncIterator[ServerSentEvent]:
