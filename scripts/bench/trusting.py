@@ -10,11 +10,12 @@ import numpy as np
 from service.core.crossfit import CrossFitter
 from service.core.fitting import Fitted
 from service.core.model import BoolArray, Float64Array, LabelledEmbeddings
+from service.core.pairing import compared_pairs
 from service.core.recipe import Recipe
 from service.core.rejection import Policy
 from service.core.reliability import reliability, separation
 from service.core.trust import readings
-from service.core.verification import Pairs, equal_error, picture_pairs, rates
+from service.core.verification import Pairs, equal_error, rates
 from service.errors import InvalidInput
 from service.usecases.trusting import measure_trust
 
@@ -68,7 +69,7 @@ def trust_in(fitter: CrossFitter, fitted: Fitted, recipe: Recipe, judged: Labell
     scores = fitted.scores(judged.embeddings)
     table = readings(scores, fitted.recipe.temperature)
     confidence = np.exp(-table[:, 2]) if policy.confidence is None else policy.confidence.probabilities(table)
-    pairs = picture_pairs(fitted.head.project(judged.embeddings), judged.codes, judged.groups, fitter.seed)
+    pairs = compared_pairs(fitted, judged, fitter.seed)
     return TrustFound(confidence, scores.argmax(axis=1) == judged.codes, pairs, otsu)
 
 
@@ -88,7 +89,7 @@ def unknown_in(
         known=known,
         right=known & (scores.argmax(axis=1) == judged.codes),
         policy=policy,
-        pairs=picture_pairs(fitted.head.project(strangers.embeddings), strangers.codes, strangers.groups, fitter.seed),
+        pairs=compared_pairs(fitted, strangers, fitter.seed),
         otsu=otsu,
     )
 

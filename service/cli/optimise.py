@@ -16,7 +16,8 @@ from service.cli.session import Session
 app = typer.Typer()
 
 DEFAULT_TRIALS = 40
-"""As `OptimiseRequest` has it, which is imported with the numeric core only when it is used."""
+DEFAULT_NEIGHBOURS = 7
+"""As `OptimiseRequest` has them, which is imported with the numeric core only when it is used."""
 
 LEFT_TO_JSON = {"figures", "created_at", "state"}
 
@@ -40,6 +41,11 @@ def optimise(
         Literal["none", "pca", "lda", "within", "proxy", "triplet", "contrastive", "centre", "auto"],
         typer.Option(help="The map in front of the search; auto tries the closed-form ones and proxies."),
     ] = "auto",
+    vote: Annotated[
+        Literal["best", "nearest", "knn", "auto"],
+        typer.Option(help="A class's score: mean of its best similarities, the nearest, weighted k-NN votes; or each."),
+    ] = "best",
+    neighbours: Annotated[int, typer.Option(min=1, metavar="K", help="Voters of --vote knn.")] = DEFAULT_NEIGHBOURS,
     search: Annotated[
         Literal["sweep", "thresholds"],
         typer.Option(help="How thresholds are found: exact sweep, or each a parameter of the Bayesian search."),
@@ -62,6 +68,8 @@ def optimise(
         "metric": metric,
         "strategy": strategy,
         "head": head,
+        "vote": vote,
+        "neighbours": neighbours,
         "search": search,
         "trials": trials,
         "seed": seed,

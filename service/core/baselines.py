@@ -13,6 +13,7 @@ import numpy as np
 from service.core.centrality import eigenvector_centrality
 from service.core.medoids import medoids
 from service.core.model import Float32Array, IntArray, LabelledEmbeddings
+from service.core.neighbour_votes import rule_scores
 from service.core.projection import Head
 from service.core.pull import class_means, pulled
 from service.core.thresholds import Ranking
@@ -54,16 +55,17 @@ def panel_scores(
     queries: Float32Array,
     *,
     per_label: int,
+    neighbours: int | None = None,
     pull: float,
 ) -> dict[str, tuple[Float32Array, int]]:
-    """Class scores (q, C) and number of references of every member for queries (q, d)."""
+    """Class scores (q, C) and number of references of every member for queries (q, d), by the recipe's rule."""
     codes, classes = support.codes, len(support.classes)
     projections = head.project(support.embeddings)
     means = class_means(projections, codes, classes)
     ready = pulled(projections, codes, means, pull)
     similarities = head.project(queries) @ ready.T
     scores = {
-        name: (class_scores(similarities[:, chosen], codes[chosen], classes, per_label), len(chosen))
+        name: (rule_scores(similarities[:, chosen], codes[chosen], classes, per_label, neighbours), len(chosen))
         for name, chosen in rows.items()
     }
     present = np.flatnonzero(means.any(axis=1))

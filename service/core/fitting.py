@@ -12,12 +12,12 @@ from service.core.cleaning import out_of_fold_probabilities, trusted_rows
 from service.core.medoids import medoids
 from service.core.metric_learning import TrainedKind, train_head
 from service.core.model import Float32Array, Float64Array, IntArray, LabelledEmbeddings
+from service.core.neighbour_votes import rule_scores
 from service.core.objective import PrefixTable
 from service.core.projection import Head, Scatter, fit_head
 from service.core.pull import class_means, pulled
 from service.core.recipe import Cleaning, Recipe
 from service.core.thresholds import Ranking, bounded_counts, thresholds_of
-from service.core.voting import class_scores
 
 START_SHRINKAGE = 0.05
 """Of the LDA that a trained head starts from. 0.02 to 0.1 lead to the same accuracy, so it is not searched."""
@@ -119,7 +119,7 @@ class Fitted:
         order = np.argsort(codes, kind="stable")  # class by class: the similarities, which are many, are not moved then
         similarities = self.head.project(embeddings) @ self.projections[order].T
         codes = codes[order]
-        return class_scores(similarities, codes, len(self.data.classes), self.recipe.per_label)
+        return rule_scores(similarities, codes, len(self.data.classes), self.recipe.per_label, self.recipe.neighbours)
 
 
 def fit(recipe: Recipe, prepared: Prepared, tuning: LabelledEmbeddings | None, *, balanced: bool = False) -> Fitted:

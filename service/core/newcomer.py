@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -44,6 +44,7 @@ def rows_taken(data: LabelledEmbeddings, newcomers: Float32Array, recipe: Recipe
         recipe: the one that serves.
         seed: of the folds.
     """
+    recipe = replace(recipe, neighbours=None)  # a class alone has no votes to share: best similarities are compared
     judged, taken, right = (np.zeros(len(data), dtype=np.bool_) for _ in range(3))
     folds = fold_count(data)
     if folds < 2:

@@ -1,18 +1,30 @@
-"""Pairs of pictures that the head which compares them has never seen."""
+"""Pairs of pictures that the head and the references which compare them have never seen."""
 
 from __future__ import annotations
 
 import numpy as np
 
+from service.core.agreement import compared_rows
 from service.core.crossfit import CrossFitter
+from service.core.fitting import Fitted, all_behind, fit
+from service.core.model import LabelledEmbeddings
 from service.core.recipe import Recipe
 from service.core.verification import RULES, Pairs, equal_error, joined, picture_pairs, rates, thresholds_on
 
 
-def crossfitted_pairs(fitter: CrossFitter, recipe: Recipe) -> list[Pairs]:
-    """Pairs within each fold, behind the recipe's head fitted without it; folds without either kind are left out.
+def compared_pairs(fitted: Fitted, data: LabelledEmbeddings, seed: int) -> Pairs:
+    """Pairs of the rows of `data`, compared by the head and the references of `fitted` (`core.agreement`)."""
+    rows = compared_rows(
+        fitted.head.project(data.embeddings), fitted.scores(data.embeddings), fitted.recipe.temperature
+    )
+    return picture_pairs(rows, data.codes, data.groups, seed)
 
-    Pictures that tune thresholds take no part in a head, so they pair with those judged.
+
+def crossfitted_pairs(fitter: CrossFitter, recipe: Recipe, *, all_serve: bool = False) -> list[Pairs]:
+    """Pairs within each fold, compared by what would serve without it; folds without either kind are left out.
+
+    Pictures that would tune thresholds pair with those judged, so here the recipe's own share is kept of each class.
+    With `all_serve` all support pictures are references.
     """
     found = []
     for fold in range(fitter.folds):
@@ -20,8 +32,12 @@ def crossfitted_pairs(fitter: CrossFitter, recipe: Recipe) -> list[Pairs]:
         unseen = fitter.data.take(np.concatenate([judged, tuning]))
         if not (len(support) and len(unseen)):
             continue
-        head = fitter.prepared(fold, recipe.cleaning).head(recipe)
-        found.append(picture_pairs(head.project(unseen.embeddings), unseen.codes, unseen.groups, fitter.seed + fold))
+        prepared = fitter.prepared(fold, recipe.cleaning)
+        if all_serve:
+            fitted = all_behind(prepared.head(recipe), recipe, fitter.data.take(support))
+        else:
+            fitted = fit(recipe, prepared, None)
+        found.append(compared_pairs(fitted, unseen, fitter.seed + fold))
     return [pairs for pairs in found if len(pairs)]
 
 

@@ -90,7 +90,15 @@ def compare(fitted: Fitted, support: LabelledEmbeddings, queries: LabelledEmbedd
     raw_head = identity_head(support.embeddings.shape[1])
     raw = panel_scores(support, raw_head, {"all": rows["all"]}, queries.embeddings, per_label=1, pull=0.0)["all"]
     pulled_members, plain_members = (
-        panel_scores(support, fitted.head, rows, queries.embeddings, per_label=recipe.per_label, pull=pull)
+        panel_scores(
+            support,
+            fitted.head,
+            rows,
+            queries.embeddings,
+            per_label=recipe.per_label,
+            neighbours=recipe.neighbours,
+            pull=pull,
+        )
         for pull in (recipe.pull, 0.0)
     )
     size = len(fitted.references)

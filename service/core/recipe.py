@@ -35,6 +35,7 @@ class Recipe:
         minimum, maximum: references a class, at least and at most; `maximum` None: 30 % of the class (at least one).
         medoids: references a class of strategy "medoids".
         per_label: m, how many best similarities make a class's score.
+        neighbours: k of a weighted k-NN vote in its place (`core.neighbour_votes`); None: there is none.
         pull: 0..1, how far references move to their class mean.
         temperature: of the softmax over class scores that gives the confidence.
         class_shares: share kept of each class, set where a search chose thresholds one by one (`--search thresholds`).
@@ -53,6 +54,7 @@ class Recipe:
     maximum: int | None = None
     medoids: int = 3
     per_label: int = 1
+    neighbours: int | None = None
     pull: float = 0.0
     temperature: float = 0.05
     class_shares: Mapping[str, float] | None = None
@@ -77,8 +79,9 @@ class Recipe:
             self._check_number(name, getattr(self, name), (int, float), least, most)
         for name in _COUNTS:
             self._check_number(name, getattr(self, name), (int,), 1, _MOST)
-        if self.maximum is not None:
-            self._check_number("maximum", self.maximum, (int,), 1, _MOST)
+        for name in ("maximum", "neighbours"):
+            if getattr(self, name) is not None:
+                self._check_number(name, getattr(self, name), (int,), 1, _MOST)
         self._check_shares()
 
     def _check_number(self, name: str, value: object, kinds: tuple[type, ...], least: float, most: float) -> None:

@@ -78,6 +78,7 @@ def vote(
     temperature: float,
     top: int,
     blend: Callable[[Mapping[str, float]], Mapping[str, float]] | None = None,
+    shown: int | None = None,
 ) -> Prediction:
     """Resolve a query from its neighbours.
 
@@ -86,10 +87,12 @@ def vote(
         per_label: m >= 1, how many of a class's best similarities are averaged.
         temperature: above 0; the smaller, the surer.
         top: how many classes to name, at least 1.
-        blend: class scores to class scores, where pictures are not all that is known (`core.words`); may add some.
+        blend: class scores to class scores, where pictures are not all that is known (`core.words`), or where the
+            nearest vote (`core.neighbour_votes`); may add some.
+        shown: neighbours of each class that are told; None: `per_label`.
 
     Returns:
-        The prediction; its neighbours are the `per_label` best of each class named.
+        The prediction; its neighbours are the `shown` best of each class named.
 
     Raises:
         NothingToServe: when there is no class with a score.
@@ -106,7 +109,8 @@ def vote(
         raise NothingToServe("no reference answered: the catalogue holds no usable example")
     named = ranked[:top]
     labels = {scored.label for scored in named}
-    evidence = [n for best in best_of.values() for n in best if n.label in labels]
+    told = best_of if shown is None else _best_of_labels(neighbours, shown)
+    evidence = [n for best in told.values() for n in best if n.label in labels]
     first = ranked[0].score
     shares = [math.exp((scored.score - first) / temperature) for scored in ranked[:CONFIDENCE_CLASSES]]
     return Prediction(

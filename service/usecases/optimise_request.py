@@ -12,7 +12,10 @@ from service.errors import InvalidInput
 
 Metric = Literal["accuracy", "macro_f1"]
 Search = Literal["sweep", "thresholds"]
+Vote = Literal["best", "nearest", "knn", "auto"]
 DEFAULT_TRIALS = 40
+DEFAULT_NEIGHBOURS = 7
+MOST_NEIGHBOURS = 1000
 MOST_TRIALS = 100_000
 
 
@@ -25,6 +28,9 @@ class OptimiseRequest:
         metric: what the choice maximises.
         strategy: "auto" lets cross-fitting choose between thresholds and medoids.
         head: "auto" lets cross-fitting choose between the closed-form ones and proxies.
+        vote: "best": a class's score is the mean of its m best similarities, m = 1, 2 or 3 by cross-fitting; "nearest":
+            of its best (1-NN); "knn": its share of the weighted votes of the `neighbours` nearest; "auto" tries all.
+        neighbours: k of "knn", at least 1.
         search: "sweep": outer parameters by Bayesian optimisation, thresholds by the exact sweep inside; "thresholds":
             after that, each class's threshold is a parameter of a second search that starts from the sweep's.
         trials: of each search, at least 1.
@@ -36,6 +42,8 @@ class OptimiseRequest:
     metric: Metric = "accuracy"
     strategy: Strategy | Literal["auto"] = "auto"
     head: AnyHead | Literal["auto"] = "auto"
+    vote: Vote = "best"
+    neighbours: int = DEFAULT_NEIGHBOURS
     search: Search = "sweep"
     trials: int = DEFAULT_TRIALS
     seed: int = 0
@@ -55,6 +63,11 @@ class OptimiseRequest:
         _one_of("metric", self.metric, get_args(Metric))
         _one_of("strategy", self.strategy, (*get_args(Strategy), "auto"))
         _one_of("head", self.head, (*HEADS, "auto"))
+        if not 1 <= self.neighbours <= MOST_NEIGHBOURS:
+            raise InvalidInput(
+                f"{self.neighbours} neighbours shall vote; 1 to {MOST_NEIGHBOURS} can", neighbours=self.neighbours
+            )
+        _one_of("vote", self.vote, get_args(Vote))
         _one_of("search", self.search, get_args(Search))
         if self.search == "thresholds" and self.strategy not in ("thresholds", "auto"):
             raise InvalidInput(f"search 'thresholds' needs strategy 'thresholds', not {self.strategy!r}")
@@ -73,6 +86,11 @@ class OptimiseRequest:
         Of the trained ones the proxies measure best in cross-fitting; the others take as long and were never ahead.
         """
         return (*HEAD_KINDS, "proxy") if self.head == "auto" else (self.head,)
+
+    @property
+    def voters(self) -> tuple[int | None, ...]:
+        """Numbers of neighbours that may vote; None for none, where similarities are averaged."""
+        return {"best": (None,), "nearest": (None,), "knn": (self.neighbours,)}.get(self.vote, (None, self.neighbours))
 
     def as_dict(self) -> dict[str, Any]:
         """JSON-serialisable form, kept with the job."""

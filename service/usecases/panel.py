@@ -51,7 +51,10 @@ def panel_on(
         name: {
             member: member_figures(evaluate(truth, scores, classes), references)
             for member, (scores, references) in (
-                {RAW: raw} | panel_scores(data, head, rows, embeddings, per_label=recipe.per_label, pull=pull)
+                {RAW: raw}
+                | panel_scores(
+                    data, head, rows, embeddings, per_label=recipe.per_label, neighbours=recipe.neighbours, pull=pull
+                )
             ).items()
         }
         for name, pull in (("panel", recipe.pull), ("panel_no_pull", 0.0))

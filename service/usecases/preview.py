@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from service.core.model import Float32Array, Prediction
+from service.core.model import Float32Array, Prediction, ScoredLabel
 from service.core.newcomer import newcomer_scores, rows_taken
 from service.core.projection import Head, identity_head
 from service.errors import InvalidInput
@@ -142,8 +142,12 @@ def _lost(serving: Serving, newcomers: Float32Array, predictions: Sequence[Predi
     for row, prediction in enumerate(predictions):
         others = np.delete(newcomers, row, axis=0)
         score = float(newcomer_scores(head, newcomers[row : row + 1], others, serving.recipe)[0])
-        if score <= prediction.top[0].score:
-            lost[prediction.top[0].label] += 1
+        rival = prediction.top[0]
+        if serving.recipe.neighbours is not None:  # shares of votes are no similarities
+            nearest = prediction.neighbours[0]
+            rival = ScoredLabel(nearest.label, nearest.similarity)
+        if score <= rival.score:
+            lost[rival.label] += 1
     return lost
 
 

@@ -45,8 +45,10 @@ def parameter_space(request: OptimiseRequest) -> dict[str, Parameter]:
         "steps": ChoiceParameter(STEPS),
         "cleaning": ChoiceParameter(("none", "confident", "disputed")),
         "pull": FloatParameter(0.0, 1.0),
-        "per_label": IntParameter(1, 3),
+        "per_label": IntParameter(1, 3 if request.vote in ("best", "auto") else 1),
     }
+    if request.voters != (None,):
+        space["neighbours"] = ChoiceParameter(request.voters)
     if len(strategies) > 1:
         space["strategy"] = ChoiceParameter(strategies)
     if "medoids" in strategies:
@@ -92,7 +94,8 @@ def warm_starts(active: Recipe | None) -> list[dict[str, Any]]:
 def recipe_of(parameters: Mapping[str, Any], request: OptimiseRequest) -> Recipe:
     """The recipe that a trial's parameters stand for."""
     strategy = {} if len(request.strategies) > 1 else {"strategy": request.strategies[0]}
-    return Recipe.from_dict({**parameters, **strategy, "maximum": request.budget})
+    recipe = Recipe.from_dict({**parameters, **strategy, "maximum": request.budget})
+    return recipe if recipe.neighbours is None else replace(recipe, per_label=1)
 
 
 def study_key(split_hash: str, request: OptimiseRequest, phase: str) -> str:

@@ -12,7 +12,8 @@ from dataclasses import dataclass, replace
 from functools import partial
 from threading import Lock
 
-from service.core.model import Float32Array, Float64Array, Prediction
+from service.core.model import Float32Array, Float64Array, Neighbour, Prediction
+from service.core.neighbour_votes import shared_votes
 from service.core.projection import Head
 from service.core.recipe import Recipe
 from service.core.rejection import Policy
@@ -29,6 +30,9 @@ from service.usecases.selections import flagged, head_of, projection_of, recipe_
 CACHED_SELECTIONS = 8
 ALL_LABELS = 10**9
 DEFAULT_BLEND = Blend()
+
+Scoring = Callable[[Mapping[str, float]], Mapping[str, float]]
+"""Class scores by pictures to the class scores that count."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -119,15 +123,11 @@ class Resolver:
         serving = self.serving(catalogue)
         words = self._words_of(catalogue)
         # A class with words may win though others are nearer by their pictures, so all are asked for.
-        wanted = ALL_LABELS if words is not None else max(top, CONFIDENCE_CLASSES)
+        wanted = max(top, CONFIDENCE_CLASSES, serving.recipe.neighbours or 0) if words is None else ALL_LABELS
         support, labels = self._answering(catalogue, serving, wanted)
+        projections = serving.projected(embeddings)
         found = self._context.store.nearest_per_label(
-            partition_of(catalogue),
-            serving.using,
-            serving.projected(embeddings),
-            serving.where,
-            serving.recipe.per_label,
-            labels=labels,
+            partition_of(catalogue), serving.using, projections, serving.where, serving.recipe.per_label, labels=labels
         )
         if words is None and not all(found):
             raise NothingToServe(
@@ -136,9 +136,13 @@ class Resolver:
                 catalogue=catalogue.name,
             )
         recipe = serving.recipe
-        blends = [None] * len(found) if words is None else self._blends(catalogue, serving, words, embeddings)
+        blends: Sequence[Scoring | None] = [None] * len(found)
+        if words is not None:
+            blends = self._blends(catalogue, serving, words, embeddings)
+        if recipe.neighbours is not None:
+            found, blends = self._voters(catalogue, serving, recipe.neighbours, projections, found, blends)
         voted = tuple(
-            vote(one, recipe.per_label, recipe.temperature, top, blend)
+            vote(one, recipe.per_label, recipe.temperature, top, blend, recipe.neighbours)
             for one, blend in zip(found, blends, strict=True)
         )
         table = readings_of(voted)
@@ -146,9 +150,30 @@ class Resolver:
         alone = frozenset() if words is None else frozenset(words.labels) - pictured
         return Resolved(serving, _calibrated(voted, table, serving.policy), table, support, alone)
 
-    def _blends(
-        self, catalogue: Catalogue, serving: Serving, words: Words, embeddings: Float32Array
-    ) -> list[Callable[[Mapping[str, float]], Mapping[str, float]]]:
+    def _voters(
+        self,
+        catalogue: Catalogue,
+        serving: Serving,
+        neighbours: int,
+        projections: Float32Array,
+        found: list[list[Neighbour]],
+        blends: Sequence[Scoring | None],
+    ) -> tuple[list[list[Neighbour]], list[Scoring | None]]:
+        """The nearest among what was found, and for each query what makes class scores of their votes."""
+        sizes = self._context.registry.member_counts(str(serving.selection))
+        nearest = self._context.store.nearest(
+            partition_of(catalogue), serving.using, projections, serving.where, neighbours
+        )
+        told = [
+            [*voters, *(one for one in best if one.example_id not in {voter.example_id for voter in voters})]
+            for voters, best in zip(nearest, found, strict=True)
+        ]
+        scorings: list[Scoring | None] = [
+            partial(_by_votes, voters, sizes, neighbours, blend) for voters, blend in zip(nearest, blends, strict=True)
+        ]
+        return told, scorings
+
+    def _blends(self, catalogue: Catalogue, serving: Serving, words: Words, embeddings: Float32Array) -> list[Scoring]:
         """For each query what turns its scores by pictures into scores by words and pictures."""
         images = self._context.registry.example_counts(catalogue.id, words.labels)[1]
         similarities = (embeddings @ words.embeddings.T).tolist()
@@ -204,6 +229,18 @@ class Resolver:
             while len(self._published) > self._kept:
                 self._published.popitem(last=False)
         return published
+
+
+def _by_votes(
+    voters: Sequence[Neighbour],
+    sizes: Mapping[str, int],
+    neighbours: int,
+    blend: Scoring | None,
+    best: Mapping[str, float],
+) -> Mapping[str, float]:
+    """Class scores by the votes of the nearest, with words weighed in where there are any."""
+    votes = shared_votes(best, voters, sizes, neighbours)
+    return votes if blend is None else blend(votes)
 
 
 def _blended(

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
+from service.core.agreement import WITH_ANSWERS
 from service.core.crossfit import CrossFitter
 from service.core.fitting import Fitted
 from service.core.model import BoolArray, Float64Array, LabelledEmbeddings
-from service.core.pairing import crossfitted_judgement, crossfitted_pairs
+from service.core.pairing import compared_pairs, crossfitted_judgement, crossfitted_pairs
 from service.core.recipe import Recipe
 from service.core.rejection import Policy, risk_curve
 from service.core.reliability import log_loss, reliability, roc_points, separation
@@ -23,7 +24,6 @@ from service.core.verification import (
     judged_pairs,
     label_pairs,
     pair_histogram,
-    picture_pairs,
     thresholds_on,
 )
 
@@ -58,7 +58,7 @@ def measure_trust(
     confidence = _calibrated(whole, recipe.temperature)
     outsiders = out_of_fold(fitter, recipe, all_serve=all_serve, leave_out=True)
     rejection = _rejection(outsiders or whole, recipe.temperature, confidence.model)
-    verification = _verification(fitter, candidate, recipe, holdout, whole)
+    verification = _verification(fitter, candidate, recipe, holdout, whole, all_serve=all_serve)
     return Trusted(
         {**confidence.figures, **rejection.figures, **verification.figures},
         {**confidence.report, **rejection.report, **verification.report},
@@ -136,16 +136,26 @@ def _curve(answers: Answers, trust: Float64Array, rows: BoolArray) -> list[list[
 
 
 def _verification(
-    fitter: CrossFitter, candidate: Fitted, recipe: Recipe, holdout: LabelledEmbeddings, whole: Answers
+    fitter: CrossFitter,
+    candidate: Fitted,
+    recipe: Recipe,
+    holdout: LabelledEmbeddings,
+    whole: Answers,
+    *,
+    all_serve: bool,
 ) -> Trusted:
-    pictures = crossfitted_pairs(fitter, recipe)
+    pictures = crossfitted_pairs(fitter, recipe, all_serve=all_serve)
+    if recipe.neighbours is not None:  # a picture is compared with a class by similarity, whoever votes
+        alone = replace(recipe, neighbours=None)
+        whole = out_of_fold(fitter, alone, all_serve=all_serve, leave_out=False) or whole
     labels = [
         label_pairs(whole.scores[whole.part_of == part], whole.truth[whole.part_of == part], fitter.seed)
         for part in np.unique(whole.part_of)
     ]
     unseen = _holdout_pairs(candidate, holdout, fitter.seed) if len(holdout) else (None, None)
+    stored = _stored(pictures, unseen[0])
     found = {
-        "pictures": _stored(pictures, unseen[0]),
+        "pictures": None if stored is None else {**stored, "compared": WITH_ANSWERS},
         "labels": _stored([pairs for pairs in labels if len(pairs)], unseen[1]),
     }
     figures = {name: one for name, one in found.items() if one is not None}
@@ -160,10 +170,10 @@ def _verification(
 
 
 def _holdout_pairs(candidate: Fitted, holdout: LabelledEmbeddings, seed: int) -> tuple[Pairs, Pairs]:
-    projections = candidate.head.project(holdout.embeddings)
+    nearest = replace(candidate, recipe=replace(candidate.recipe, neighbours=None))
     return (
-        picture_pairs(projections, holdout.codes, holdout.groups, seed),
-        label_pairs(candidate.scores(holdout.embeddings), holdout.codes, seed),
+        compared_pairs(candidate, holdout, seed),
+        label_pairs(nearest.scores(holdout.embeddings), holdout.codes, seed),
     )
 
 

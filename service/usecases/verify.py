@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from service.core.agreement import AGREEING, WITH_ANSWERS, compared
 from service.core.model import Float32Array
 from service.core.verification import Rule, check_rule
 from service.errors import Busy, ImageRejected, InvalidInput, NotFound
@@ -30,7 +31,8 @@ def verify_pictures(
 ) -> dict[str, Any]:
     """Are both pictures of one class? The JSON of `holotype verify NAME A B`.
 
-    Their similarity is the cosine behind the head that serves.
+    Their similarity is half the cosine behind the head that serves, half how far they are answered alike
+    (`core.agreement`); the cosine alone where the thresholds were set on that.
 
     Raises:
         CatalogueNotFound: the tenant has no such catalogue.
@@ -41,10 +43,18 @@ def verify_pictures(
     check_rule(rule)
     catalogue = context.registry.catalogue(tenant, name)
     partition_of(catalogue)
-    serving = (resolver or Resolver(context)).serving(catalogue)
+    resolver = resolver or Resolver(context)
+    _measured(context, catalogue, resolver.serving(catalogue), "pictures")
+    embeddings = _embedded(context, catalogue, first, second)
+    resolved = resolver.resolve(catalogue, embeddings, AGREEING)
+    serving = resolved.serving
     measured = _measured(context, catalogue, serving, "pictures")
-    one, other = serving.projected(_embedded(context, catalogue, first, second))
-    return _answer(float(np.clip(one @ other, -1.0, 1.0)), measured, rule, serving)
+    one, other = serving.projected(embeddings)
+    similarity = float(np.clip(one @ other, -1.0, 1.0))
+    if measured.get("compared") == WITH_ANSWERS:
+        answer, again = resolved.predictions
+        similarity = compared(similarity, answer.top, again.top, serving.recipe.temperature)
+    return _answer(similarity, measured, rule, serving)
 
 
 def verify_label(

@@ -12,7 +12,7 @@ import pytest
 
 from service.bootstrap import open_context
 from service.cli.main import main
-from service.cli.optimise import DEFAULT_TRIALS
+from service.cli.optimise import DEFAULT_NEIGHBOURS, DEFAULT_TRIALS
 from service.settings import Settings
 from service.usecases.optimise_request import OptimiseRequest
 from tests.cli.conftest import Holotype
@@ -318,4 +318,4 @@ def test_people_get_tables_from_every_command(
 
 
 def test_the_default_of_trials_is_the_requests() -> None:
-    assert OptimiseRequest().trials == DEFAULT_TRIALS
+    assert (OptimiseRequest().trials, OptimiseRequest().neighbours) == (DEFAULT_TRIALS, DEFAULT_NEIGHBOURS)

@@ -4,7 +4,9 @@ from pathlib import Path
 
 import pytest
 
+from service.bootstrap import open_context
 from service.cli.main import main
+from service.settings import Settings
 from tests.cli.conftest import Holotype
 from tests.conftest import PictureFolder
 
@@ -71,6 +73,26 @@ def test_after_an_optimisation_answers_are_held_to_the_error(
     assert 0 < stored["promised"]["coverage"] <= 1
     assert main(["classify", "fruit", str(pictures[0]), "--max-error", str(smallest)]) == 0
     assert "confidence" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("vote", "told"), [("nearest", {"per_label": 1, "neighbours": None}), ("knn", {"per_label": 1, "neighbours": 5})]
+)
+def test_the_vote_that_was_set_is_chosen_judged_and_served(
+    holotype: Holotype, fruit: Path, new: Path, data_dir: Path, vote: str, told: dict[str, object]
+) -> None:
+    code, chosen = holotype("optimise", "fruit", "--trials", "2", "--vote", vote, "--neighbours", "5")
+    assert code == 0
+    with open_context(Settings(data_dir=data_dir, encoder="pixel")) as context:
+        catalogue = context.registry.catalogue("default", "fruit")
+        recipe = context.registry.selection(catalogue.id, chosen["selection"]).recipe
+    assert told.items() <= recipe.items()
+    pictures = sorted(new.rglob("*.*"))
+    _, answers = holotype("classify", "fruit", *pictures)
+    assert sum(answer["label"] == path.parent.name for path, answer in zip(pictures, answers, strict=True)) >= 9
+    code, found = holotype("verify", "fruit", pictures[0], "--label", "class-00")
+    assert (code, found["same"]) == (0, True)
+    assert holotype("preview", "fruit", "another", *pictures[:2])[0] == 0
 
 
 def test_pictures_are_verified(holotype: Holotype, fruit: Path, new: Path, capsys: pytest.CaptureFixture[str]) -> None:

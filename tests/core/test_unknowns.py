@@ -8,8 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from service.core import unknowns as module
+from service.core.agreement import compared_rows
 from service.core.crossfit import CrossFitter
-from service.core.pairing import crossfitted_judgement, crossfitted_pairs
+from service.core.fitting import everything, fit, prepare
+from service.core.pairing import compared_pairs, crossfitted_judgement, crossfitted_pairs
 from service.core.recipe import Recipe
 from service.core.unknowns import UNKNOWN, UNKNOWN_SHARE, left_out_classes, out_of_fold
 from service.core.verification import Pairs
@@ -121,12 +123,28 @@ def test_pairs_are_of_pictures_that_the_head_never_saw(head: str) -> None:
     parts = crossfitted_pairs(fitter, Recipe(head=head))
     assert len(parts) == 5
     assert all(part.usable for part in parts)
-    if head == "none":
-        _, tuning, judged = fitter.roles(0)
-        rows = np.concatenate([judged, tuning])
-        products = data.embeddings[rows] @ data.embeddings[rows].T
-        same = np.triu(data.codes[rows][:, None] == data.codes[rows][None, :], 1)
-        assert sorted(parts[0].similarities[parts[0].same]) == pytest.approx(sorted(products[same]), abs=1e-6)
+    support, tuning, judged = fitter.roles(0)
+    rows = data.take(np.concatenate([judged, tuning]))
+    fitted = fit(Recipe(head=head), prepare(data.take(support), "none", 0), None)
+    compared = compared_rows(fitted.head.project(rows.embeddings), fitted.scores(rows.embeddings), 0.05)
+    same = np.triu(rows.codes[:, None] == rows.codes[None, :], 1)
+    expected = (compared @ compared.T)[same]
+    assert sorted(parts[0].similarities[parts[0].same]) == pytest.approx(sorted(expected), abs=1e-5)
+
+
+@pytest.mark.parametrize("all_serve", [False, True])
+def test_pairs_are_compared_by_what_would_serve(all_serve: bool) -> None:
+    data = clusters([10] * 4, noise=0.3)
+    fitter = CrossFitter(data, 0)
+    recipe = Recipe(head="within", strategy="medoids", medoids=1)
+    parts = crossfitted_pairs(fitter, recipe, all_serve=all_serve)
+    support, tuning, judged = fitter.roles(0)
+    known, rows = data.take(support), data.take(np.concatenate([judged, tuning]))
+    fitted = fit(recipe, prepare(known, "none", 0), None)
+    served = everything(fitted, known) if all_serve else fitted
+    assert len(served.references) == (len(support) if all_serve else 4)
+    compared = compared_pairs(served, rows, 0)
+    assert parts[0].similarities == pytest.approx(compared.similarities, abs=1e-6)
 
 
 def test_a_part_is_judged_at_the_others_threshold() -> None:

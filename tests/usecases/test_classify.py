@@ -6,6 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from service.core.neighbour_votes import vote_shares
 from service.core.voting import class_scores, confidences
 from service.errors import CatalogueNotFound, EncoderMismatch, InvalidInput, NothingToServe
 from service.records import Split
@@ -15,7 +16,7 @@ from service.usecases.context import partition_of
 from service.usecases.publish import activate, publish
 from service.usecases.reading import read_pictures
 from tests.fakes import FAKE_ENCODER, FakeEncoder, fake_context, fruit, ingested, picture, write_pictures
-from tests.usecases.serving import QUERIES, draft, fruit_of, no_sleep, stocked, watched
+from tests.usecases.serving import LABELS, QUERIES, draft, fruit_of, no_sleep, stocked, watched
 
 
 def published(context, **options):
@@ -24,6 +25,28 @@ def published(context, **options):
 
 def asked(count: int = 3) -> list[tuple[str, bytes]]:
     return [(f"new/{number}.png", picture(f"new{number}", seed=70_000 + number)) for number in range(count)]
+
+
+@pytest.mark.parametrize("neighbours", [1, 3, 40])
+def test_the_nearest_vote_where_the_selection_says_so(tmp_path, neighbours):
+    context, catalogue = stocked(tmp_path)
+    made = draft(context, each=3)
+    made = replace(made, recipe=made.recipe | {"neighbours": neighbours}, members=made.members[:-1])
+    made = replace(made, projections=made.projections[:-1])
+    publish(context, catalogue, made, sleep=no_sleep)
+    resolved = Resolver(context).resolve(catalogue, QUERIES, top=3)
+    codes = np.array([LABELS.index(member.label) for member in made.members])
+    expected = vote_shares(made.head.project(QUERIES) @ made.projections.T, codes, 3, neighbours)
+    for prediction, row in zip(resolved.predictions, expected, strict=True):
+        assert prediction.label == LABELS[row.argmax()]
+        assert {one.label: one.score for one in prediction.top} == pytest.approx(
+            dict(zip(LABELS, row.tolist(), strict=True)), abs=1e-5
+        )
+        assert len(prediction.neighbours) >= min(neighbours, len(codes))
+        similarities = [one.similarity for one in prediction.neighbours]
+        assert similarities == sorted(similarities, reverse=True)
+    again = classify_embeddings(context, catalogue, QUERIES, top=1)[1]
+    assert [one.confidence for one in again] == [one.confidence for one in resolved.predictions]
 
 
 def support_scores(context, embeddings):

@@ -14,6 +14,8 @@ CHANGED = OptimiseRequest(
     metric="macro_f1",
     strategy="thresholds",
     head="proxy",
+    vote="knn",
+    neighbours=5,
     search="thresholds",
     trials=7,
     seed=11,
@@ -37,6 +39,8 @@ def test_every_field_is_in_the_round_trip_above() -> None:
     [
         ({"budget": 0}, "the budget is 0 references a class; at least 1 is needed"),
         ({"budget": -3}, "the budget is -3"),
+        ({"neighbours": 0}, "0 neighbours shall vote; 1 to 1000 can"),
+        ({"vote": "most"}, "vote 'most' is unknown; known are best, nearest, knn, auto"),
         ({"trials": 0}, "0 trials were asked for; 1 to 100000"),
         ({"trials": 100_001}, "100001 trials"),
         ({"seed": -1}, "the seed is -1"),
@@ -78,3 +82,10 @@ def test_the_default_is_what_the_command_line_promises() -> None:
     request = OptimiseRequest()
     assert (request.budget, request.metric, request.strategy, request.search) == (None, "accuracy", "auto", "sweep")
     assert (request.trials, request.seed, request.refit) == (DEFAULT_TRIALS, 0, True)
+
+
+@pytest.mark.parametrize(
+    ("vote", "voters"), [("best", (None,)), ("nearest", (None,)), ("knn", (5,)), ("auto", (None, 5))]
+)
+def test_who_may_vote(vote: Any, voters: tuple[int | None, ...]) -> None:
+    assert OptimiseRequest(vote=vote, neighbours=5).voters == voters

@@ -6,16 +6,17 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from service.core.agreement import WITH_ANSWERS
 from service.core.crossfit import CrossFitter
 from service.core.fitting import everything
-from service.core.pairing import crossfitted_pairs
+from service.core.pairing import compared_pairs, crossfitted_pairs
 from service.core.pipeline import build, joined
 from service.core.recipe import Recipe
 from service.core.rejection import Policy
 from service.core.trust import readings
 from service.core.unknowns import out_of_fold
 from service.core.verification import joined as all_pairs
-from service.core.verification import judged_pairs, picture_pairs
+from service.core.verification import judged_pairs
 from service.usecases.trusting import Trusted, measure_trust
 from tests.core.clusters import clusters
 
@@ -86,8 +87,9 @@ def test_the_better_confidence_is_kept() -> None:
 def test_the_holdout_judges_the_thresholds_of_verification() -> None:
     found, fitter, candidate, holdout = measured()
     tuned = all_pairs(crossfitted_pairs(fitter, RECIPE))
-    unseen = picture_pairs(candidate.head.project(holdout.embeddings), holdout.codes, holdout.groups, 0)
-    assert found.figures["verification"]["pictures"] == judged_pairs(tuned, unseen, "holdout")
+    unseen = compared_pairs(candidate, holdout, 0)
+    expected = judged_pairs(tuned, unseen, "holdout") | {"compared": WITH_ANSWERS}
+    assert found.figures["verification"]["pictures"] == expected
     labels = found.figures["verification"]["labels"]
     assert (labels["same"], labels["different"], labels["measured_on"]) == (80, 560, "holdout")
 

@@ -6,6 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from service.core.agreement import WITH_ANSWERS, compared
 from service.core.projection import Head
 from service.errors import Busy, CatalogueNotFound, ImageRejected, InvalidInput, NotFound
 from service.usecases.context import partition_of
@@ -32,9 +33,13 @@ def measured(threshold: float) -> dict:
 
 def served(tmp_path, pictures: float = 0.0, labels: float = 0.0, per_label: int = 2):
     context, _ = stocked(tmp_path)
-    figures = {"verification": {"pictures": measured(pictures), "labels": measured(labels)}}
-    made = replace(draft(context, per_label=per_label), figures=figures)
-    return context, publish(context, fruit_of(context), made, sleep=no_sleep)
+    return context, published(context, pictures, labels, per_label)
+
+
+def published(context, pictures: float = 0.0, labels: float = 0.0, per_label: int = 2, compared=WITH_ANSWERS):
+    set_on = {"pictures": measured(pictures) | {"compared": compared}, "labels": measured(labels)}
+    made = replace(draft(context, per_label=per_label), figures={"verification": set_on})
+    return publish(context, fruit_of(context), made, sleep=no_sleep)
 
 
 def embeddings(context, *pictures):
@@ -45,10 +50,14 @@ def test_two_pictures_are_compared_behind_the_head_that_serves(tmp_path):
     context, selection = served(tmp_path, pictures=-1.0)
     head = Head.from_bytes(context.blobs.get(selection.head_blob))
     one, other = head.project(embeddings(context, A, B))
+    resolved = Resolver(context).resolve(fruit_of(context), embeddings(context, A, B), top=5)
+    tops = [prediction.top for prediction in resolved.predictions]
+    assert all(len(top) == 3 for top in tops)
+    expected = compared(float(one @ other), *tops, resolved.serving.recipe.temperature)
     answer = verify_pictures(context, "acme", "fruit", A, B)
     assert answer == {
         "same": True,
-        "similarity": pytest.approx(float(one @ other)),
+        "similarity": pytest.approx(expected),
         "threshold": -1.0,
         "rule": "otsu",
         "tpr": 0.9,
@@ -67,8 +76,16 @@ def test_the_threshold_itself_is_the_same_class(tmp_path):
     context, _ = served(tmp_path / "first")
     similarity = verify_pictures(context, "acme", "fruit", A, B)["similarity"]
     for threshold, same in ((similarity, True), (np.nextafter(similarity, 2.0), False)):
-        again, _ = served(tmp_path / str(threshold), pictures=float(threshold))
-        assert verify_pictures(again, "acme", "fruit", A, B)["same"] is same
+        published(context, pictures=float(threshold))
+        assert verify_pictures(context, "acme", "fruit", A, B)["same"] is same
+
+
+def test_thresholds_that_were_set_on_the_cosine_are_held_against_the_cosine(tmp_path):
+    context, _ = served(tmp_path)
+    selection = published(context, compared=None)
+    one, other = Head.from_bytes(context.blobs.get(selection.head_blob)).project(embeddings(context, A, B))
+    answer = verify_pictures(context, "acme", "fruit", A, B)
+    assert (answer["selection"], answer["similarity"]) == (selection.id, pytest.approx(float(one @ other)))
 
 
 @pytest.mark.parametrize("per_label", [1, 2])

@@ -16,7 +16,16 @@ from service.core.metric_learning import TrainedKind
 from service.core.projection import HeadKind
 from service.core.recipe import Strategy
 from service.usecases.optimise import start_optimise
-from service.usecases.optimise_request import DEFAULT_TRIALS, MOST_TRIALS, Metric, OptimiseRequest, Search
+from service.usecases.optimise_request import (
+    DEFAULT_NEIGHBOURS,
+    DEFAULT_TRIALS,
+    MOST_NEIGHBOURS,
+    MOST_TRIALS,
+    Metric,
+    OptimiseRequest,
+    Search,
+    Vote,
+)
 
 router = scoped_router("ask")
 
@@ -42,6 +51,12 @@ class OptimiseOptions(BaseModel):
         description="The map in front of the search; `auto` lets cross-fitting decide between the closed-form ones "
         "and proxies.",
     )
+    vote: Vote = Field(
+        default="best",
+        description="A class's score: mean of its m `best` similarities, its `nearest` one, or its share of the "
+        "distance-weighted votes of the nearest (`knn`); `auto` lets cross-fitting decide.",
+    )
+    neighbours: int = Field(default=DEFAULT_NEIGHBOURS, ge=1, le=MOST_NEIGHBOURS, description="Voters of `knn`.")
     search: Search = Field(
         default="sweep",
         description="`sweep`: an exact sweep of the thresholds; `thresholds`: a search over them as well.",
