@@ -50,6 +50,10 @@ def optimise(
         Literal["sweep", "thresholds"],
         typer.Option(help="How thresholds are found: exact sweep, or each a parameter of the Bayesian search."),
     ] = "sweep",
+    rejection: Annotated[
+        Literal["shared", "class"],
+        typer.Option(help="The trust that --max-error needs: shared by all classes, or each class its own."),
+    ] = "shared",
     trials: Annotated[int, typer.Option(min=1, metavar="N", help="Trials of the Bayesian search.")] = DEFAULT_TRIALS,
     seed: Annotated[int, typer.Option(min=0, metavar="N", help="Seed of every random choice.")] = 0,
     no_refit: Annotated[
@@ -71,6 +75,7 @@ def optimise(
         "vote": vote,
         "neighbours": neighbours,
         "search": search,
+        "rejection": rejection,
         "trials": trials,
         "seed": seed,
         "refit": not no_refit,

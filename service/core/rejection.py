@@ -9,18 +9,23 @@ cut is picked. The loosest cut that holds is preferred, so the curve never falls
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
-from service.core.model import BoolArray, Float64Array, Prediction
+from service.core.model import BoolArray, Float64Array, IntArray, Prediction
 from service.core.trust import TrustModel
 from service.errors import InvalidInput
 
 MAX_POINTS = 100
 """Points kept of a curve; a stated error between two of them is served by the stricter one."""
+CLASS_POINTS = 30
+NOBODY = 1.0
+"""The trust that is needed where no answer is trusted enough."""
+SHARED_ANSWERS = 20.0
+"""How many answers of its own the risk of all answers stands for in a class's curve."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,21 +49,75 @@ def risk_curve(trust: Float64Array, right: BoolArray, weights: Float64Array) -> 
     """
     if not len(trust):
         return ()
-    order = np.argsort(-trust, kind="stable")
-    ranked, counted = trust[order], weights[order]
-    accepted = np.cumsum(counted)
-    wrong = np.cumsum(counted * ~right[order])
-    extra = float(weights.max())
-    ends = np.flatnonzero(np.append(ranked[1:] != ranked[:-1], True))
-    risks = ((wrong + extra) / (accepted + extra))[ends]
+    ranked = _Ranked.of(trust, right, weights)
+    return _thinned(ranked.risks, ranked.cuts, ranked.accepted, MAX_POINTS)
+
+
+def class_curves(
+    trust: Float64Array, right: BoolArray, weights: Float64Array, answers: IntArray, classes: Sequence[str]
+) -> dict[str, tuple[CurvePoint, ...]]:
+    """The same for each class that was answered, of the answers that name it, with at most CLASS_POINTS points.
+
+    A class has few answers, so its risk is shrunk towards that of all at the same threshold, which counts as
+    SHARED_ANSWERS answers of its own: a class that is often wrong needs more trust, one that never is needs less, and
+    one of which little is known what all need.
+
+    Args:
+        trust: as for `risk_curve`.
+        right: as there.
+        weights: as there.
+        answers: int64 (n,), the class that each answer names, an index into `classes`.
+        classes: labels.
+    """
+    curves: dict[str, tuple[CurvePoint, ...]] = {}
+    if not len(trust):
+        return curves
+    ranked = _Ranked.of(trust, right, weights)
+    for code in np.unique(answers):
+        own = (answers == code)[ranked.order] * weights[ranked.order]
+        accepted = np.cumsum(own)[ranked.ends]
+        wrong = np.cumsum(own * ~right[ranked.order])[ranked.ends]
+        risks = (wrong + SHARED_ANSWERS * ranked.risks) / (accepted + SHARED_ANSWERS)
+        curves[classes[code]] = _thinned(risks, ranked.cuts, accepted, CLASS_POINTS)
+    return curves
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Ranked:
+    """Answers from the most to the least trusted.
+
+    Attributes:
+        order: int64 (n,).
+        ends: int64 (m,), the last place in `order` of each distinct trust.
+        cuts: float64 (m,), that trust.
+        accepted: float64 (m,), weight of what is accepted there.
+        risks: float64 (m,), with the extra wrong answer.
+    """
+
+    order: IntArray
+    ends: IntArray
+    cuts: Float64Array
+    accepted: Float64Array
+    risks: Float64Array
+
+    @staticmethod
+    def of(trust: Float64Array, right: BoolArray, weights: Float64Array) -> _Ranked:
+        order = np.argsort(-trust, kind="stable")
+        ranked, counted = trust[order], weights[order]
+        ends = np.flatnonzero(np.append(ranked[1:] != ranked[:-1], True))
+        accepted = np.cumsum(counted)[ends]
+        wrong = np.cumsum(counted * ~right[order])[ends]
+        extra = float(weights.max())
+        return _Ranked(order, ends, ranked[ends], accepted, (wrong + extra) / (accepted + extra))
+
+
+def _thinned(risks: Float64Array, cuts: Float64Array, accepted: Float64Array, most: int) -> tuple[CurvePoint, ...]:
     # Looser thresholds of the same or a smaller risk make a stricter one pointless.
     lowest = np.minimum.accumulate(risks[::-1])[::-1]
     kept = np.flatnonzero(np.append(lowest[1:] > lowest[:-1], True))
-    if len(kept) > MAX_POINTS:
-        kept = kept[np.unique(np.linspace(0, len(kept) - 1, MAX_POINTS).astype(np.int64))]
-    return tuple(
-        CurvePoint(float(lowest[i]), float(ranked[ends[i]]), float(accepted[ends[i]] / accepted[-1])) for i in kept
-    )
+    if len(kept) > most:
+        kept = kept[np.unique(np.linspace(0, len(kept) - 1, most).astype(np.int64))]
+    return tuple(CurvePoint(float(lowest[i]), float(cuts[i]), float(accepted[i] / accepted[-1])) for i in kept)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,15 +142,23 @@ class Policy:
         confidence: the same where every picture is of a known class; None: the temperature's softmax is kept.
         typical: medians of the readings of right answers, which a rejected answer is compared with.
         curve: from `risk_curve`.
+        class_curves: from `class_curves`, where each class has a threshold of its own; empty where all share one. A
+            class that is not among them shares.
+        class_shares: of all answers, how many name each class of `class_curves`, 0..1.
     """
 
     trust: TrustModel
     confidence: TrustModel | None
     typical: tuple[float, float, float]
     curve: tuple[CurvePoint, ...]
+    class_curves: Mapping[str, tuple[CurvePoint, ...]] = field(default_factory=dict)
+    class_shares: Mapping[str, float] = field(default_factory=dict)
 
-    def threshold(self, max_error: float) -> float:
-        """Least trust of an answer that is accepted. Raises InvalidInput where so small an error cannot be promised."""
+    def threshold(self, max_error: float, label: str | None = None) -> float:
+        """Least trust, 0..1, of an answer that is accepted, of one that names `label` where one is given.
+
+        NOBODY where no answer of a class can be. Raises InvalidInput where so small an error cannot be promised at all.
+        """
         check_error(max_error)
         within = [point for point in self.curve if point.error <= max_error]
         if not within:
@@ -103,14 +170,27 @@ class Policy:
                 max_error=max_error,
                 smallest=self.curve[0].error if self.curve else None,
             )
-        # Where the loosest point holds, every answer is wanted: also those less trusted than any that was measured.
-        return 0.0 if within[-1] is self.curve[-1] else within[-1].threshold
+        own = self.class_curves.get(label or "")
+        if own is None:
+            return _loosest(self.curve, within)
+        within = [point for point in own if point.error <= max_error]
+        return _loosest(own, within) if within else NOBODY
+
+    def coverage(self, max_error: float) -> float:
+        """Share of all answers, 0..1, that was accepted where this was measured. Raises InvalidInput as `threshold`."""
+        self.threshold(max_error)
+        if not self.class_curves:
+            return max(point.coverage for point in self.curve if point.error <= max_error)
+        return sum(
+            self.class_shares[label] * max((one.coverage for one in curve if one.error <= max_error), default=0.0)
+            for label, curve in self.class_curves.items()
+        )
 
     def judged(self, prediction: Prediction, table: Float64Array, max_error: float) -> Rejected | None:
         """None for an answer that is accepted; `table` holds its readings, (3,)."""
-        needed = self.threshold(max_error)
+        needed = self.threshold(max_error, prediction.label)
         trust = float(self.trust.probabilities(table[None, :])[0])
-        return None if trust >= needed else Rejected(self._reason(prediction, table), trust, needed)
+        return None if trust >= needed and needed < NOBODY else Rejected(self._reason(prediction, table), trust, needed)
 
     def _reason(self, prediction: Prediction, table: Float64Array) -> str:
         """What costs more trust against a typical right answer: distance, or a rival."""
@@ -125,7 +205,9 @@ class Policy:
             "trust": self.trust.as_dict(),
             "confidence": None if self.confidence is None else self.confidence.as_dict(),
             "typical": list(self.typical),
-            "curve": [[point.error, point.threshold, point.coverage] for point in self.curve],
+            "curve": _listed(self.curve),
+            "class_curves": {label: _listed(curve) for label, curve in self.class_curves.items()},
+            "class_shares": dict(self.class_shares),
         }
 
     @staticmethod
@@ -136,8 +218,23 @@ class Policy:
             trust=TrustModel.from_dict(value["trust"]),
             confidence=None if value["confidence"] is None else TrustModel.from_dict(value["confidence"]),
             typical=(best, margin, surprise),
-            curve=tuple(CurvePoint(*map(float, point)) for point in value["curve"]),
+            curve=_read(value["curve"]),
+            class_curves={str(label): _read(curve) for label, curve in value.get("class_curves", {}).items()},
+            class_shares={str(label): float(share) for label, share in value.get("class_shares", {}).items()},
         )
+
+
+def _loosest(curve: Sequence[CurvePoint], within: Sequence[CurvePoint]) -> float:
+    # Where the loosest point holds, every answer is wanted: also those less trusted than any that was measured.
+    return 0.0 if within[-1] is curve[-1] else within[-1].threshold
+
+
+def _listed(curve: Sequence[CurvePoint]) -> list[list[float]]:
+    return [[point.error, point.threshold, point.coverage] for point in curve]
+
+
+def _read(points: Sequence[Sequence[float]]) -> tuple[CurvePoint, ...]:
+    return tuple(CurvePoint(*map(float, point)) for point in points)
 
 
 def check_error(max_error: float) -> None:

@@ -145,7 +145,9 @@ def _draft(context: Context, catalogue: Catalogue, job: Job, request: OptimiseRe
         served = replace(served, recipe=replace(served.recipe, temperature=answering.temperature))
     member = HOLOTYPE if accepted else "all"
     judged = candidate if accepted else everything(candidate, holdings.support)
-    trusted = measure_trust(fitter, judged, recipe, holdings.holdout, all_serve=not accepted)
+    trusted = measure_trust(
+        fitter, judged, recipe, holdings.holdout, all_serve=not accepted, by_class=request.rejection == "class"
+    )
     policy = trusted.figures.get("policy")
     figures = figures_of(judgement, known.classes, member, request.seed)
     unjudged = unjudged_classes(judgement, known)

@@ -12,6 +12,7 @@ from service.errors import InvalidInput
 
 Metric = Literal["accuracy", "macro_f1"]
 Search = Literal["sweep", "thresholds"]
+Rejection = Literal["shared", "class"]
 Vote = Literal["best", "nearest", "knn", "auto"]
 DEFAULT_TRIALS = 40
 DEFAULT_NEIGHBOURS = 7
@@ -33,6 +34,7 @@ class OptimiseRequest:
         neighbours: k of "knn", at least 1.
         search: "sweep": outer parameters by Bayesian optimisation, thresholds by the exact sweep inside; "thresholds":
             after that, each class's threshold is a parameter of a second search that starts from the sweep's.
+        rejection: whether all classes share the trust that a stated error needs, or each has its own.
         trials: of each search, at least 1.
         seed: of folds, search and bootstrap.
         refit: make every labelled picture a candidate for what is served.
@@ -45,6 +47,7 @@ class OptimiseRequest:
     vote: Vote = "best"
     neighbours: int = DEFAULT_NEIGHBOURS
     search: Search = "sweep"
+    rejection: Rejection = "shared"
     trials: int = DEFAULT_TRIALS
     seed: int = 0
     refit: bool = True
@@ -67,6 +70,7 @@ class OptimiseRequest:
             raise InvalidInput(
                 f"{self.neighbours} neighbours shall vote; 1 to {MOST_NEIGHBOURS} can", neighbours=self.neighbours
             )
+        _one_of("rejection", self.rejection, get_args(Rejection))
         _one_of("vote", self.vote, get_args(Vote))
         _one_of("search", self.search, get_args(Search))
         if self.search == "thresholds" and self.strategy not in ("thresholds", "auto"):

@@ -59,10 +59,9 @@ def rejecting(resolved: Resolved, name: str, max_error: float | None) -> list[tu
 
 def promised(policy: Policy, max_error: float) -> dict[str, Any]:
     """What was measured at optimise time: {max_error, coverage, trust_needed}; coverage of known and unknown alike."""
-    within = [point for point in policy.curve if point.error <= max_error]
     return {
         "max_error": max_error,
-        "coverage": within[-1].coverage,
+        "coverage": policy.coverage(max_error),
         "trust_needed": policy.threshold(max_error),
     }
 

@@ -13,7 +13,7 @@ from service.core.fitting import Fitted
 from service.core.model import BoolArray, Float64Array, LabelledEmbeddings
 from service.core.pairing import compared_pairs, crossfitted_judgement, crossfitted_pairs
 from service.core.recipe import Recipe
-from service.core.rejection import Policy, risk_curve
+from service.core.rejection import Policy, class_curves, risk_curve
 from service.core.reliability import log_loss, reliability, roc_points, separation
 from service.core.trust import TrustModel, crossfitted_probabilities, fit_trust, readings
 from service.core.unknowns import Answers, out_of_fold
@@ -39,7 +39,13 @@ class Trusted:
 
 
 def measure_trust(
-    fitter: CrossFitter | None, candidate: Fitted, recipe: Recipe, holdout: LabelledEmbeddings, *, all_serve: bool
+    fitter: CrossFitter | None,
+    candidate: Fitted,
+    recipe: Recipe,
+    holdout: LabelledEmbeddings,
+    *,
+    all_serve: bool,
+    by_class: bool = False,
 ) -> Trusted:
     """Rejection, calibration and verification of what is going to serve.
 
@@ -49,6 +55,7 @@ def measure_trust(
         recipe: of the choice, thresholds open.
         holdout: judges the thresholds of verification; may be empty.
         all_serve: the gate refused the choice.
+        by_class: each class has a threshold of its own that rejects its answers; else all share one.
     """
     if fitter is None:
         return Trusted()
@@ -57,7 +64,8 @@ def measure_trust(
         return Trusted()
     confidence = _calibrated(whole, recipe.temperature)
     outsiders = out_of_fold(fitter, recipe, all_serve=all_serve, leave_out=True)
-    rejection = _rejection(outsiders or whole, recipe.temperature, confidence.model)
+    classes = fitter.data.classes if by_class else ()
+    rejection = _rejection(outsiders or whole, recipe.temperature, confidence.model, classes)
     verification = _verification(fitter, candidate, recipe, holdout, whole, all_serve=all_serve)
     return Trusted(
         {**confidence.figures, **rejection.figures, **verification.figures},
@@ -91,7 +99,10 @@ def _calibrated(whole: Answers, temperature: float) -> _Calibration:
     )
 
 
-def _rejection(answers: Answers, temperature: float, confidence: TrustModel | None) -> Trusted:
+def _rejection(
+    answers: Answers, temperature: float, confidence: TrustModel | None, classes: tuple[str, ...]
+) -> Trusted:
+    """`classes` where each has a threshold of its own; none where they share one."""
     table, right = readings(answers.scores, temperature), answers.right
     trust = crossfitted_probabilities(table, right, answers.part_of, answers.weights)
     model = fit_trust(table, right, answers.weights)
@@ -99,6 +110,14 @@ def _rejection(answers: Answers, temperature: float, confidence: TrustModel | No
         return Trusted()
     best, margin, surprise = np.median(table[right], axis=0).tolist()
     policy = Policy(model, confidence, (best, margin, surprise), risk_curve(trust, right, answers.weights))
+    if classes:
+        named = answers.scores.argmax(axis=1)
+        shares = np.bincount(named, answers.weights, minlength=len(classes)) / answers.weights.sum()
+        policy = replace(
+            policy,
+            class_curves=class_curves(trust, right, answers.weights, named, classes),
+            class_shares={classes[code]: float(shares[code]) for code in np.unique(named)},
+        )
     report: dict[str, Any] = {"risk_coverage": _risk_coverage(answers, trust)}
     figures: dict[str, Any] = {"policy": policy.as_dict()}
     known = answers.known

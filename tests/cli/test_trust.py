@@ -81,13 +81,18 @@ def test_after_an_optimisation_answers_are_held_to_the_error(
 def test_the_vote_that_was_set_is_chosen_judged_and_served(
     holotype: Holotype, fruit: Path, new: Path, data_dir: Path, vote: str, told: dict[str, object]
 ) -> None:
-    code, chosen = holotype("optimise", "fruit", "--trials", "2", "--vote", vote, "--neighbours", "5")
+    code, chosen = holotype(
+        "optimise", "fruit", "--trials", "2", "--vote", vote, "--neighbours", "5", "--rejection", "class"
+    )
     assert code == 0
     with open_context(Settings(data_dir=data_dir, encoder="pixel")) as context:
         catalogue = context.registry.catalogue("default", "fruit")
         recipe = context.registry.selection(catalogue.id, chosen["selection"]).recipe
     assert told.items() <= recipe.items()
     pictures = sorted(new.rglob("*.*"))
+    stated = chosen["figures"]["policy"]["curve"][-1][0]
+    assert holotype("classify", "fruit", *pictures, "--max-error", stated)[0] == 0
+    assert holotype("evaluate", "fruit", "--max-error", stated)[1]["promised"]["coverage"] > 0
     _, answers = holotype("classify", "fruit", *pictures)
     assert sum(answer["label"] == path.parent.name for path, answer in zip(pictures, answers, strict=True)) >= 9
     code, found = holotype("verify", "fruit", pictures[0], "--label", "class-00")

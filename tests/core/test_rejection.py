@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -8,7 +9,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from service.core.model import Prediction, ScoredLabel
-from service.core.rejection import MAX_POINTS, Policy, check_error, risk_curve
+from service.core.rejection import (
+    CLASS_POINTS,
+    MAX_POINTS,
+    NOBODY,
+    SHARED_ANSWERS,
+    CurvePoint,
+    Policy,
+    check_error,
+    class_curves,
+    risk_curve,
+)
 from service.core.trust import TrustModel
 from service.errors import InvalidInput
 
@@ -160,3 +171,62 @@ def test_with_one_class_there_is_nothing_to_be_torn_between() -> None:
 def test_a_policy_survives_being_stored(confidence) -> None:
     made = policy(([0.9, 0.8, 0.7, 0.6], [True, True, True, False], np.ones(4)), confidence)
     assert Policy.from_dict(json.loads(json.dumps(made.as_dict()))) == made
+
+
+def by_class(count: int = 300) -> Policy:
+    """Class "sure" is never wrong, class "wild" half of the time, whatever their trust; "rare" has one answer."""
+    random = np.random.default_rng(0)
+    answers = np.arange(count) % 2
+    answers[0] = 2
+    trust = random.random(count)
+    right = (answers != 1) | (random.random(count) < 0.5)
+    ones = np.ones(count)
+    classes = ("sure", "wild", "rare")
+    shares = {label: float((answers == code).mean()) for code, label in enumerate(classes)}
+    shared = risk_curve(trust, right, ones)
+    return Policy(SHARP, None, (0.5, 0.4, 0.1), shared, class_curves(trust, right, ones, answers, classes), shares)
+
+
+def test_a_class_curve_by_hand() -> None:
+    trust, right = np.array([0.9, 0.8, 0.7]), np.array([True, True, False])
+    curves = class_curves(trust, right, np.ones(3), np.array([0, 1, 1]), ("a", "b", "c"))
+    assert set(curves) == {"a", "b"}
+    shared = np.array([1 / 2, 1 / 3, 2 / 4])
+    first = (0 + SHARED_ANSWERS * shared) / (1 + SHARED_ANSWERS)
+    second = (np.array([0, 0, 1]) + SHARED_ANSWERS * shared) / (np.array([0, 1, 2]) + SHARED_ANSWERS)
+    assert [(one.error, one.threshold, one.coverage) for one in curves["a"]] == [
+        (pytest.approx(first[1]), 0.8, 1.0),
+        (pytest.approx(first[2]), 0.7, 1.0),
+    ]
+    assert [(one.error, one.threshold, one.coverage) for one in curves["b"]] == [
+        (pytest.approx(second[1]), 0.8, 0.5),
+        (pytest.approx(second[2]), 0.7, 1.0),
+    ]
+    assert class_curves(np.zeros(0), np.zeros(0, bool), np.zeros(0), np.zeros(0, np.int64), ("a",)) == {}
+
+
+def test_a_class_that_is_often_wrong_needs_more_trust() -> None:
+    made = by_class()
+    sure, shared, wild = made.threshold(0.21, "sure"), made.threshold(0.21), made.threshold(0.21, "wild")
+    assert sure < made.threshold(0.21, "rare") < shared < wild
+    assert made.threshold(0.21, "unheard of") == shared
+    assert all(len(curve) <= CLASS_POINTS for curve in made.class_curves.values())
+    assert made.coverage(0.21) == pytest.approx(0.5, abs=0.05), "all of the one, next to nothing of the other"
+
+
+def test_where_no_answer_of_a_class_can_be_trusted_nobody_is() -> None:
+    made = replace(by_class(), class_curves={"wild": (CurvePoint(0.5, 0.0, 1.0),)}, class_shares={"wild": 1.0})
+    error = made.curve[0].error
+    assert made.threshold(error, "wild") == NOBODY
+    assert made.coverage(error) == 0.0
+    certain = Prediction("wild", 1.0, 2.0, (ScoredLabel("wild", 9.0), ScoredLabel("sure", 0.0)), ())
+    told = made.judged(certain, np.array([9.0, 9.0, 0.0]), error)
+    assert told is not None
+    assert (told.trust, told.needed) == (pytest.approx(1.0), NOBODY)
+
+
+def test_class_curves_survive_json_and_older_policies_have_none() -> None:
+    made = by_class()
+    assert Policy.from_dict(json.loads(json.dumps(made.as_dict()))) == made
+    older = {key: value for key, value in made.as_dict().items() if not key.startswith("class_")}
+    assert Policy.from_dict(older).class_curves == {}

@@ -17,6 +17,7 @@ CHANGED = OptimiseRequest(
     vote="knn",
     neighbours=5,
     search="thresholds",
+    rejection="class",
     trials=7,
     seed=11,
     refit=False,

@@ -129,3 +129,16 @@ def test_thin_data_do_no_harm(each: int) -> None:
     none = data.take(np.zeros(0, np.int64))
     found = measure_trust(CrossFitter(data, 0), build(RECIPE, data, none, 0), RECIPE, none, all_serve=False)
     json.dumps([found.figures, found.report], allow_nan=False)
+
+
+def test_each_class_may_have_a_threshold_of_its_own() -> None:
+    shared = Policy.from_dict(measured()[0].figures["policy"])
+    assert not shared.class_curves
+    _, fitter, candidate, holdout = measured()
+    found = measure_trust(fitter, candidate, RECIPE, holdout, all_serve=False, by_class=True)
+    policy = Policy.from_dict(found.figures["policy"])
+    assert policy.curve == shared.curve
+    assert set(policy.class_curves) <= set(holdout.classes)
+    assert sum(policy.class_shares.values()) == pytest.approx(1.0)
+    error = policy.curve[-1].error
+    assert policy.coverage(error) == pytest.approx(1.0, abs=0.3)

@@ -23,6 +23,7 @@ from service.usecases.optimise_request import (
     MOST_TRIALS,
     Metric,
     OptimiseRequest,
+    Rejection,
     Search,
     Vote,
 )
@@ -60,6 +61,10 @@ class OptimiseOptions(BaseModel):
     search: Search = Field(
         default="sweep",
         description="`sweep`: an exact sweep of the thresholds; `thresholds`: a search over them as well.",
+    )
+    rejection: Rejection = Field(
+        default="shared",
+        description="Whether all classes share the trust that a stated error needs, or each `class` has its own.",
     )
     trials: int = Field(default=DEFAULT_TRIALS, ge=1, le=MOST_TRIALS, description="Trials of each search.")
     seed: int = Field(default=0, ge=0, lt=2**32, description="Of folds, search and bootstrap.")
