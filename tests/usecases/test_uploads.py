@@ -254,6 +254,26 @@ def test_a_cancelled_job_leaves_nothing_after_a_day(tmp_path):
     assert uploads(context) == []
 
 
+def test_a_finisher_that_dies_before_the_end_leaves_no_bytes_and_the_next_one_ends_the_job(tmp_path, monkeypatch):
+    context = stocked_context(tmp_path)
+    job = start_upload(context, "acme", "fruit", sent(asked()), ASK)
+    left = []
+
+    def die(*_):
+        left.append(uploads(context))
+        raise Unavailable("the database does not answer")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(context.registry, "finish_job", die)
+        with pytest.raises(Unavailable):
+            context.queue.deliver(context)
+    assert left == [[]], "whatever happens behind the end, nothing is left to be deleted"
+    assert context.registry.job(job.id).state is JobState.RUNNING
+    assert sweep(context).finishing == 1
+    context.queue.deliver(context)
+    assert context.registry.job(job.id).result["answered"] == len(asked())
+
+
 def test_lost_messages_of_a_classify_job_are_sent_again(tmp_path):
     context = stocked_context(tmp_path)
     job = start_upload(context, "acme", "fruit", sent(asked()), ASK)
