@@ -37,14 +37,17 @@ async function showPlace() {
     else if (route.catalogue === null) await showCatalogues(view, { signal });
     else await place.show(view, { catalogue: route.catalogue, query: route.query, signal, onLeave });
   } catch (error) {
-    if (!isAbort(error)) add(view, problemBox(error), passes(error) ? h("p", {}, button("Try again", showPlace)) : null);
+    if (!isAbort(error)) add(view, ...told(error, showPlace));
   }
   view.removeAttribute("aria-busy");
   if (!signal.aborted) settle(view, route.catalogue);
 }
 
-/** What is wrong now may be right in a moment: the service is away, or wants to be asked less. */
-const passes = (error) => error instanceof Problem && (error.status === 0 || error.status === 429 || error.status >= 500);
+/** With a button where what is wrong may be right in a moment: the service is away, or wants to be asked less. */
+function told(error, again) {
+  const passes = error instanceof Problem && (error.status === 0 || error.status === 429 || error.status >= 500);
+  return [problemBox(error), passes ? h("p", {}, button("Try again", again)) : null];
+}
 
 function settle(view, catalogue) {
   const heading = view.querySelector("h1")?.textContent ?? "Holotype";
@@ -62,7 +65,7 @@ async function start() {
   try {
     await resume();
   } catch (error) {
-    put(main, h("div", { class: "view" }, h("h1", {}, "Holotype"), problemBox(error)));
+    put(main, h("div", { class: "view" }, h("h1", {}, "Holotype"), ...told(error, start)));
     return;
   }
   await showPlace();
