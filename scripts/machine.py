@@ -1,4 +1,4 @@
-"""The distributed shape on one machine: Valkey from its wheel, a worker process for each of the everyday queues, the API.
+"""The distributed shape on one machine: Valkey from its wheel, a worker process for each everyday queue, the API.
 
 Qdrant is the one server that no wheel brings: HOLOTYPE_QDRANT_URL says where it is. Records are in SQLite and image
 bytes in a folder, both in the data directory, unless HOLOTYPE_DATABASE_URL and HOLOTYPE_BLOB_URL say otherwise. Valkey
