@@ -11,7 +11,7 @@ from service.core.centrality import eigenvector_centrality
 from service.core.cleaning import out_of_fold_probabilities, trusted_rows
 from service.core.medoids import medoids
 from service.core.metric_learning import TrainedKind, train_head
-from service.core.model import Float32Array, Float64Array, IntArray, LabelledEmbeddings
+from service.core.model import BoolArray, Float32Array, Float64Array, IntArray, LabelledEmbeddings
 from service.core.neighbour_votes import rule_scores
 from service.core.objective import PrefixTable
 from service.core.projection import Head, Scatter, fit_head
@@ -41,10 +41,14 @@ class Support:
         """Of every class for every row, (n, C), by judges that never saw it."""
         return out_of_fold_probabilities(self.data, self.seed)
 
+    def judged(self, teaching: BoolArray) -> Float64Array:
+        """The same by judges that learnt from the rows of a mask (n,) alone."""
+        return self.probabilities if teaching.all() else out_of_fold_probabilities(self.data, self.seed, teaching)
+
     def prepared(self, cleaning: Cleaning) -> Prepared:
         """The trusted rows under a cleaning."""
         if cleaning not in self._prepared:
-            trusted = trusted_rows(self.data, cleaning, lambda: self.probabilities)
+            trusted = trusted_rows(self.data, cleaning, self.judged)
             data = self.data if trusted.all() else self.data.take(trusted)
             scatter = Scatter.of(data.embeddings, data.codes)
             self._prepared[cleaning] = Prepared(data, scatter, self.raw_centralities[trusted], self.seed)

@@ -13,7 +13,7 @@ from service.errors import InvalidInput
 Strategy = Literal["thresholds", "medoids", "all"]
 STRATEGIES: tuple[Strategy, ...] = ("thresholds", "medoids", "all")
 Space = Literal["raw", "projected"]
-Cleaning = Literal["none", "confident", "disputed"]
+Cleaning = Literal["none", "disputed", "modelled"]
 AnyHead = HeadKind | TrainedKind
 HEADS: tuple[AnyHead, ...] = (*HEAD_KINDS, *TRAINED_KINDS)
 

@@ -14,11 +14,11 @@ from service.core.cleaning import out_of_fold_probabilities
 from service.core.folds import deal_folds, fold_count
 from tests.core.clusters import LabelledEmbeddings, clusters, labelled, small_sets, unit_rows
 
-HOW = ("disputed", "confident")
+HOW = ("disputed", "modelled")
 
 
 def trusted_rows(data: LabelledEmbeddings, how: str, seed: int) -> np.ndarray:
-    return module.trusted_rows(data, how, lambda: out_of_fold_probabilities(data, seed))
+    return module.trusted_rows(data, how, lambda rows: out_of_fold_probabilities(data, seed, rows))
 
 
 def mislabelled(data: LabelledEmbeddings, share: float, seed: int) -> tuple[LabelledEmbeddings, np.ndarray]:
@@ -35,7 +35,7 @@ def mislabelled(data: LabelledEmbeddings, share: float, seed: int) -> tuple[Labe
 def test_planted_errors_are_found_and_right_labels_kept(how: str, sizes: list[int], seed: int) -> None:
     data, wrong = mislabelled(clusters(sizes, width=16, noise=0.18, seed=seed), 0.2, seed)
     trusted = trusted_rows(data, how, seed=0)
-    assert (~trusted[wrong]).mean() >= 0.8
+    assert (~trusted[wrong]).mean() >= 0.7
     assert trusted[~wrong].mean() >= 0.85
 
 
@@ -46,28 +46,33 @@ def test_clean_data_is_spared(how: str, seed: int) -> None:
     assert trusted.mean() >= 0.97
 
 
-def test_confident_drops_no_more_than_disputed() -> None:
-    """It asks for more than a dispute: what it drops, the other drops too."""
-    data, _ = mislabelled(clusters([15] * 5, width=12, noise=0.35), 0.2, 0)
-    disputed, confident = (trusted_rows(data, how, seed=0) for how in HOW)
-    assert not (disputed & ~confident).any()
-    assert confident.sum() > disputed.sum()
-
-
 def test_both_rules_by_hand() -> None:
-    """A judge is 0.87 sure of class 0 for its examples in the mean, and 0.54 sure of class 1 for its own.
-
-    Row 8 is taken for class 1 with 0.7, more than is usual there: an error. Row 9 is taken for class 1, and row 13 for
-    class 0, less surely than is usual there: hard, perhaps right.
-    """
-    of_class_0 = [0.99] * 8 + [0.3, 0.49] + [0.35, 0.3, 0.4, 0.8]
+    """Of sixteen labels one is wrong beyond doubt (row 8), and one is hard to know (row 9): only a dispute drops it."""
+    of_class_0 = [0.99] * 8 + [0.0001, 0.45] + [0.01] * 6
     sure = np.stack([of_class_0, 1 - np.array(of_class_0)], axis=1)
-    codes = np.repeat([0, 1], [10, 4])
-    assert sure[codes == 0, 0].mean() == pytest.approx(0.871)
-    assert sure[codes == 1, 1].mean() == pytest.approx(0.5375)
-    data = labelled(unit_rows(14, 3, seed=0), codes)
-    assert np.flatnonzero(~module.trusted_rows(data, "disputed", lambda: sure)).tolist() == [8, 9, 13]
-    assert np.flatnonzero(~module.trusted_rows(data, "confident", lambda: sure)).tolist() == [8]
+    data = labelled(unit_rows(16, 3, seed=0), np.repeat([0, 1], [10, 6]))
+    assert np.flatnonzero(~module.trusted_rows(data, "disputed", lambda _: sure)).tolist() == [8, 9]
+    assert np.flatnonzero(~module.trusted_rows(data, "modelled", lambda _: sure)).tolist() == [8]
+
+
+def test_later_judges_learn_from_what_is_trusted() -> None:
+    asked = []
+    data, _ = mislabelled(clusters([15] * 6, width=16, noise=0.18), 0.2, 0)
+
+    def judge(rows: np.ndarray) -> np.ndarray:
+        asked.append(rows.copy())
+        return out_of_fold_probabilities(data, 0, rows)
+
+    module.trusted_rows(data, "modelled", judge)
+    assert [rows.all() for rows in asked] == [True, False, False]
+
+
+def test_modelled_spares_hard_examples() -> None:
+    """Clusters that overlap: a fifth of the right labels is disputed, and hardly one is an error's doing."""
+    data = clusters([15] * 5, width=12, noise=0.4)
+    disputed, modelled = (trusted_rows(data, how, seed=0) for how in HOW)
+    assert disputed.mean() < 0.9
+    assert modelled.mean() > disputed.mean() + 0.05
 
 
 def test_none_trusts_everything() -> None:

@@ -148,7 +148,7 @@ def test_a_class_that_came_later_gets_the_quantile() -> None:
 def test_what_cleaning_dropped_is_no_reference_and_shapes_nothing() -> None:
     wrong = replace(SUPPORT, codes=np.where(np.arange(42) % 7 == 0, (SUPPORT.codes + 1) % 4, SUPPORT.codes))
     prepared = prepare(wrong, "disputed", 0)
-    trusted = trusted_rows(wrong, "disputed", lambda: out_of_fold_probabilities(wrong, 0))
+    trusted = trusted_rows(wrong, "disputed", lambda rows: out_of_fold_probabilities(wrong, 0, rows))
     assert prepared.data.ids == wrong.take(trusted).ids
     assert len(prepared.data) < 42
     assert prepared.raw_centralities == pytest.approx(eigenvector_centrality(wrong.embeddings).values[trusted])
@@ -173,7 +173,7 @@ RECIPES = st.builds(
     Recipe,
     head=st.sampled_from(HEAD_KINDS),
     shrinkage=st.floats(0.01, 0.9),
-    cleaning=st.sampled_from(("none", "confident", "disputed")),
+    cleaning=st.sampled_from(("none", "disputed", "modelled")),
     strategy=st.sampled_from(("thresholds", "medoids", "all")),
     space=st.sampled_from(("raw", "projected")),
     quantile=st.floats(0.05, 0.5),

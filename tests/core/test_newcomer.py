@@ -84,7 +84,7 @@ def test_it_is_the_nearest_neighbour_rule_fold_by_fold(data, seed: int, number: 
     [
         Recipe(head="lda", pull=0.4),
         Recipe(strategy="medoids"),
-        Recipe(head="within", cleaning="confident", strategy="thresholds", per_label=2),
+        Recipe(head="within", cleaning="modelled", strategy="thresholds", per_label=2),
     ],
 )
 def test_every_kind_of_recipe_can_be_asked(recipe: Recipe) -> None:
