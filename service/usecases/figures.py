@@ -21,7 +21,7 @@ from service.usecases.judging import Judgement
 from service.usecases.panel import member_figures
 
 CURVE_MEDOIDS = (1, 2, 3, 5, 8, 12)
-CURVE_QUANTILES = (0.1, 0.2, 0.35, 0.5)
+CURVE_QUANTILES = (0.05, 0.1, 0.2, 0.3)
 PACKAGES = (
     "holotype",
     "numpy",

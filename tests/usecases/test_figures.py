@@ -30,7 +30,7 @@ EVALUATIONS = COMPARISON.evaluations(SUPPORT.classes)
 FITTER = CrossFitter(joined(SUPPORT, TUNING), 0)
 
 
-@pytest.mark.parametrize(("served", "references"), [(HOLOTYPE, 17), ("all", 90)])
+@pytest.mark.parametrize(("served", "references"), [(HOLOTYPE, 11), ("all", 90)])
 def test_figures_are_those_of_what_serves(served, references):
     figures = figures_of(JUDGEMENT, SUPPORT.classes, served, seed=4)
     own = EVALUATIONS[served]
