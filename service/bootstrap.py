@@ -255,7 +255,7 @@ def _encoders(settings: Settings, stack: ExitStack, *, micro_batches: bool) -> d
     from service.adapters.encoders import Encoders
     from service.adapters.logged_encoders import LoggedEncoders
 
-    own = Encoders(settings.data_dir / ENCODERS_FOLDER, device=settings.device)
+    own = Encoders(settings.data_dir / ENCODERS_FOLDER, device=settings.device, compiling=settings.compile)
     encoders = LoggedEncoders(own)
     parts: dict[str, Any] = {
         "encoders": encoders,

@@ -35,6 +35,11 @@ class Settings(BaseSettings):
         "absent: packaged:vit-s14 and pixel.",
     )
     device: str = Field(default="auto", description="auto, cpu, mps, cuda or cuda:N; absent: an error.")
+    compile: Literal["auto", "always", "never"] = Field(
+        default="auto",
+        description="Whether a network is compiled in the background, once a machine: for jobs of 5000 pictures and "
+        "more, always, or never.",
+    )
     broker_url: SecretStr | None = Field(
         default=None, description="Redis or Valkey URL of the queue; absent: worker threads in this process."
     )

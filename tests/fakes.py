@@ -201,7 +201,8 @@ class FakeEncoder:
 
     encodes_text = False
     device = "cpu"
-    precision = "float32"
+    precision = form = "float32"
+    trials = ()
     shortest_edge_px = 1
 
     def __init__(self, name: str = "fake") -> None:
@@ -214,6 +215,10 @@ class FakeEncoder:
         )
         self.encoded = 0
         self.batches: list[int] = []
+        self.expected: list[int] = []
+
+    def expect(self, pictures: int) -> None:
+        self.expected.append(pictures)
 
     def preprocess(self, pixels, fit="own"):
         return pixels.reshape(-1)[:FAKE_DIMENSION].astype(np.float32)

@@ -171,6 +171,6 @@ class Prober:
     def _of_queries(self, tenant: Tenant, catalogue: Catalogue) -> np.ndarray:
         if tenant.name not in self._embeddings:
             encoder = encoder_of(self.context, catalogue)
-            read = read_pictures(self.context, encoder, [content for _, content in tenant.queries])
+            read = read_pictures(self.context, encoder, tenant.name, [content for _, content in tenant.queries])
             self._embeddings[tenant.name] = read.embeddings
         return self._embeddings[tenant.name]

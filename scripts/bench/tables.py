@@ -70,7 +70,42 @@ def _table(setting: str, figures: dict[str, float]) -> list[str]:
     return rows
 
 
-WRITERS = {"selection": _selection}
+EMBED_ROWS = {
+    "pipeline": "decoding and forward pass overlapped, no queue, no store",
+    "forward": "the forward pass alone",
+    "transformers_fp32": "image processor and `transformers`, float32, SDPA, one loop",
+    "onnxruntime": "the pipeline with ONNX Runtime, float32",
+}
+
+
+def _embed(result: dict) -> str:
+    figures, machine = result["figures"], result["machine"]
+    told = (
+        f"{figures['ingest.images']:.0f} pictures, `{result['encoder']}` in {result['form']}; {machine['cores']} cores "
+        f"of {machine['processor']}; torch {result['versions']['torch']}, transformers "
+        f"{result['versions']['transformers']}."
+    )
+    lines = [told, "", "| | images/s | ingest is |", "|---|---:|---:|"]
+    lines.append(f"| **ingest, folder to searchable** | {figures['ingest.images_per_s']:.1f} | |")
+    for name, label in EMBED_ROWS.items():
+        if f"{name}.images_per_s" in figures:
+            ratio = figures[f"ingest.ratio_to_{name}"]
+            lines.append(f"| {label} | {figures[f'{name}.images_per_s']:.1f} | {ratio:.2f} times that |")
+    lines += ["", "| form of the network | images/s | lowest cosine to float32 |", "|---|---:|---:|"]
+    for name in (name for name in figures if name.startswith("form.") and name.endswith(".images_per_s")):
+        form = name.removeprefix("form.").removesuffix(".images_per_s")
+        lines.append(f"| {form.replace('_', ' ')} | {figures[name]:.1f} | {figures[f'form.{form}.agreement']:.5f} |")
+    lines += [
+        "",
+        (
+            f"Peak memory of `holotype ingest`: {figures['ingest.peak_mb']:.0f} MB. "
+            f"`holotype classify` of one picture, from cold: {figures['start.classify_s']:.1f} s."
+        ),
+    ]
+    return "\n".join(lines)
+
+
+WRITERS = {"selection": _selection, "embed": _embed}
 
 
 def write_results(readme: Path, name: str, result: dict) -> None:

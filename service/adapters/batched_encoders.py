@@ -14,7 +14,7 @@ from typing import Any
 
 from service.adapters.shared_passes import Kind, SharedPasses
 from service.core.model import Float32Array
-from service.ports import Encoder, EncoderProvider, Fit, PixelArray
+from service.ports import Encoder, EncoderProvider, Fit, FormTrial, PixelArray
 from service.records import Fingerprint
 
 LARGEST_CPU, LARGEST = 16, 64
@@ -92,6 +92,17 @@ class _BatchedEncoder:
     @property
     def precision(self) -> str:
         return self._encoder.precision
+
+    @property
+    def form(self) -> str:
+        return self._encoder.form
+
+    @property
+    def trials(self) -> Sequence[FormTrial]:
+        return self._encoder.trials
+
+    def expect(self, pictures: int) -> None:
+        self._encoder.expect(pictures)
 
     @property
     def shortest_edge_px(self) -> int:

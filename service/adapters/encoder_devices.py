@@ -1,29 +1,15 @@
-"""Where a network runs and in which precision. Nothing falls back in silence: an absent device is an error."""
+"""Where a network runs. Nothing falls back in silence: an absent device is an error."""
 
 from __future__ import annotations
 
-import copy
 import re
-import time
-from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
-from service.adapters.encoder_pooling import Network
 from service.errors import InvalidInput, counted
 
 if TYPE_CHECKING:
     import torch
-
-Precision = Literal["float32", "bfloat16"]
-PRECISIONS = ("auto", "float32", "bfloat16")
-AGREEMENT = 0.999
-# bfloat16 must be clearly faster: within the noise of so short a measurement the exact form is preferred.
-_GAIN = 1.1
-_REPETITIONS = 3
-_BF16_FLAGS = frozenset({"amx_bf16", "avx512_bf16"})
-
-Forward = Callable[[Network], "torch.Tensor"]
 
 
 def resolve_device(name: str) -> torch.device:
@@ -65,50 +51,3 @@ def cpu_flags() -> frozenset[str]:
         return frozenset()
     found = re.search(r"^flags\s*:\s*(.*)$", text, re.MULTILINE)
     return frozenset(found[1].split()) if found else frozenset()
-
-
-def in_precision(
-    network: Network, device: torch.device, precision: str, forward: Forward, flags: frozenset[str]
-) -> tuple[Network, Precision]:
-    """The network in the asked-for precision, or for "auto" in the one that suits the device.
-
-    "auto" is bfloat16 on CUDA devices that compute in it, float32 elsewhere. Only where the CPU's `flags` promise
-    bfloat16 arithmetic are both timed: it is taken if it is faster by a tenth and embeddings agree (cosine >= 0.999).
-
-    Args:
-        network: in float32, on `device`.
-        device: where it is.
-        precision: "auto", "float32" or "bfloat16".
-        forward: embeds a sample batch with a given network: float32 (n, d), unit rows.
-        flags: `cpu_flags()`.
-    """
-    import torch
-
-    if precision not in PRECISIONS:
-        raise InvalidInput(f"precision {precision!r} is unknown: give one of {', '.join(PRECISIONS)}")
-    if precision == "auto" and device.type == "cuda":
-        precision = "bfloat16" if torch.cuda.is_bf16_supported(including_emulation=False) else "float32"
-    if precision == "bfloat16":
-        return network.to(torch.bfloat16), "bfloat16"
-    if precision == "auto" and device.type == "cpu" and flags & _BF16_FLAGS:
-        halved = copy.deepcopy(network).to(torch.bfloat16)
-        if _pays(network, halved, forward):
-            return halved, "bfloat16"
-    return network, "float32"
-
-
-def _pays(exact: Network, halved: Network, forward: Forward) -> bool:
-    cosines = (forward(exact) * forward(halved)).sum(dim=1)  # also warms both up
-    if not bool((cosines >= AGREEMENT).all()):
-        return False
-    return _seconds(exact, forward) > _GAIN * _seconds(halved, forward)
-
-
-def _seconds(network: Network, forward: Forward) -> float:
-    """Shortest of a few forward passes: the one that other work on the machine disturbed least."""
-    times = []
-    for _ in range(_REPETITIONS):
-        started = time.perf_counter()
-        forward(network)
-        times.append(time.perf_counter() - started)
-    return min(times)

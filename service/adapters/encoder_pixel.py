@@ -20,7 +20,7 @@ from service.adapters.encoder_fitting import padded
 from service.core.model import Float32Array
 from service.core.vectors import normalised
 from service.errors import InvalidInput
-from service.ports import Fit, PixelArray
+from service.ports import Fit, FormTrial, PixelArray
 from service.records import Fingerprint
 
 GRID = 4
@@ -41,9 +41,13 @@ class PixelEncoder:
         dimension=DIMENSION,
     )
     device = "cpu"
-    precision = "float32"
+    precision = form = "float32"
+    trials: Sequence[FormTrial] = ()
     shortest_edge_px = SHORTEST_EDGE_PX
     encodes_text = False
+
+    def expect(self, pictures: int) -> None:
+        """There is nothing to make faster."""
 
     def preprocess(self, pixels: PixelArray, fit: Fit = "own") -> Float32Array:
         """uint8 (h, w, 3) to the grid's mean colours, float32 (4, 4, 3), 0..1.

@@ -10,73 +10,79 @@ import threading
 from collections.abc import Iterator, Sequence
 from itertools import groupby
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
-from service.adapters.encoder_devices import cpu_flags, describe_device, in_precision, resolve_device
+from service.adapters.encoder_devices import cpu_flags, describe_device, resolve_device
 from service.adapters.encoder_fitting import padded
+from service.adapters.encoder_forms import EAGER, FLOAT32, Pass, eager_forms, eager_pass, eager_passes, in_form, stacked
 from service.adapters.encoder_loading import load_network, load_processor, load_tokenizer, processor_parameters
-from service.adapters.encoder_pooling import Network, pooled, projected, resolve_pooling
+from service.adapters.encoder_pooling import Network, projected, resolve_pooling
+from service.adapters.encoder_running import Compiling, Improving, Running
 from service.adapters.encoder_specification import Pooling
+from service.adapters.encoder_trials import Kept, fastest, key_of, measured, photographs, read_kept, write_kept
+from service.adapters.encoder_workshop import Order
 from service.adapters.weights_hash import weights_sha256
 from service.core.model import Float32Array
 from service.core.vectors import normalised
 from service.errors import InvalidInput
-from service.ports import Fit, PixelArray
+from service.ports import Fit, FormTrial, PixelArray
 from service.records import Fingerprint
-
-if TYPE_CHECKING:
-    import torch
 
 # Larger batches are no faster on a CPU and take more memory.
 _BATCH = {"cpu": 16, "mps": 32, "cuda": 64}
 _TEXT_BATCH = 64
-_SAMPLES = 8
+# Pictures, and timed passes, of the short measurement at the first start on a machine.
+_QUICK_SAMPLES, _QUICK_ROUNDS = 8, 2
 _SAMPLE_EDGE_PX = 256
 # An edge that no picture has: nothing is reduced while decoding when the processor itself does not resize.
 _NO_REDUCTION_PX = 1_000_000
+PRECISIONS = ("auto", "float32", "bfloat16")
 
 
 class TransformersEncoder:
     """`ports.Encoder` on a `transformers` folder. Thread-safe: preprocessing side by side, forward passes in turn."""
 
     def __init__(
-        self, folder: Path, *, pooling: Pooling | None = None, device: str = "auto", precision: str = "auto"
+        self,
+        folder: Path,
+        *,
+        pooling: Pooling | None = None,
+        device: str = "auto",
+        precision: str = "auto",
+        kept_in: Path | None = None,
+        compiling: Compiling = "never",
     ) -> None:
-        """Load the network and try it out on a generated picture.
+        """Load the network, in the form that is the fastest here.
 
         Args:
             folder: config.json, preprocessor_config.json, *.safetensors, for text also a tokenizer.
             pooling: None for the family's own.
             device: "auto", "cpu", "mps", "cuda", "cuda:N".
-            precision: "auto", "float32", "bfloat16".
+            precision: "float32", "bfloat16", or "auto": whatever is fastest and agrees with float32.
+            kept_in: folder where measurements and compiled networks are kept; None measures each time.
+            compiling: whether faster forms may be made in the background ("auto": for many pictures); CPU only.
 
         Raises:
             InvalidInput: the folder cannot be loaded, or the device, pooling or precision cannot be had.
         """
+        if precision not in PRECISIONS:
+            raise InvalidInput(f"precision {precision!r} is unknown: give one of {', '.join(PRECISIONS)}")
         weights = weights_sha256(folder)  # first: what is wrong with the files shows before seconds of imports
         self._torch_device = resolve_device(device)
         self._device = describe_device(self._torch_device)
         self._folder = folder
-        self._lock = threading.Lock()
         network = load_network(folder).to(self._torch_device)
         self._pooling = resolve_pooling(network, pooling)
         self._processor = load_processor(folder)
         self._parameters = processor_parameters(self._processor)
         has_text = self._pooling == "clip_projection" and hasattr(network, "get_text_features")
         self._tokenizer = load_tokenizer(folder) if has_text else None
+        self._text_lock = threading.Lock()
         try:
-            samples = self._samples()
-            self._input_size = samples[0].shape[1:]
-            self._network, self._precision = in_precision(
-                network,
-                self._torch_device,
-                precision,
-                lambda candidate: self._forward(candidate, samples),
-                cpu_flags(),
-            )
-            dimension = self._try_out(samples[0])
+            self._input_size = self._plain_sample().shape[1:]
+            self._network, self._running = self._chosen(network, precision, weights, kept_in, compiling)
         except (ValueError, TypeError, RuntimeError) as error:
             raise InvalidInput(
                 f"the network in {folder} fails on a picture from its image processor ({error}): use another encoder"
@@ -86,8 +92,10 @@ class TransformersEncoder:
             pooling=self._pooling,
             processor=type(self._processor).__name__,
             processor_parameters=self._parameters,
-            dimension=dimension,
+            dimension=self._running.kept.dimension,
         )
+        if compiling == "always":
+            self.expect(0)
 
     @property
     def fingerprint(self) -> Fingerprint:
@@ -99,7 +107,22 @@ class TransformersEncoder:
 
     @property
     def precision(self) -> str:
-        return self._precision
+        return self._running.precision
+
+    @property
+    def form(self) -> str:
+        return self._running.form
+
+    @property
+    def trials(self) -> Sequence[FormTrial]:
+        return self._running.kept.trials
+
+    def expect(self, pictures: int) -> None:
+        self._running.expect(pictures)
+
+    def join(self, timeout_s: float | None = None) -> None:
+        """Wait for the faster form that `expect` began to make or load."""
+        self._running.join(timeout_s)
 
     @property
     def shortest_edge_px(self) -> int:
@@ -135,7 +158,7 @@ class TransformersEncoder:
         """Preprocessed pictures to float32 (n, d), unit rows; their shapes may differ."""
         if not inputs:
             return np.zeros((0, self.fingerprint.dimension), dtype=np.float32)
-        rows = [self._numpy(self._forward(self._network, batch)) for batch in self._batches(inputs)]
+        rows = [self._running(stacked(batch)) for batch in self._batches(inputs)]
         return normalised(np.concatenate(rows))
 
     def encode_text(self, texts: Sequence[str]) -> Float32Array:
@@ -157,8 +180,10 @@ class TransformersEncoder:
         length = min(self._tokenizer.model_max_length, self._network.config.text_config.max_position_embeddings)
         # SigLIP was trained on texts of full length; CLIP's attention mask makes padding harmless.
         tokens = self._tokenizer(texts, padding="max_length", truncation=True, max_length=length, return_tensors="pt")
-        with self._lock, torch.inference_mode():
-            return self._numpy(projected(self._network.get_text_features(**tokens.to(self._torch_device))))
+        with self._text_lock, torch.inference_mode():
+            rows = projected(self._network.get_text_features(**tokens.to(self._torch_device)))
+            array: Float32Array = rows.float().cpu().numpy()
+            return array
 
     def _batches(self, inputs: Sequence[Float32Array]) -> Iterator[list[Float32Array]]:
         size = _BATCH[self._torch_device.type]
@@ -166,31 +191,63 @@ class TransformersEncoder:
             same = list(run)
             yield from (same[i : i + size] for i in range(0, len(same), size))
 
-    def _forward(self, network: Network, batch: Sequence[Float32Array]) -> torch.Tensor:
-        """float32 (n, d), unit rows. One pass at a time: two would only take each other's cores and memory."""
-        import torch
-
-        with self._lock, torch.inference_mode():
-            pixel_values = torch.from_numpy(np.stack(batch)).to(self._torch_device, network.dtype)
-            return torch.nn.functional.normalize(pooled(network, self._pooling, pixel_values).float(), dim=1)
-
-    def _numpy(self, rows: torch.Tensor) -> Float32Array:
-        array: Float32Array = rows.float().cpu().numpy()
-        return array
-
     def _mean_colour(self) -> list[int]:
         mean = self._parameters.get("image_mean") if self._parameters.get("do_normalize") else None
         shares = mean if isinstance(mean, list) and len(mean) == 3 else [0.5, 0.5, 0.5]
         return [min(255, max(0, round(255 * float(share)))) for share in shares]
 
-    def _samples(self) -> list[Float32Array]:
-        noise = np.random.default_rng(0)
-        shape = (_SAMPLE_EDGE_PX, _SAMPLE_EDGE_PX, 3)
-        return [self.preprocess(noise.integers(0, 256, shape, dtype=np.uint8)) for _ in range(_SAMPLES)]
+    def _plain_sample(self) -> Float32Array:
+        return self.preprocess(np.full((_SAMPLE_EDGE_PX, _SAMPLE_EDGE_PX, 3), 127, dtype=np.uint8))
 
-    def _try_out(self, sample: Float32Array) -> int:
+    def _samples(self) -> Float32Array:
+        return stacked([self.preprocess(piece) for piece in photographs()])
+
+    def _chosen(
+        self, network: Network, precision: str, weights: str, kept_in: Path | None, compiling: Compiling
+    ) -> tuple[Network, Running]:
+        """The network in its form, and how it runs; measured unless that was done here before."""
+        import torch
+
+        forms = eager_forms(self._torch_device, cpu_flags()) if precision == "auto" else (precision,)
+        path = None
+        if kept_in is not None and precision == "auto":
+            key = key_of(weights, self._pooling, self._device, self._input_size, torch.get_num_threads())
+            path = kept_in / f"{key}.json"
+        kept = None if path is None else read_kept(path)
+        if kept is None:
+            kept = self._measured(network, forms if len(forms) > 1 else ())
+            if path is not None:
+                write_kept(path, kept)
+        form = fastest(kept.trials, among=EAGER) if precision == "auto" else precision
+        chosen = in_form(network, form)
+        improving = None
+        if path is not None and self._torch_device.type == "cpu" and compiling != "never":
+            order = Order(
+                folder=str(self._folder),
+                pooling=self._pooling,
+                precision="float32",
+                forms=forms,
+                samples="",
+                kept=str(path),
+                dimension=kept.dimension,
+            )
+            improving = Improving(order, self._samples, compiling)
+        run = eager_pass(chosen, self._pooling, self._torch_device, form)
+        return chosen, Running(run, form, kept, improving)
+
+    def _measured(self, network: Network, forms: tuple[str, ...]) -> Kept:
+        """The embeddings' width, and a short trial of the forms that PyTorch has ready."""
+        exact = eager_pass(network, self._pooling, self._torch_device, FLOAT32)
+        dimension = self._try_out(exact)
+        if not forms:
+            return Kept(dimension, ())
+        passes = eager_passes(network, self._pooling, self._torch_device, forms)
+        return Kept(dimension, measured(passes, self._samples()[::2][:_QUICK_SAMPLES], _QUICK_ROUNDS))
+
+    def _try_out(self, run: Pass) -> int:
         """The embeddings' width. Networks that draw random numbers (masked autoencoders) are found out and refused."""
-        twice = normalised(self._numpy(self._forward(self._network, [sample, sample])))
+        sample = self._plain_sample()
+        twice = run(stacked([sample, sample]))
         if float(twice[0] @ twice[1]) < 0.999:
             raise InvalidInput(
                 f"the network in {self._folder} gives the same picture two embeddings"

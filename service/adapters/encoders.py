@@ -9,26 +9,34 @@ from service.adapters.backbone_files import WEIGHTS_SHA256, packaged_folder
 from service.adapters.backbone_hub import hub_folder
 from service.adapters.encoder_devices import resolve_device
 from service.adapters.encoder_pixel import PixelEncoder
+from service.adapters.encoder_running import Compiling
 from service.adapters.encoder_specification import Specification, parse_specification
 from service.adapters.encoder_transformers import TransformersEncoder
 from service.errors import InvalidInput
 from service.ports import Encoder
 
+FORMS_FOLDER = "forms"
+"""What was measured, and compiled, of each network; may be deleted: it is made again."""
+
 
 class Encoders:
     """`ports.EncoderProvider`. Keeps what it loaded: one network a specification and process."""
 
-    def __init__(self, cache_dir: Path, *, device: str = "auto", precision: str = "auto") -> None:
+    def __init__(
+        self, cache_dir: Path, *, device: str = "auto", precision: str = "auto", compiling: Compiling = "never"
+    ) -> None:
         """Remember where and how to load; nothing is loaded yet.
 
         Args:
-            cache_dir: where packaged encoders are kept, e.g. the data directory's folder `encoders`.
+            cache_dir: where packaged encoders and what was measured are kept, e.g. the data directory's `encoders`.
             device: "auto", "cpu", "mps", "cuda", "cuda:N".
             precision: "auto", "float32", "bfloat16".
+            compiling: "auto", "always", "never": whether faster forms of a network are made in the background.
         """
         self._cache_dir = cache_dir
         self._device = device
         self._precision = precision
+        self._compiling = compiling
         self._loaded: dict[Specification, Encoder] = {}
         self._lock = threading.Lock()
 
@@ -55,7 +63,14 @@ class Encoders:
                 resolve_device(self._device)
             return PixelEncoder()
         folder = self._folder(parsed)
-        encoder = TransformersEncoder(folder, pooling=parsed.pooling, device=self._device, precision=self._precision)
+        encoder = TransformersEncoder(
+            folder,
+            pooling=parsed.pooling,
+            device=self._device,
+            precision=self._precision,
+            kept_in=self._cache_dir / FORMS_FOLDER,
+            compiling=self._compiling,
+        )
         found = encoder.fingerprint.weights_sha256
         if parsed.kind == "packaged" and found != WEIGHTS_SHA256:
             raise InvalidInput(

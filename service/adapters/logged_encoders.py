@@ -1,11 +1,12 @@
-"""An EncoderProvider that says in the log which device and precision an encoder got, once an encoder."""
+"""An EncoderProvider that says in the log which device and form an encoder got, and why, once an encoder."""
 
 from __future__ import annotations
 
 import logging
 import threading
+from collections.abc import Sequence
 
-from service.ports import Encoder, EncoderProvider
+from service.ports import Encoder, EncoderProvider, FormTrial
 
 logger = logging.getLogger(__name__)
 
@@ -28,10 +29,17 @@ class LoggedEncoders:
             self._told.add(specification)
         if not told:
             logger.info(
-                "encoder %s on %s in %s, fingerprint %s",
+                "encoder %s on %s in %s%s, fingerprint %s",
                 specification,
                 encoder.device,
-                encoder.precision,
+                encoder.form,
+                told_speeds(encoder.trials),
                 encoder.fingerprint.digest,
             )
         return encoder
+
+
+def told_speeds(trials: Sequence[FormTrial]) -> str:
+    """What the form was chosen from, in brackets; "" where there was no choice."""
+    speeds = [f"{one.form} {one.images_per_s:.1f}" for one in trials if one.images_per_s is not None]
+    return f" (images a second: {', '.join(speeds)})" if speeds else ""

@@ -16,6 +16,7 @@ from service.cli.session import Session
 from service.errors import Busy, HolotypeError, counted
 
 if TYPE_CHECKING:
+    from service.ports import FormTrial
     from service.settings import Settings
     from service.usecases.context import Context
 
@@ -185,6 +186,11 @@ def _encoder(settings: Settings, context: Context, *, quick: bool) -> Check:
     if quick:
         return Check("encoder", "ok", f"{name}; not loaded (--quick)")
     encoder = context.encoders.load(name)
-    return Check(
-        "encoder", "ok", f"{name} on {encoder.device}, {encoder.precision}, {encoder.fingerprint.dimension} wide"
-    )
+    found = f"{name} on {encoder.device}, {encoder.form}, {encoder.fingerprint.dimension} wide"
+    return Check("encoder", "ok", "; ".join([found, *map(_told_trial, encoder.trials)]))
+
+
+def _told_trial(trial: FormTrial) -> str:
+    if trial.images_per_s is None or trial.agreement is None:
+        return f"{trial.form}: {trial.note}"
+    return f"{trial.form}: {trial.images_per_s:.1f} images/s, cosine {trial.agreement:.5f}"

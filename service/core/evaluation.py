@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from statistics import NormalDist
 from typing import Any
 
 import numpy as np
-from scipy import stats
 
 from service.core.model import BoolArray, Float32Array, Float64Array, IntArray
 from service.errors import InvalidInput
@@ -128,7 +128,7 @@ def paired_interval(correct_a: BoolArray, correct_b: BoolArray, seed: int, level
     """
     n, only_a, only_b = _disagreements(correct_a, correct_b)
     if only_a + only_b == 0:
-        reach = float(stats.norm.ppf(0.5 + level / 2.0) * np.sqrt(2.0 / (n + 2)) / np.sqrt(n + 2))
+        reach = float(NormalDist().inv_cdf(0.5 + level / 2.0) * np.sqrt(2.0 / (n + 2)) / np.sqrt(n + 2))
         return (-min(reach, 1.0), min(reach, 1.0))
     shares = [only_a / n, only_b / n, (n - only_a - only_b) / n]
     draws = np.random.default_rng(seed).multinomial(n, shares, RESAMPLES)
@@ -140,6 +140,8 @@ def mcnemar_p(correct_a: BoolArray, correct_b: BoolArray) -> float:
     _, only_a, only_b = _disagreements(correct_a, correct_b)
     if only_a + only_b == 0:
         return 1.0
+    from scipy import stats  # half a second of imports, which answering does without
+
     return float(stats.binomtest(min(only_a, only_b), only_a + only_b, 0.5).pvalue)
 
 

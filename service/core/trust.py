@@ -17,7 +17,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from sklearn.linear_model import LogisticRegression
 
 from service.core.model import BoolArray, Float32Array, Float64Array, IntArray, Prediction
 from service.core.voting import confidences
@@ -101,6 +100,8 @@ def fit_trust(table: Float64Array, right: BoolArray, weights: Float64Array | Non
     """
     if min(int(right.sum()), int((~right).sum())) < MIN_OF_EACH:
         return None
+    from sklearn.linear_model import LogisticRegression  # a second of imports, which answering does without
+
     centre, scale = table.mean(axis=0), table.std(axis=0)
     scale = np.where(scale > 1e-9, scale, 1.0)
     regression = LogisticRegression(C=INVERSE_PENALTY, max_iter=1000)

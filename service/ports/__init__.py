@@ -12,7 +12,7 @@ from service.ports.browsing import BrowsingRegistry, LabelCounts
 from service.ports.fetch import PictureFetcher
 from service.ports.finetuning import EncoderFinetuner, Finetuned, TrainingPictures, TrainingPlan
 from service.ports.idempotency import IdempotencyRegistry
-from service.ports.images import DecodedImage, Encoder, EncoderProvider, Fit, ImageDecoder, Mask, PixelArray
+from service.ports.images import DecodedImage, Encoder, EncoderProvider, Fit, FormTrial, ImageDecoder, Mask, PixelArray
 from service.ports.job_control import JobControlRegistry
 from service.ports.queue import (
     QUEUES,
@@ -59,6 +59,7 @@ __all__ = [
     "FinishIngest",
     "Fit",
     "FloatParameter",
+    "FormTrial",
     "IdempotencyRegistry",
     "ImageDecoder",
     "IntParameter",

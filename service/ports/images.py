@@ -50,6 +50,23 @@ class Mask:
     box: Box
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FormTrial:
+    """What was measured of one form in which a network could run.
+
+    Attributes:
+        form: e.g. "float32", "bfloat16 autocast", "bfloat16 compiled".
+        images_per_s: of a pass, in turn with the other forms; None where it could not be tried.
+        agreement: lowest cosine, over real pictures, of an embedding with the same picture's in float32; None likewise.
+        note: why it could not be tried; "" where it was.
+    """
+
+    form: str
+    images_per_s: float | None = None
+    agreement: float | None = None
+    note: str = ""
+
+
 class ImageDecoder(Protocol):
     """Turns bytes into pixels, or says why not."""
 
@@ -94,6 +111,23 @@ class Encoder(Protocol):
     @property
     def precision(self) -> str:
         """e.g. "float32", "bfloat16"."""
+        ...
+
+    @property
+    def form(self) -> str:
+        """How the network runs now: its precision, and what more there is, e.g. "bfloat16 compiled"."""
+        ...
+
+    @property
+    def trials(self) -> Sequence[FormTrial]:
+        """What `form` was chosen from on this machine, float32 first; empty where there was no choice."""
+        ...
+
+    def expect(self, pictures: int) -> None:
+        """Told how many pictures are on their way; returns at once.
+
+        For many an encoder may make itself faster, in the background: what comes meanwhile is encoded as before.
+        """
         ...
 
     @property

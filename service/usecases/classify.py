@@ -96,7 +96,7 @@ def classify(
     if max_error is not None:
         policy_of(resolver.serving(catalogue), name, max_error)
     encoder = encoder_of(context, catalogue)
-    read = read_pictures(context, encoder, [data for _, data in pictures])
+    read = read_pictures(context, encoder, tenant, [data for _, data in pictures])
     usable = [source for (source, _), row in zip(pictures, read.rows, strict=True) if not isinstance(row, str)]
     answers = answers_of(context, catalogue, encoder, resolver, usable, read.embeddings, top=top, max_error=max_error)
     return [

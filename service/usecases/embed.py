@@ -50,6 +50,7 @@ def _work(context: Context, job: Job, chunk: Chunk) -> None:
     except (EncoderMismatch, InvalidInput) as error:
         end_whole_job(context, job, chunk, error.message)
         return
+    encoder.expect(job.total - job.done)
     fetched, failed = fetched_chunk(context, job, chunk)
     _embed(context, replace(catalogue, fingerprint=encoder.fingerprint), encoder, fetched, failed)
 

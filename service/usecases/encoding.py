@@ -63,7 +63,7 @@ def embeddings_of(
     outcomes: dict[str, StoredEmbedding | str] = {}
     missing: list[str] = []
     for name in dict.fromkeys(pictures):
-        cached = _cached(context, embedding_key(tenant, digest, name), dimension)
+        cached = cached_embedding(context, embedding_key(tenant, digest, name), dimension)
         if cached is None:
             missing.append(name)
         else:
@@ -77,7 +77,7 @@ def embeddings_of(
     return outcomes
 
 
-def _cached(context: Context, key: str, dimension: int) -> StoredEmbedding | None:
+def cached_embedding(context: Context, key: str, dimension: int) -> StoredEmbedding | None:
     """The cached embedding; None when there is none, or none that can be used (it is then written anew)."""
     try:
         return StoredEmbedding.from_bytes(context.blobs.get(key), dimension)

@@ -65,7 +65,7 @@ def search_by_image(
     """
     catalogue = context.registry.catalogue(tenant, name)
     where = _where(context, catalogue, top, label, split, metadata)
-    read = read_pictures(context, encoder_of(context, catalogue), [picture])
+    read = read_pictures(context, encoder_of(context, catalogue), catalogue.tenant, [picture])
     if isinstance(read.rows[0], str):
         raise InvalidInput(f"the picture cannot be searched with: {read.rows[0]}")
     return _nearest(context, catalogue, read.embeddings, where, top)

@@ -99,7 +99,7 @@ def preview_class(
     catalogue = context.registry.catalogue(tenant, name)
     partition_of(catalogue)
     checked = _new_label(context, catalogue, label)
-    read = read_pictures(context, encoder_of(context, catalogue), [data for _, data in pictures])
+    read = read_pictures(context, encoder_of(context, catalogue), catalogue.tenant, [data for _, data in pictures])
     if not len(read.embeddings):
         reasons = [f"{source}: {why}" for (source, _), why in zip(pictures, read.rows, strict=True)]
         raise InvalidInput(f"none of the {len(pictures)} pictures can be used: {'; '.join(reasons[:3])}")

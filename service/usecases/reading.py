@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
+from service.core.crop import hash_and_crop, picture_name
 from service.core.model import Float32Array
+from service.core.stored_embedding import StoredEmbedding
 from service.core.vectors import checked_embeddings
 from service.errors import EncoderMismatch, ImageRejected, InvalidInput
 from service.ports import Encoder
 from service.records import Catalogue
-from service.usecases.context import Context
-from service.usecases.encoding import seen
+from service.usecases.context import Context, embedding_key
+from service.usecases.encoding import cached_embedding, seen
 from service.usecases.selections import chunked
 
 
@@ -46,37 +50,62 @@ def encoder_of(context: Context, catalogue: Catalogue) -> Encoder:
 
 
 def read_pictures(
-    context: Context, encoder: Encoder, pictures: Sequence[bytes], crops: Sequence[str] | None = None
+    context: Context,
+    encoder: Encoder,
+    tenant: str,
+    pictures: Sequence[bytes],
+    crops: Sequence[str] | None = None,
 ) -> Read:
     """Decode and encode, `chunk_images` at a time. A picture that cannot be used leaves the others unharmed.
 
+    What one of the tenant's catalogues holds, embedded by this encoder, is not encoded again: its records say which
+    pictures these are, so that the blobs are only asked for what is likely there. Nothing is written.
+
     `crops` says for each picture what of it counts (`core.crop`), "" for all of it.
-    The cache of embeddings is not asked: what is asked about is seldom stored, and a look costs a trip to the blobs.
     """
     rows: list[int | str] = []
     blocks: list[Float32Array] = []
     used = 0
-
-    def prepare(picture: tuple[bytes, str]) -> Float32Array | str:
-        try:
-            with context.decoding:
-                return seen(context, encoder, *picture)[1]
-        except ImageRejected as error:
-            return error.message
-
+    asked = list(zip(pictures, crops or [""] * len(pictures), strict=True))
     with ThreadPoolExecutor(context.limits.decode_threads, thread_name_prefix="decode") as pool:
-        for batch in chunked(
-            list(zip(pictures, crops or [""] * len(pictures), strict=True)), context.limits.chunk_images
-        ):
-            inputs = list(pool.map(prepare, batch))
-            ready = [one for one in inputs if not isinstance(one, str)]
-            if ready:
-                blocks.append(_checked(encoder, encoder.encode(ready)))
-            for one in inputs:
+        for batch in chunked(asked, context.limits.chunk_images):
+            names = [picture_name(hashlib.sha256(data).hexdigest(), crop) for data, crop in batch]
+            known = context.registry.pictures_in_use(tenant, [hash_and_crop(name)[0] for name in names])
+            keys = [embedding_key(tenant, encoder.fingerprint.digest, one) if one in known else None for one in names]
+            found = list(pool.map(partial(_found, context, encoder), batch, keys))
+            blocks.append(_embeddings(encoder, [one for one in found if not isinstance(one, str)]))
+            for one in found:
                 rows.append(one if isinstance(one, str) else used)
                 used += not isinstance(one, str)
     empty = np.zeros((0, encoder.fingerprint.dimension), dtype=np.float32)
-    return Read(np.concatenate(blocks) if blocks else empty, tuple(rows))
+    return Read(np.concatenate([empty, *blocks]), tuple(rows))
+
+
+def _found(
+    context: Context, encoder: Encoder, picture: tuple[bytes, str], key: str | None
+) -> StoredEmbedding | Float32Array | str:
+    """A picture's embedding where the cache has it under the key, else the network's input, or why there is none."""
+    stored = None if key is None else cached_embedding(context, key, encoder.fingerprint.dimension)
+    if stored is not None:
+        return stored
+    try:
+        with context.decoding:
+            return seen(context, encoder, *picture)[1]
+    except ImageRejected as error:
+        return error.message
+
+
+def _embeddings(encoder: Encoder, found: Sequence[StoredEmbedding | Float32Array]) -> Float32Array:
+    """float32 (n, d), in order; what is no embedding yet goes through the network."""
+    rows = np.zeros((len(found), encoder.fingerprint.dimension), dtype=np.float32)
+    fresh = [place for place, one in enumerate(found) if not isinstance(one, StoredEmbedding)]
+    for place, one in enumerate(found):
+        if isinstance(one, StoredEmbedding):
+            rows[place] = one.embedding
+    inputs = [one for one in found if not isinstance(one, StoredEmbedding)]
+    if inputs:
+        rows[fresh] = _checked(encoder, encoder.encode(inputs))
+    return rows
 
 
 def _checked(encoder: Encoder, embeddings: Float32Array) -> Float32Array:

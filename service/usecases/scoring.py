@@ -71,7 +71,7 @@ def judge(
     on_progress(STAGE, done, len(pictures))
     for batch in chunked(pictures, context.limits.chunk_images):
         fresh = list(_fresh(context, catalogue, batch, known, judged.skipped))
-        read = read_pictures(context, encoder, [data for _, data in fresh])
+        read = read_pictures(context, encoder, catalogue.tenant, [data for _, data in fresh])
         judged.skipped[BROKEN] += sum(isinstance(row, str) for row in read.rows)
         if len(read.embeddings):
             resolved = resolver.resolve(catalogue, read.embeddings, TOP)

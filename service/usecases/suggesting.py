@@ -137,7 +137,7 @@ def _look(
     on_progress(STAGE, done, len(candidates))
     for batch in chunked(candidates, context.limits.chunk_images):
         fresh = _fresh(context, catalogue, batch, looked)
-        read = read_pictures(context, encoder, [data for _, data in fresh])
+        read = read_pictures(context, encoder, catalogue.tenant, [data for _, data in fresh])
         usable = [path for (path, _), row in zip(fresh, read.rows, strict=True) if not isinstance(row, str)]
         looked.refused.extend(
             Suggestion(path=path, why=row)

@@ -118,7 +118,7 @@ def _measured(context: Context, catalogue: Catalogue, serving: Serving, kind: st
 
 
 def _embedded(context: Context, catalogue: Catalogue, *pictures: Picture) -> Float32Array:
-    read = read_pictures(context, encoder_of(context, catalogue), [data for _, data in pictures])
+    read = read_pictures(context, encoder_of(context, catalogue), catalogue.tenant, [data for _, data in pictures])
     for (source, _), row in zip(pictures, read.rows, strict=True):
         if isinstance(row, str):
             raise ImageRejected(f"{source}: {row}", path=source)

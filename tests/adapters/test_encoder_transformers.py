@@ -27,8 +27,8 @@ def vit_folder(tmp_path_factory):
     return networks.write_folder(tmp_path_factory.mktemp("vit"), networks.VIT)
 
 
-def load(folder, **options):
-    return TransformersEncoder(folder, device="cpu", **options)
+def load(folder, precision="float32", **options):
+    return TransformersEncoder(folder, device="cpu", precision=precision, **options)
 
 
 def embed(encoder, pictures=PICTURES):

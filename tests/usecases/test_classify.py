@@ -62,7 +62,7 @@ def support_scores(context, embeddings):
 def test_before_any_optimisation_all_support_examples_answer(tmp_path):
     context, _ = stocked(tmp_path)
     pictures = asked()
-    read = read_pictures(context, FakeEncoder(), [data for _, data in pictures])
+    read = read_pictures(context, FakeEncoder(), "acme", [data for _, data in pictures])
     labels, scores = support_scores(context, read.embeddings)
     results = [one.as_dict() for one in classify(context, "acme", "fruit", pictures)]
     assert [one["path"] for one in results] == [source for source, _ in pictures]

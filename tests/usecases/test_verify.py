@@ -43,7 +43,7 @@ def published(context, pictures: float = 0.0, labels: float = 0.0, per_label: in
 
 
 def embeddings(context, *pictures):
-    return read_pictures(context, FakeEncoder(), [data for _, data in pictures]).embeddings
+    return read_pictures(context, FakeEncoder(), "acme", [data for _, data in pictures]).embeddings
 
 
 def test_two_pictures_are_compared_behind_the_head_that_serves(tmp_path):

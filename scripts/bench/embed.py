@@ -1,0 +1,298 @@
+"""How fast is an ingest, from a folder to pictures that answer, against what this machine can do?
+
+    scripts/bench_embed [--quick] [--data FOLDER] [--encoder E] [--seed N] [--json FILE] [--readme]
+
+All of it in one process on the same pictures, in turn (A B A B), medians over the rounds:
+
+- ingest: `start_ingest` until the job is done, with its queue, database, vector store and flushed bytes; each round is
+  of another tenant, so that nothing is cached;
+- pipeline: decoding in as many threads, ahead of the same forward pass, no queue and no store: the best there can be;
+- forward: the same pass alone, on pictures that are ready;
+- transformers: the plain loop that a tutorial shows: image processor, then the network in float32 with SDPA;
+- onnxruntime: the pipeline with ONNX Runtime's float32 pass on the same weights.
+
+Afterwards `holotype ingest` and `holotype classify` are run as they are, for the peak memory and the seconds of a
+start.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import random
+import statistics
+import sys
+import tempfile
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+from rich.console import Console
+from rich.table import Table
+
+from scripts.bench.data_sets import GROCERY
+from scripts.bench.machine import machine, versions
+from scripts.bench.pictures import SUFFIXES, cache_folder, write_digits
+from scripts.bench.tables import write_results
+from service.adapters.encoder_forms import Pass
+from service.adapters.encoder_trials import photographs
+from service.adapters.images import PillowDecoder
+from service.bootstrap import ENCODERS_FOLDER, open_context
+from service.ports import Encoder, FormTrial
+from service.settings import PACKAGED_ENCODER, Settings
+from service.usecases.context import Context
+from service.usecases.ingest import start_ingest
+from service.usecases.jobs import wait_for_job
+from workers.embedded import embedded_workers
+
+BATCH = 16
+ROOT = Path(__file__).resolve().parents[2]
+BASELINES = ("pipeline", "forward", "transformers_fp32", "onnxruntime")
+
+
+def copied(source: Path, folder: Path, count: int, seed: int) -> list[Path]:
+    """`count` pictures of a folder of label/picture, drawn by the seed, linked into a folder of the same shape."""
+    paths = sorted(path for path in source.rglob("*") if path.suffix.lower() in SUFFIXES)
+    drawn = sorted(random.Random(seed).sample(paths, min(count, len(paths))))
+    made = []
+    for path in drawn:
+        target = folder / path.parent.name / path.name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes(path.read_bytes())
+        made.append(target)
+    return made
+
+
+def prepared(encoder: Encoder, path: Path) -> np.ndarray:
+    """A file as the network's input."""
+    return encoder.preprocess(PillowDecoder().decode(path.read_bytes(), encoder.shortest_edge_px).pixels)
+
+
+def pipelined(encoder: Encoder, run: Callable[[list[np.ndarray]], object], paths: Sequence[Path], threads: int) -> None:
+    """Decoding in threads, two batches ahead at most, and the pass in this one."""
+    with ThreadPoolExecutor(threads) as pool:
+        ahead: deque[Future[np.ndarray]] = deque()
+        rest = iter(paths)
+        batch: list[np.ndarray] = []
+        for path in rest:
+            ahead.append(pool.submit(prepared, encoder, path))
+            if len(ahead) < 2 * BATCH:
+                continue
+            batch.append(ahead.popleft().result())
+            if len(batch) == BATCH:
+                run(batch)
+                batch = []
+        while ahead:
+            batch.append(ahead.popleft().result())
+            if len(batch) == BATCH or not ahead:
+                run(batch)
+                batch = []
+
+
+def plain_loop(folder: Path) -> Callable[[Sequence[Path]], None]:
+    """Image processor and network of `transformers`, float32, SDPA, a batch after the other."""
+    import torch
+    from transformers import AutoImageProcessor, AutoModel
+
+    processor = AutoImageProcessor.from_pretrained(folder, backend="pil")
+    network = AutoModel.from_pretrained(folder, dtype=torch.float32, attn_implementation="sdpa").eval()
+
+    def run(paths: Sequence[Path]) -> None:
+        for start in range(0, len(paths), BATCH):
+            pictures = [Image.open(path).convert("RGB") for path in paths[start : start + BATCH]]
+            with torch.inference_mode():
+                network(**processor(images=pictures, return_tensors="pt"))
+
+    return run
+
+
+def onnx_pass(folder: Path, encoder: Encoder, scratch: Path) -> Pass:
+    """ONNX Runtime's float32 pass on the encoder's weights, exported here."""
+    from service.adapters.encoder_loading import load_network
+    from service.adapters.encoder_workshop import Order, onnx_form
+
+    samples = np.stack([encoder.preprocess(one) for one in photographs()[:2]])
+    order = Order(
+        folder=str(folder), pooling=encoder.fingerprint.pooling, precision="float32", forms=(), samples="",
+        kept=str(scratch / "onnx.json"), dimension=encoder.fingerprint.dimension,
+    )  # fmt: skip
+    return onnx_form(load_network(folder), order, samples)
+
+
+@contextmanager
+def working(settings: Settings) -> Iterator[Context]:
+    """The wired ports with workers in this process, as `holotype ingest` has them."""
+    with open_context(settings) as context, embedded_workers(context, settings):
+        yield context
+
+
+def rounds(
+    context: Context,
+    settings: Settings,
+    folder: Path,
+    paths: Sequence[Path],
+    count: int,
+    scratch: Path,
+    console: Console,
+) -> tuple[dict[str, float], Encoder]:
+    """Seconds of everything, medians over the rounds, by name."""
+    encoder = context.encoders.load(settings.encoder)
+    weights = weights_folder(settings)
+    inputs = [prepared(encoder, path) for path in paths]
+    contenders: dict[str, Callable[[int], object]] = {
+        "ingest": lambda number: ingest(context, settings, folder, number),
+        "pipeline": lambda _: pipelined(encoder, encoder.encode, paths, settings.decode_threads),
+        "forward": lambda _: [encoder.encode(inputs[i : i + BATCH]) for i in range(0, len(inputs), BATCH)],
+    }
+    if weights is not None:
+        plain = plain_loop(weights)
+        contenders["transformers_fp32"] = lambda _: plain(paths)
+        onnx = onnx_pass(weights, encoder, scratch)
+        contenders["onnxruntime"] = lambda _: pipelined(
+            encoder, lambda batch: onnx(np.stack(batch)), paths, settings.decode_threads
+        )
+    encoder.encode(inputs[:BATCH])
+    seconds: dict[str, list[float]] = {name: [] for name in contenders}
+    for number in range(count):
+        for name, run in contenders.items():
+            began = time.perf_counter()
+            run(number)
+            seconds[name].append(time.perf_counter() - began)
+            console.print(f"round {number + 1}: {name} {len(paths) / seconds[name][-1]:.1f} images/s")
+    return {name: statistics.median(times) for name, times in seconds.items()}, encoder
+
+
+def ingest(context: Context, settings: Settings, folder: Path, number: int) -> None:
+    """The folder, as a tenant that has nothing yet."""
+    job = start_ingest(context, f"bench{number}", "bench", folder, encoder=settings.encoder)
+    done = wait_for_job(context, job.id, lambda *_: None)
+    if done.error:
+        raise RuntimeError(f"the ingest failed: {done.error}")
+
+
+def weights_folder(settings: Settings) -> Path | None:
+    """The `transformers` folder of a packaged or local encoder; None for others."""
+    if Path(settings.encoder).is_dir():
+        return Path(settings.encoder)
+    if not settings.encoder.startswith("packaged:"):
+        return None
+    found = sorted((settings.data_dir / ENCODERS_FOLDER).glob("*/config.json"))
+    return found[0].parent if found else None
+
+
+def command(data_dir: Path, arguments: Sequence[str]) -> tuple[float, float]:
+    """`holotype ARGUMENTS` in a process of its own: its seconds, and the megabytes that it had at most."""
+    began = time.perf_counter()
+    with tempfile.TemporaryFile() as told:
+        process = os.posix_spawn(
+            sys.executable,
+            [sys.executable, "-m", "service.cli.main", "--data-dir", str(data_dir), *arguments],
+            {**os.environ, "PYTHONPATH": str(ROOT)},
+            file_actions=[(os.POSIX_SPAWN_DUP2, told.fileno(), 1), (os.POSIX_SPAWN_DUP2, told.fileno(), 2)],
+        )
+        _, status, usage = os.wait4(process, 0)
+        took = time.perf_counter() - began
+        if status:
+            told.seek(0)
+            raise RuntimeError(f"holotype {' '.join(arguments)} failed: {told.read().decode(errors='replace')[-500:]}")
+    return took, usage.ru_maxrss / (1024 if sys.platform.startswith("linux") else 1024**2)
+
+
+def as_figures(seconds: dict[str, float], images: int) -> dict[str, float]:
+    """The names of `BENCHMARKS`: ingest per second, and how many times each baseline's speed that is."""
+    figures = {"ingest.images": float(images), "ingest.images_per_s": images / seconds["ingest"]}
+    for name in BASELINES:
+        if name in seconds:
+            figures[f"{name}.images_per_s"] = images / seconds[name]
+            figures[f"ingest.ratio_to_{name}"] = seconds[name] / seconds["ingest"]
+    return figures
+
+
+def trial_figures(trials: Sequence[FormTrial]) -> dict[str, float]:
+    """The encoder's own table: images a second and agreement of each form that was tried."""
+    figures = {}
+    for one in trials:
+        if one.images_per_s is not None and one.agreement is not None:
+            name = one.form.replace(" ", "_")
+            figures |= {f"form.{name}.images_per_s": one.images_per_s, f"form.{name}.agreement": one.agreement}
+    return figures
+
+
+def measured(given: argparse.Namespace, console: Console) -> dict[str, Any]:
+    """Everything, as the object that --json writes."""
+    count, repeated = (given.images or (32 if given.quick else 256)), (2 if given.quick else 3)
+    with tempfile.TemporaryDirectory(prefix="holotype-bench-") as name:
+        scratch = Path(name)
+        source = given.data or GROCERY
+        if not source.is_dir():
+            console.print(f"{source} is not there: digits are measured, which are small")
+            write_digits(scratch / "digits", count)
+            source = scratch / "digits"
+        paths = copied(source, scratch / "pictures", count, given.seed)
+        data = scratch / "data"
+        (data / ENCODERS_FOLDER).parent.mkdir(parents=True)
+        (cache_folder() / "encoders").mkdir(parents=True, exist_ok=True)
+        (data / ENCODERS_FOLDER).symlink_to(cache_folder() / "encoders")  # weights and trials of earlier runs
+        settings = Settings(data_dir=data, encoder=given.encoder)
+        with working(settings) as context:
+            seconds, encoder = rounds(context, settings, scratch / "pictures", paths, repeated, scratch, console)
+            figures = as_figures(seconds, len(paths)) | trial_figures(encoder.trials)
+            form = encoder.form
+        console.print("holotype ingest and holotype classify, from cold")
+        figures["ingest.command_s"], figures["ingest.peak_mb"] = command(
+            data, ["--tenant", "cold", "ingest", "bench", str(scratch / "pictures")]
+        )
+        starts = [command(data, ["--tenant", "cold", "classify", "bench", str(path)]) for path in paths[:repeated]]
+        figures["start.classify_s"] = statistics.median(took for took, _ in starts)
+    return {
+        "benchmark": "embed", "seed": given.seed, "quick": given.quick, "encoder": given.encoder, "form": form,
+        "machine": machine(), "versions": versions(), "figures": figures,
+    }  # fmt: skip
+
+
+def print_table(console: Console, result: dict[str, Any]) -> None:
+    """A row for each of what was measured."""
+    figures = result["figures"]
+    table = Table(title=f"Ingest of {figures['ingest.images']:.0f} pictures; {result['encoder']} in {result['form']}")
+    for column in ("what", "images/s", "ingest is"):
+        table.add_column(column, justify="left" if column == "what" else "right")
+    table.add_row("ingest, folder to searchable", f"{figures['ingest.images_per_s']:.1f}", "")
+    for name in BASELINES:
+        if f"{name}.images_per_s" in figures:
+            ratio = figures[f"ingest.ratio_to_{name}"]
+            table.add_row(name.replace("_", " "), f"{figures[f'{name}.images_per_s']:.1f}", f"{ratio:.2f} of it")
+    console.print(table)
+    console.print(
+        f"peak memory of `holotype ingest` {figures['ingest.peak_mb']:.0f} MB; "
+        f"`holotype classify` of one picture from cold {figures['start.classify_s']:.1f} s"
+    )
+
+
+def main() -> None:
+    """Measure, print, write."""
+    parser = argparse.ArgumentParser(description="How fast is an ingest, against what this machine can do?")
+    parser.add_argument("--quick", action="store_true", help="32 pictures, two rounds")
+    parser.add_argument("--images", type=int, metavar="N", help="how many pictures; 32 with --quick, else 256")
+    parser.add_argument("--data", type=Path, metavar="FOLDER", help="pictures of your own, one folder a class")
+    parser.add_argument("--encoder", default=PACKAGED_ENCODER)
+    parser.add_argument("--seed", type=int, default=0, help="which pictures are drawn")
+    parser.add_argument("--json", type=Path, metavar="FILE")
+    parser.add_argument("--readme", action="store_true", help="write the table into README.md")
+    given = parser.parse_args()
+    result = measured(given, Console(stderr=True))
+    print_table(Console(), result)
+    if given.json:
+        given.json.write_text(json.dumps(result, indent=1) + "\n")
+    if given.readme:
+        write_results(ROOT / "README.md", "embed", result)
+
+
+if __name__ == "__main__":
+    main()
