@@ -13,6 +13,9 @@ OWN = {"service", "workers"}
 PARTS = {"pydantic_core": "pydantic"}  # of one version with its whole
 
 
+OPTIONAL = ("faster",)  # extras whose absence the code meets with a sentence
+
+
 def imported(*folders):
     """Top-level modules that the code imports, anywhere in it; by name the first file that does."""
     found = {}
@@ -31,7 +34,9 @@ def normal(distribution):
 
 
 def test_whatever_the_service_imports_is_declared_for_runtime():
-    declared = {normal(re.match(r"[\w.-]+", one)[0]) for one in PYPROJECT["project"]["dependencies"]}
+    extras = PYPROJECT["project"]["optional-dependencies"]
+    lines = PYPROJECT["project"]["dependencies"] + [one for extra in OPTIONAL for one in extras[extra]]
+    declared = {normal(re.match(r"[\w.-]+", one)[0]) for one in lines}
     distributions = packages_distributions()
     missing = {
         name: str(path)

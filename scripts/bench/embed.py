@@ -187,14 +187,14 @@ def weights_folder(settings: Settings) -> Path | None:
     return found[0].parent if found else None
 
 
-def command(data_dir: Path, arguments: Sequence[str]) -> tuple[float, float]:
+def command(settings: Settings, arguments: Sequence[str]) -> tuple[float, float]:
     """`holotype ARGUMENTS` in a process of its own: its seconds, and the megabytes that it had at most."""
     began = time.perf_counter()
     with tempfile.TemporaryFile() as told:
         process = os.posix_spawn(
             sys.executable,
-            [sys.executable, "-m", "service.cli.main", "--data-dir", str(data_dir), *arguments],
-            {**os.environ, "PYTHONPATH": str(ROOT)},
+            [sys.executable, "-m", "service.cli.main", "--data-dir", str(settings.data_dir), *arguments],
+            {**os.environ, "PYTHONPATH": str(ROOT), "HOLOTYPE_ENCODER": settings.encoder},
             file_actions=[(os.POSIX_SPAWN_DUP2, told.fileno(), 1), (os.POSIX_SPAWN_DUP2, told.fileno(), 2)],
         )
         _, status, usage = os.wait4(process, 0)
@@ -247,9 +247,9 @@ def measured(given: argparse.Namespace, console: Console) -> dict[str, Any]:
             form = encoder.form
         console.print("holotype ingest and holotype classify, from cold")
         figures["ingest.command_s"], figures["ingest.peak_mb"] = command(
-            data, ["--tenant", "cold", "ingest", "bench", str(scratch / "pictures")]
+            settings, ["--tenant", "cold", "ingest", "bench", str(scratch / "pictures")]
         )
-        starts = [command(data, ["--tenant", "cold", "classify", "bench", str(path)]) for path in paths[:repeated]]
+        starts = [command(settings, ["--tenant", "cold", "classify", "bench", str(path)]) for path in paths[:repeated]]
         figures["start.classify_s"] = statistics.median(took for took, _ in starts)
     return {
         "benchmark": "embed", "seed": given.seed, "quick": given.quick, "encoder": given.encoder, "form": form,

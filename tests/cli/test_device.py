@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import pytest
 import torch
 
+from service.adapters.encoder_forms import EAGER
 from service.settings import Settings
+from tests.adapters import networks
 from tests.cli.conftest import Holotype
 
 NO_DEVICE = "is no device: give auto, cpu, mps, cuda or cuda:N"
@@ -48,3 +53,16 @@ def test_an_absent_device_is_an_error_with_the_pixel_encoder_too(
     assert set(failed) == {"device", "encoder"}
     assert "HOLOTYPE_DEVICE" in failed["device"]["advice"]
     assert "'cuda' is not here" in failed["encoder"]["found"]
+
+
+def test_doctor_shows_what_the_network_s_form_was_chosen_from(
+    holotype: Holotype, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("HOLOTYPE_ENCODER", str(networks.write_folder(tmp_path / "vit", networks.VIT)))
+    monkeypatch.setattr("service.adapters.encoder_transformers.cpu_flags", lambda: frozenset({"avx512_bf16"}))
+    first, again = holotype("doctor")[1], holotype("doctor")[1]
+    found = [{check["name"]: check["found"] for check in told["checks"]}["encoder"] for told in (first, again)]
+    for form in EAGER:
+        assert re.search(rf"; {form}: [0-9.]+ images/s, cosine (1\.00|0\.99)\d+", found[0])
+    assert re.search(r"on cpu, (float32|bfloat16|bfloat16 autocast), 32 wide;", found[0])
+    assert found[1] == found[0], "measured again"

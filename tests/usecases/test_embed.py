@@ -60,6 +60,12 @@ def test_a_leased_chunk_is_left_alone(tmp_path):
     assert context.encoders.known[FAKE_ENCODER].encoded == 0
 
 
+def test_the_encoder_is_told_how_many_pictures_are_on_their_way(tmp_path):
+    context = fake_context(limits=Limits(chunk_images=4))
+    ingested(context, write_pictures(tmp_path, fruit(5)))
+    assert context.encoders.known[FAKE_ENCODER].expected == [10, 6, 2]
+
+
 def test_halves_are_encoded_apart(tmp_path):
     context = fake_context(limits=Limits(chunk_images=10))
     ingested(context, write_pictures(tmp_path, fruit(5)))
