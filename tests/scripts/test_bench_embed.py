@@ -87,8 +87,8 @@ def test_a_short_run_measures_everything_and_writes_the_readme(folder, tmp_path)
         assert figures[name] > 0
     assert figures["ingest.peak_mb"] > 30
     readme = tmp_path / "README.md"
-    readme.write_text("before\n<!-- results:embed -->\nold\n<!-- /results -->\nafter\n")
+    readme.write_text("before\n<!-- results:embed -->\nstale\n<!-- /results -->\nafter\n")
     write_results(readme, "embed", result)
     written = readme.read_text()
     assert f"| **ingest, folder to searchable** | {figures['ingest.images_per_s']:.1f} | |" in written
-    assert "old" not in written
+    assert "stale" not in written
