@@ -43,6 +43,7 @@ from scripts.bench.pictures import SUFFIXES, cache_folder, write_digits
 from scripts.bench.tables import write_results
 from service.adapters.encoder_forms import Pass
 from service.adapters.encoder_trials import photographs
+from service.adapters.encoders import Encoders
 from service.adapters.images import PillowDecoder
 from service.bootstrap import ENCODERS_FOLDER, open_context
 from service.ports import Encoder, FormTrial
@@ -178,13 +179,10 @@ def ingest(context: Context, settings: Settings, folder: Path, number: int) -> N
 
 
 def weights_folder(settings: Settings) -> Path | None:
-    """The `transformers` folder of a packaged or local encoder; None for others."""
-    if Path(settings.encoder).is_dir():
-        return Path(settings.encoder)
-    if not settings.encoder.startswith("packaged:"):
+    """The `transformers` folder of the encoder; None for one that has no weights."""
+    if settings.encoder == "pixel":
         return None
-    found = sorted((settings.data_dir / ENCODERS_FOLDER).glob("*/config.json"))
-    return found[0].parent if found else None
+    return Encoders(settings.data_dir / ENCODERS_FOLDER).folder_of(settings.encoder)
 
 
 def command(settings: Settings, arguments: Sequence[str]) -> tuple[float, float]:
