@@ -12,6 +12,7 @@ from service.bootstrap import open_context
 from service.records import Quotas, Scope
 from service.settings import Settings
 from service.usecases.catalogues import create_catalogue
+from service.usecases.ingest import start_ingest
 from service.usecases.keys import create_key
 from service.usecases.tenants import create_tenant
 from tests.api.filled import write_fruit
@@ -63,3 +64,24 @@ def _handed_over(watched: Watched, folder: Path, *, picked: bool = False) -> Loc
     expect(page.get_by_label("Label of ")).to_have_count(len(list(folder.iterdir())))
     page.get_by_role("button", name="Add ").last.click()
     return page.get_by_role("region", name="Adding pictures").first
+
+
+def test_one_job_is_followed_by_events_and_the_others_by_asking(chromium, screenshots, tmp_path):
+    settings = Settings(data_dir=tmp_path / "data", encoder="pixel", sweep_interval_s=0.5)
+    with open_context(settings) as context, served(create_app(context, settings)) as url:
+        create_tenant(context, "acme", Quotas())
+        key = create_key(context, "acme", "page", tuple(Scope)).credential
+        for label in ("apple", "lime", "plum"):
+            folder = write_fruit(tmp_path / label, 4, (label,))
+            start_ingest(context, "acme", "fruit", folder, encoder="pixel")
+        with Watched(chromium, url, screenshots, "several-", viewport=DESKTOP) as watched:
+            asked: list[str] = []
+            watched.page.on("request", lambda request: asked.append(request.url) if "/events" in request.url else None)
+            watched.sign_in(key)
+            watched.open("fruit", "add", "Add pictures")
+            jobs = watched.page.get_by_role("region", name="Adding pictures")
+            expect(jobs).to_have_count(3)
+            with embedded_workers(context, settings):
+                for number in range(3):
+                    expect(jobs.nth(number)).to_have_attribute("data-state", "done")
+            assert len([one for one in asked if one.endswith("/events")]) == 1

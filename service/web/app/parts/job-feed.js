@@ -4,6 +4,11 @@ import { Problem, get } from "../api.js";
 import { complain } from "../telling.js";
 
 const ASK_MS = 1500;
+
+/** A browser has six connections to a server, all its tabs together: a page that kept many would stop its own requests. */
+const MOST_STREAMS = 1;
+let streams = 0;
+
 const FINAL = new Set(["done", "failed", "cancelled"]);
 
 /** @param {{state: string}} job */
@@ -17,23 +22,32 @@ export const isFinal = (job) => FINAL.has(job.state);
 export function followJob(id, signal, onJob) {
   let ended = false;
   let asking = false;
-  const source = new EventSource(`/v1/jobs/${id}/events`);
+  const source = streams < MOST_STREAMS ? new EventSource(`/v1/jobs/${id}/events`) : null;
+  if (source) streams += 1;
+  let closed = !source;
+  const close = () => {
+    if (closed) return;
+    closed = true;
+    streams -= 1;
+    source?.close();
+  };
   const seen = (job) => {
     if (ended || signal.aborted) return;
     ended = isFinal(job);
-    if (ended) source.close();
+    if (ended) close();
     onJob(job);
   };
   for (const kind of ["progress", "finished"]) {
-    source.addEventListener(kind, (event) => seen(JSON.parse(/** @type {MessageEvent} */ (event).data)));
+    source?.addEventListener(kind, (event) => seen(JSON.parse(/** @type {MessageEvent} */ (event).data)));
   }
-  source.addEventListener("error", () => { if (!asking) ask(); });
-  signal.addEventListener("abort", () => source.close());
+  source?.addEventListener("error", () => { if (!asking) ask(); });
+  signal.addEventListener("abort", close);
+  if (!source) ask();
 
   /** The browser goes on trying to connect, unless the service refused; until it does, this asks. */
   async function ask() {
     asking = true;
-    while (!ended && !signal.aborted && source.readyState !== EventSource.OPEN) {
+    while (!ended && !signal.aborted && source?.readyState !== EventSource.OPEN) {
       try {
         seen(await get(`/v1/jobs/${id}`, signal));
       } catch (error) {
