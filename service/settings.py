@@ -1,13 +1,18 @@
-"""Settings: the only reader of the environment. Every variable starts with `HOLOTYPE_`."""
+"""Settings: the only reader of the environment. Every variable starts with `HOLOTYPE_`.
+
+What should not stand in an environment stands in files of the folder HOLOTYPE_SECRETS_DIR, named as the variables are,
+in any case. A variable goes before a file.
+"""
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 from typing import Literal
 
 from pydantic import Field, SecretStr, field_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SecretsSettingsSource, SettingsConfigDict
 
 PACKAGED_ENCODER = "packaged:vit-s14?pooling=layers"
 ALWAYS_ALLOWED = ("packaged:vit-s14", "pixel")
@@ -23,6 +28,10 @@ class Settings(BaseSettings):
     data_dir: Path = Field(
         default=Path.home() / ".holotype",
         description="Folder of the embedded store, database, image bytes and weights.",
+    )
+    secrets_dir: Path | None = Field(
+        default=None,
+        description="Folder of files named as variables are, such as holotype_database_url, each with its value.",
     )
     tenant: str = Field(default="default", description="Tenant that the command line acts for.")
     encoder: str = Field(
@@ -112,6 +121,27 @@ class Settings(BaseSettings):
         default=False, description="Webhooks may be at addresses that are not public, and without TLS."
     )
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(default="WARNING", description="Level of the log.")
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003 -- the library's signature
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """The environment before the files of HOLOTYPE_SECRETS_DIR."""
+        folder = os.environ.get("HOLOTYPE_SECRETS_DIR")
+        there = folder if folder and Path(folder).is_dir() else None  # else `_is_folder` says so
+        return init_settings, env_settings, SecretsSettingsSource(settings_cls, secrets_dir=there)
+
+    @field_validator("secrets_dir")
+    @classmethod
+    def _is_folder(cls, secrets_dir: Path | None) -> Path | None:
+        if secrets_dir is not None and not secrets_dir.is_dir():
+            raise ValueError("is no folder that can be read")
+        return secrets_dir
 
     @field_validator("device")
     @classmethod
