@@ -103,7 +103,9 @@ def plain_loop(folder: Path) -> Callable[[Sequence[Path]], None]:
     from transformers import AutoImageProcessor, AutoModel
 
     processor = AutoImageProcessor.from_pretrained(folder, backend="pil")
-    network = AutoModel.from_pretrained(folder, dtype=torch.float32, attn_implementation="sdpa").eval()
+    network = AutoModel.from_pretrained(
+        folder, dtype=torch.float32, attn_implementation="sdpa", use_safetensors=True
+    ).eval()
 
     def run(paths: Sequence[Path]) -> None:
         for start in range(0, len(paths), BATCH):

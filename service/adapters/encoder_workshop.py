@@ -94,7 +94,7 @@ def work(order: Order) -> Kept:
     from service.adapters.encoder_loading import load_network
 
     kept = Path(order.kept)
-    samples: Float32Array = np.load(order.samples)
+    samples: Float32Array = np.load(order.samples, allow_pickle=False)
     network = load_network(Path(order.folder))
     device = torch.device("cpu")
     passes = dict(eager_passes(network, order.pooling, device, order.forms))
