@@ -8,6 +8,10 @@ two seeds) the equal error rate falls from 0.087, by the cosine alone, to 0.041,
 seen, where answers say little, draw on groceries (0.126 and 0.125) and lose on digits (0.262 and 0.321: eight classes
 known, two not). Other weights (a third, two thirds), twice and four times the temperature, normalised scores with a
 cohort of class means (0.063) and a two-covariance model (PLDA, 0.070) were behind on known classes.
+
+A picture and a class are alike by half the class's score, half the root of its probability. On the same pictures the
+equal error rate falls from 0.049, by the score alone, to 0.022 on groceries, from 0.082 to 0.057 on digits; where a
+fifth of the classes is left out, from 0.045 to 0.024 and from 0.088 to 0.074.
 """
 
 from __future__ import annotations
@@ -47,6 +51,22 @@ def compared(cosine: float, first: Sequence[ScoredLabel], second: Sequence[Score
     one, other = (_probabilities(scored[:AGREEING], temperature) for scored in (first, second))
     alike = math.fsum(math.sqrt(share * other[label]) for label, share in one.items() if label in other)
     return (min(max(cosine, -1.0), 1.0) + alike) / 2.0
+
+
+def class_similarities(scores: Float32Array, temperature: float) -> Float32Array:
+    """Similarity of pictures with classes, float32 (n, C), of class scores as for `compared_rows`; -inf stays."""
+    kept = scores.astype(np.float64)
+    weights = np.exp((kept - kept.max(axis=1, keepdims=True)) / temperature)
+    best = np.sort(weights, axis=1)[:, -AGREEING:].sum(axis=1, keepdims=True)
+    return np.asarray((kept + np.sqrt(np.minimum(weights / best, 1.0))) / 2.0, dtype=np.float32)
+
+
+def compared_with_class(score: float, answer: Sequence[ScoredLabel], temperature: float) -> float:
+    """The same of one picture and a class with `score`; `answer` holds the picture's AGREEING best classes."""
+    best = max(score, *(one.score for one in answer[:AGREEING]))
+    total = math.fsum(math.exp((one.score - best) / temperature) for one in answer[:AGREEING])
+    share = math.exp((score - best) / temperature) / total if total else 1.0
+    return (score + math.sqrt(min(share, 1.0))) / 2.0
 
 
 def _probabilities(scored: Sequence[ScoredLabel], temperature: float) -> dict[str, float]:

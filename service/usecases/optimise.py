@@ -145,8 +145,15 @@ def _draft(context: Context, catalogue: Catalogue, job: Job, request: OptimiseRe
         served = replace(served, recipe=replace(served.recipe, temperature=answering.temperature))
     member = HOLOTYPE if accepted else "all"
     judged = candidate if accepted else everything(candidate, holdings.support)
+    # What serves has the temperature of its own answers, and so has what is measured.
+    judged = replace(judged, recipe=replace(judged.recipe, temperature=answering.temperature))
     trusted = measure_trust(
-        fitter, judged, recipe, holdings.holdout, all_serve=not accepted, by_class=request.rejection == "class"
+        fitter,
+        judged,
+        replace(recipe, temperature=answering.temperature),
+        holdings.holdout,
+        all_serve=not accepted,
+        by_class=request.rejection == "class",
     )
     policy = trusted.figures.get("policy")
     figures = figures_of(judgement, known.classes, member, request.seed)

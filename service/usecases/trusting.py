@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from service.core.agreement import WITH_ANSWERS
+from service.core.agreement import WITH_ANSWERS, class_similarities
 from service.core.crossfit import CrossFitter
 from service.core.fitting import Fitted
-from service.core.model import BoolArray, Float64Array, LabelledEmbeddings
+from service.core.model import BoolArray, Float32Array, Float64Array, LabelledEmbeddings
 from service.core.pairing import compared_pairs, crossfitted_judgement, crossfitted_pairs
 from service.core.recipe import Recipe
 from service.core.rejection import Policy, class_curves, risk_curve
@@ -168,14 +168,14 @@ def _verification(
         alone = replace(recipe, neighbours=None)
         whole = out_of_fold(fitter, alone, all_serve=all_serve, leave_out=False) or whole
     labels = [
-        label_pairs(whole.scores[whole.part_of == part], whole.truth[whole.part_of == part], fitter.seed)
-        for part in np.unique(whole.part_of)
+        label_pairs(_likeness(recipe, whole.scores[rows]), whole.truth[rows], fitter.seed)
+        for rows in (whole.part_of == part for part in np.unique(whole.part_of))
     ]
     unseen = _holdout_pairs(candidate, holdout, fitter.seed) if len(holdout) else (None, None)
-    stored = _stored(pictures, unseen[0])
+    by_label = _stored([pairs for pairs in labels if len(pairs)], unseen[1])
     found = {
-        "pictures": None if stored is None else {**stored, "compared": WITH_ANSWERS},
-        "labels": _stored([pairs for pairs in labels if len(pairs)], unseen[1]),
+        "pictures": _marked(_stored(pictures, unseen[0])),
+        "labels": _marked(by_label) if recipe.neighbours is None else by_label,
     }
     figures = {name: one for name, one in found.items() if one is not None}
     if not figures:
@@ -188,12 +188,21 @@ def _verification(
     return Trusted({"verification": figures}, report)
 
 
+def _marked(stored: dict[str, Any] | None) -> dict[str, Any] | None:
+    return None if stored is None else {**stored, "compared": WITH_ANSWERS}
+
+
 def _holdout_pairs(candidate: Fitted, holdout: LabelledEmbeddings, seed: int) -> tuple[Pairs, Pairs]:
     nearest = replace(candidate, recipe=replace(candidate.recipe, neighbours=None))
     return (
         compared_pairs(candidate, holdout, seed),
-        label_pairs(nearest.scores(holdout.embeddings), holdout.codes, seed),
+        label_pairs(_likeness(candidate.recipe, nearest.scores(holdout.embeddings)), holdout.codes, seed),
     )
+
+
+def _likeness(recipe: Recipe, scores: Float32Array) -> Float32Array:
+    """How alike pictures and classes are; the score alone where classes are voted on, its temperature is of votes."""
+    return scores if recipe.neighbours is not None else class_similarities(scores, recipe.temperature)
 
 
 def _stored(parts: list[Pairs], unseen: Pairs | None) -> dict[str, Any] | None:

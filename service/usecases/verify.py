@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from service.core.agreement import AGREEING, WITH_ANSWERS, compared
+from service.core.agreement import AGREEING, WITH_ANSWERS, compared, compared_with_class
 from service.core.model import Float32Array
 from service.core.verification import Rule, check_rule
 from service.errors import Busy, ImageRejected, InvalidInput, NotFound
@@ -68,7 +68,8 @@ def verify_label(
 ) -> dict[str, Any]:
     """Is the picture of that class? The JSON of `holotype verify NAME A --label L`.
 
-    The similarity is the class's score: the mean of its m best references.
+    The similarity is half the class's score, the mean of its m best references, half the root of its probability; the
+    score alone where the thresholds were set on that.
 
     Raises:
         NotFound: no reference of that label serves.
@@ -79,9 +80,11 @@ def verify_label(
     catalogue = context.registry.catalogue(tenant, name)
     partition_of(catalogue)
     resolver = resolver or Resolver(context)
-    serving = resolver.serving(catalogue)
-    measured = _measured(context, catalogue, serving, "labels")
+    _measured(context, catalogue, resolver.serving(catalogue), "labels")
     embedding = _embedded(context, catalogue, picture)
+    resolved = resolver.resolve(catalogue, embedding, AGREEING)
+    serving = resolved.serving
+    measured = _measured(context, catalogue, serving, "labels")
     (found,) = context.store.nearest(
         partition_of(catalogue),
         serving.using,
@@ -94,7 +97,10 @@ def verify_label(
     if not found:
         known = ", ".join(sorted(context.registry.example_counts(catalogue.id)[1])[:20])
         raise NotFound(f"no reference of {label!r} serves in catalogue {name!r}; it knows {known}", label=label)
-    return _answer(float(np.mean([one.similarity for one in found])), measured, rule, serving)
+    similarity = float(np.mean([one.similarity for one in found]))
+    if measured.get("compared") == WITH_ANSWERS:
+        similarity = compared_with_class(similarity, resolved.predictions[0].top, serving.recipe.temperature)
+    return _answer(similarity, measured, rule, serving)
 
 
 def _measured(context: Context, catalogue: Catalogue, serving: Serving, kind: str) -> Mapping[str, Any]:

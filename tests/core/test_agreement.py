@@ -7,7 +7,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.core.agreement import AGREEING, compared, compared_rows
+from service.core.agreement import (
+    AGREEING,
+    class_similarities,
+    compared,
+    compared_rows,
+    compared_with_class,
+)
 from service.core.model import ScoredLabel
 from service.core.vectors import normalised
 
@@ -50,3 +56,20 @@ def test_rows_and_the_best_classes_of_answers_say_the_same(seed: int, classes: i
     found = compared(float(projections[0] @ projections[1]), *tops, 0.07)
     assert found == pytest.approx(float(one @ other), abs=1e-5)
     assert -0.5 - 1e-6 <= found <= 1.0 + 1e-6
+
+
+def test_a_class_by_hand() -> None:
+    scores = np.log(np.array([[3.0, 1.0]])).astype(np.float32)
+    found = class_similarities(np.concatenate([scores, [[-np.inf]]], axis=1).astype(np.float32), 1.0)[0]
+    assert found[:2] == pytest.approx([(np.log(3) + np.sqrt(3 / 4)) / 2, (0 + np.sqrt(1 / 4)) / 2], abs=1e-6)
+    assert found[2] == -np.inf
+
+
+@given(st.integers(0, 10_000), st.integers(1, 3 * AGREEING))
+def test_both_forms_of_a_class_say_the_same(seed: int, classes: int) -> None:
+    scores = np.random.default_rng(seed).uniform(-1, 1, (1, classes)).astype(np.float32)
+    expected = class_similarities(scores, 0.07)[0]
+    answer = sorted((ScoredLabel(f"{c:03}", float(s)) for c, s in enumerate(scores[0])), key=lambda one: -one.score)
+    for code in range(classes):
+        found = compared_with_class(float(scores[0, code]), answer[:AGREEING], 0.07)
+        assert found == pytest.approx(float(expected[code]), abs=1e-5)

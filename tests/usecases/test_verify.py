@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from service.core.agreement import WITH_ANSWERS, compared
+from service.core.agreement import WITH_ANSWERS, compared, compared_with_class
 from service.core.projection import Head
 from service.errors import Busy, CatalogueNotFound, ImageRejected, InvalidInput, NotFound
 from service.usecases.context import partition_of
@@ -36,8 +36,8 @@ def served(tmp_path, pictures: float = 0.0, labels: float = 0.0, per_label: int 
     return context, published(context, pictures, labels, per_label)
 
 
-def published(context, pictures: float = 0.0, labels: float = 0.0, per_label: int = 2, compared=WITH_ANSWERS):
-    set_on = {"pictures": measured(pictures) | {"compared": compared}, "labels": measured(labels)}
+def published(context, pictures: float = 0.0, labels: float = 0.0, per_label: int = 2, compared=WITH_ANSWERS, by=None):
+    set_on = {"pictures": measured(pictures) | {"compared": compared}, "labels": measured(labels) | {"compared": by}}
     made = replace(draft(context, per_label=per_label), figures={"verification": set_on})
     return publish(context, fruit_of(context), made, sleep=no_sleep)
 
@@ -96,6 +96,19 @@ def test_a_picture_is_compared_with_a_class_by_its_score(tmp_path, per_label):
         answer = verify_label(context, "acme", "fruit", A, scored.label)
         assert answer["similarity"] == pytest.approx(scored.score, abs=1e-6)
         assert answer["same"] == (scored.score >= 0.0)
+
+
+def test_a_picture_is_compared_with_a_class_by_its_probability_too(tmp_path):
+    context, _ = served(tmp_path)
+    published(context, by=WITH_ANSWERS)
+    resolved = Resolver(context).resolve(fruit_of(context), embeddings(context, A), top=5)
+    (prediction,) = resolved.predictions
+    for scored in prediction.top:
+        expected = compared_with_class(scored.score, prediction.top, resolved.serving.recipe.temperature)
+        assert expected > scored.score / 2
+        assert verify_label(context, "acme", "fruit", A, scored.label)["similarity"] == pytest.approx(
+            expected, abs=1e-6
+        )
 
 
 def test_a_class_without_a_reference_is_not_found(tmp_path):
