@@ -50,7 +50,7 @@ def test_only_the_maintenance_worker_sweeps(distributed):
 
 
 def test_a_queue_that_is_not_there(distributed):
-    with pytest.raises(InvalidInput, match=r"'paint'.*embed, maintenance, optimise"):
+    with pytest.raises(InvalidInput, match=r"'paint'.*embed, finetune, maintenance, optimise"):
         run_worker(distributed, "paint")
 
 
