@@ -42,7 +42,7 @@ def test_every_message_has_a_route():
         assert {name: route["queue"] for name, route in app.conf.task_routes.items()} == {
             kind.__name__: f"x-{queue}" for kind, queue in QUEUES.items()
         }
-        assert set(app.conf.task_queues) == {"x-embed", "x-optimise", "x-maintenance"}
+        assert set(app.conf.task_queues) == {"x-embed", "x-optimise", "x-finetune", "x-maintenance"}
 
 
 def test_closing_one_application_leaves_others_on_the_same_broker_alone(broker):
