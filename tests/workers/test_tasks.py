@@ -3,14 +3,21 @@ import logging
 import pytest
 
 from service.errors import EncoderMismatch, JobFailed, LeaseHeld, NotFound, Unavailable
-from service.ports import QUEUES, DeliverWebhook, EmbedChunk, FinishIngest, RunOptimise, Sweep
+from service.ports import QUEUES, DeliverWebhook, EmbedChunk, FinishIngest, RunFinetune, RunOptimise, Sweep
 from service.records import JobKind, JobState
 from service.usecases.jobs import wait_for_job
 from workers import tasks
 from workers.app import worker_app
 from workers.tasks import carry_out
 
-MESSAGES = (EmbedChunk("job", 1), FinishIngest("job"), RunOptimise("job"), DeliverWebhook("message"), Sweep())
+MESSAGES = (
+    EmbedChunk("job", 1),
+    FinishIngest("job"),
+    RunOptimise("job"),
+    RunFinetune("job"),
+    DeliverWebhook("message"),
+    Sweep(),
+)
 
 
 @pytest.fixture
