@@ -143,7 +143,13 @@ def test_a_pause_is_told_and_a_quiet_stream_is_kept_alive(idle, url, job, monkey
     monkeypatch.setattr(fastapi.routing, "_PING_INTERVAL", 0.05)
     with followed(idle, url, job) as stream:
         stream.next()
-        threading.Timer(0.5, idle.context.registry.pause_job, [job.id]).start()
+
+        def pause_after_two_heartbeats() -> None:
+            while stream.comments < 2:
+                time.sleep(0.01)
+            idle.context.registry.pause_job(job.id)
+
+        threading.Thread(target=pause_after_two_heartbeats, daemon=True).start()
         assert json.loads(stream.next()["data"])["state"] == "paused"
         assert stream.comments >= 2
 
