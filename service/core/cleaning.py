@@ -67,7 +67,9 @@ def trusted_rows(data: LabelledEmbeddings, cleaning: Cleaning, judge: Judge) -> 
         return _no_class_lost(probabilities.argmax(axis=1) == data.codes, probabilities, data.codes)
     for _ in range(ROUNDS):
         probabilities = judge(trusted)
-        trusted = _no_class_lost(_rather_right(probabilities, data.codes), probabilities, data.codes)
+        before, trusted = trusted, _no_class_lost(_rather_right(probabilities, data.codes), probabilities, data.codes)
+        if np.array_equal(before, trusted):  # the next judge would be the same
+            break
     return trusted
 
 

@@ -67,6 +67,15 @@ def test_later_judges_learn_from_what_is_trusted() -> None:
     assert [rows.all() for rows in asked] == [True, False, False]
 
 
+def test_where_nothing_is_doubted_one_judge_is_enough() -> None:
+    asked = []
+    sure = np.tile(np.array([[0.9, 0.1], [0.1, 0.9]]), (6, 1))
+    trusted = module.trusted_rows(
+        labelled(unit_rows(12, 3, seed=0), [0, 1] * 6), "modelled", lambda rows: asked.append(rows) or sure
+    )
+    assert (trusted.all(), len(asked)) == (True, 1)
+
+
 def test_modelled_spares_hard_examples() -> None:
     """Clusters that overlap: a fifth of the right labels is disputed, and hardly one is an error's doing."""
     data = clusters([15] * 5, width=12, noise=0.4)
