@@ -108,21 +108,31 @@ class Processes:
     def left_behind(self) -> list[str]:
         """Processes of sessions whose first process is gone: nobody ends them any more."""
         leaders = {process.pid for process in self.running.values()}
-        return [
-            f"process {pid} of {self.sessions[session]}"
-            for pid, (_, session, state) in _table().items()
-            if session in self.sessions and session not in leaders and state != "Z"
-        ]
+        return [f"process {pid} of {self.sessions[sid]}" for pid, sid in self._own() if sid not in leaders]
 
     def end_all(self) -> None:
         """SIGKILL for everything that was ever started here and still runs."""
         for name in list(self.running):
             self.signal(name, signal.SIGCONT)
             self.kill(name)
-        for pid, (_, session, _) in _table().items():
-            if session in self.sessions:
-                with suppress(ProcessLookupError):
-                    os.kill(pid, signal.SIGKILL)
+        for pid, _ in self._own():
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+
+    def _own(self) -> list[tuple[int, int]]:
+        """Process id and session of what was started here and lives.
+
+        Numbers are used again once nothing has them: a session that is empty is forgotten, and one whose first process
+        lives and is none of ours is somebody else's.
+        """
+        table = _table()
+        leaders = {process.pid for process in self.running.values()}
+        alive = {pid: session for pid, (_, session, state) in table.items() if state != "Z"}
+        there = set(alive.values())
+        gone = [one for one in self.sessions if one not in leaders and (one not in there or one in alive)]
+        for session in gone:
+            del self.sessions[session]
+        return [(pid, session) for pid, session in alive.items() if session in self.sessions]
 
 
 def _table() -> dict[int, tuple[int, int, str]]:

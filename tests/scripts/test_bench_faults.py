@@ -1,6 +1,7 @@
 """scripts/bench_faults: a short run for real, and what its checks say of a system that something was taken from."""
 
 import shutil
+import subprocess
 import tempfile
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import pytest
 from scripts.bench.faults import main
 from scripts.bench.faults_checks import examine
 from scripts.bench.faults_kinds import EVERYWHERE
+from scripts.bench.faults_processes import Processes, wait_until
 from scripts.bench.faults_results import Results, figures_of, read_results, readme_section, write_results
 from scripts.bench.faults_run import Round, running
 from service.usecases.context import image_key, partition_of
@@ -67,6 +69,34 @@ def test_what_is_taken_from_a_system_at_rest_is_found(run):
     assert f"no point of row {lone}" in said["lost"]
     assert "bytes of " + "0" * 64 in said["orphans"]
     assert f"selection {active} lacks flags of ['{member.example_id}']" in said["torn"]
+
+
+def test_a_session_number_that_somebody_else_has_by_now_is_left_alone(tmp_path):
+    mine = Processes(tmp_path)
+    mine.start("mine", ["sleep", "60"], {})
+    other = subprocess.Popen(["sleep", "60"], start_new_session=True)
+    try:
+        mine.sessions[other.pid] = "one that ended long ago"
+        mine.sessions[2**22 + 7] = "another that did"
+        assert mine.left_behind() == []
+        assert list(mine.sessions.values()) == ["mine"]
+        mine.end_all()
+        assert other.poll() is None
+    finally:
+        other.kill()
+        other.wait()
+
+
+def test_what_outlives_its_parent_is_found_and_ended(tmp_path):
+    mine = Processes(tmp_path)
+    parent = mine.start("parent", ["sh", "-c", "sleep 60 & wait"], {})
+    wait_until(lambda: mine.children("parent"), "the child is there")
+    (child,) = mine.children("parent")
+    mine.kill("parent", parent_only=True)
+    assert mine.left_behind() == [f"process {child} of parent"]
+    mine.end_all()
+    wait_until(lambda: not mine.left_behind(), "the child has ended")
+    assert parent.returncode
 
 
 def test_figures():
