@@ -1,6 +1,6 @@
 """Does choosing references help? The panel's simple members behind the same head, clean and with 20 % wrong labels.
 
-    scripts/bench_selection [--quick] [--seed N] [--json FILE] [--readme]
+    scripts/bench_selection [--quick] [--speed] [--seed N] [--json FILE] [--readme]
 
 Every run goes through the product's own code: search by cross-fitting over support and tuning, gate on the holdout. The
 holdout is always clean, chooses nothing, and near-duplicates never straddle it. Figures of a setting are means over
@@ -23,6 +23,7 @@ from threadpoolctl import threadpool_limits
 
 from scripts.bench.machine import machine, versions
 from scripts.bench.pictures import MissingDataError, cache_folder, embedded, folder_pictures, write_digits
+from scripts.bench.selection_speed import speed_figures
 from scripts.bench.tables import write_results
 from service.adapters.optuna_search import OptunaSearch
 from service.core.baselines import panel_scores, reference_rows
@@ -227,12 +228,20 @@ def main() -> None:
         prog="bench_selection", description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
     parser.add_argument("--quick", action="store_true", help="two seeds, ten shots, few trials")
+    parser.add_argument("--speed", action="store_true", help="how long choosing takes, and nothing else")
     parser.add_argument("--shots", type=int, nargs="+", metavar="M", help="support pictures a class; default 10 20")
     parser.add_argument("--seed", type=int, default=0, help="first seed")
     parser.add_argument("--json", type=Path, help="write the figures to this file")
     parser.add_argument("--readme", action="store_true", help="write the tables into the README")
     arguments = parser.parse_args()
     console = Console(stderr=True)
+    if arguments.speed:
+        threadpool_limits(1, user_api="blas")
+        told = speed_figures(quick=arguments.quick, seed=arguments.seed, told=console.print)
+        for name, value in told.items():
+            Console().print(f"{name}: {value:.4g}")
+        _write(arguments, "selection_speed", {"figures": told})
+        return
     seeds, shots, trials = (2, (10,), 12) if arguments.quick else (5, (10, 20), 40)
     shots = tuple(arguments.shots or shots)
     figures: dict[str, float] = {}
@@ -247,14 +256,19 @@ def main() -> None:
                 figures |= figures_of(runs, data.classes, prefix)
                 console.print(f"{prefix}: " + "; ".join(f"{r['recipe'].strategy}/{r['recipe'].head}" for r in runs))
     print_tables(Console(), figures)
+    _write(arguments, "selection", {"seeds": seeds, "figures": figures})
+
+
+def _write(arguments: argparse.Namespace, section: str, found: dict[str, object]) -> None:
+    """The figures' file, and the README's section, where they are asked for."""
     result = {
-        "benchmark": "selection", "seed": arguments.seed, "seeds": seeds, "quick": arguments.quick,
-        "machine": machine(), "versions": versions(), "figures": figures,
+        "benchmark": "selection", "seed": arguments.seed, "quick": arguments.quick,
+        "machine": machine(), "versions": versions(), **found,
     }  # fmt: skip
     if arguments.json:
         arguments.json.write_text(json.dumps(result, indent=1) + "\n")
     if arguments.readme:
-        write_results(ROOT / "README.md", "selection", result)
+        write_results(ROOT / "README.md", section, result)
 
 
 if __name__ == "__main__":

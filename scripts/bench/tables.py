@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from scripts.bench.speed_tables import search_section, speed_section
+
 LABELS = {
     "all": "all references",
     "random": "random, same size",
@@ -105,7 +107,12 @@ def _embed(result: dict) -> str:
     return "\n".join(lines)
 
 
-WRITERS = {"selection": _selection, "embed": _embed}
+WRITERS = {
+    "selection": _selection,
+    "embed": _embed,
+    "selection_speed": speed_section,
+    "search": search_section,
+}
 
 
 def write_results(readme: Path, name: str, result: dict) -> None:

@@ -1,0 +1,169 @@
+"""How long does choosing take, and what does it grow with? On made-up classes that overlap.
+
+A whole choice is what `holotype optimise` does: search over recipes by cross-fitting, heads included, then the gate.
+Beside it: Optuna alone, a parameter for each class's threshold, until it reaches the objective that the exact sweep
+reached; condensed nearest neighbours (imbalanced-learn) and greedy facility location on the same support.
+"""
+
+from __future__ import annotations
+
+import resource
+import sys
+import time
+from collections.abc import Callable
+
+import numpy as np
+import optuna
+
+from scripts.bench.members import condensed_rows, facility_rows
+from scripts.bench.search_timing import exponent
+from service.adapters.optuna_search import OptunaSearch
+from service.core.centrality import eigenvector_centrality
+from service.core.crossfit import CrossFitter
+from service.core.model import LabelledEmbeddings
+from service.core.objective import PrefixTable
+from service.core.pipeline import build, joined
+from service.core.thresholds import Ranking
+from service.usecases.holdings import Holdings
+from service.usecases.judging import judge_candidate
+from service.usecases.optimise_request import DEFAULT_TRIALS, OptimiseRequest
+from service.usecases.recipe_search import search_recipe
+
+WIDTH = 384
+SHAPES = {12: (12, 4, 4), 81: (20, 6, 7), 1_000: (10, 10, 10)}
+"""Classes to pictures of support, tuning and holdout in each."""
+CLASS_STEPS = (10, 100, 1_000)
+IMAGE_STEPS = (20, 200, 2_000)
+"""Pictures of each of ten classes."""
+STEP_TRIALS = 9
+"""Of each search whose growth is measured: the warm starts, the same recipes at every size."""
+PATIENCE_S = {True: 15.0, False: 120.0}
+"""How long Optuna may try, by `quick`."""
+PENALTY = 0.05
+
+
+def overlapping(classes: int, each: int, seed: int) -> LabelledEmbeddings:
+    """Classes around centres, with more noise than centre and a few strong directions, as embeddings have them."""
+    random = np.random.default_rng(seed)
+    strength = np.arange(1, WIDTH + 1) ** -0.7
+    centres = random.standard_normal((classes, WIDTH)) * strength
+    codes = np.repeat(np.arange(classes), each)
+    rows = centres[codes] + 2.5 * random.standard_normal((len(codes), WIDTH)) * strength + strength[0]
+    rows /= np.linalg.norm(rows, axis=1, keepdims=True)
+    labels = tuple(f"class {code:04d}" for code in range(classes))
+    ids = tuple(map(str, range(len(codes))))
+    return LabelledEmbeddings(rows.astype(np.float32), codes, labels, ids, np.arange(len(codes)))
+
+
+def holdings_of(classes: int, shape: tuple[int, int, int], seed: int) -> Holdings:
+    """Support, tuning and holdout of as many pictures a class as `shape` says."""
+    data = overlapping(classes, sum(shape), seed)
+    place = np.tile(np.arange(sum(shape)), classes)
+    parts = [data.take((place >= start) & (place < start + size)) for start, size in _spans(shape)]
+    return Holdings(*parts, split_hash=f"{classes}")
+
+
+def _spans(shape: tuple[int, int, int]) -> list[tuple[int, int]]:
+    return list(zip(np.cumsum((0, *shape[:2])).tolist(), shape, strict=True))
+
+
+def chosen_in(holdings: Holdings, trials: int, seed: int, *, gate: bool = True) -> tuple[float, float, int]:
+    """Seconds of the search, and of the whole choice with its gate; how many references it keeps.
+
+    Where the holdout is too small to tell, the gate is a nested cross-fitting, and takes longer than the search.
+    """
+    request = OptimiseRequest(seed=seed, trials=trials)
+    began = time.perf_counter()
+    fitter = CrossFitter(joined(holdings.support, holdings.tuning), seed)
+    recipe = search_recipe(OptunaSearch(), fitter, request, trials=trials, active=None)
+    candidate = build(recipe, holdings.support, holdings.tuning, seed)
+    searched_s = time.perf_counter() - began
+    if gate:
+        judge_candidate(candidate, holdings, request, OptunaSearch(), 0.01, lambda _done, _total: None)
+    return searched_s, time.perf_counter() - began, len(candidate.references)
+
+
+def against_optuna(holdings: Holdings, patience_s: float, seed: int) -> dict[str, float]:
+    """Seconds of the sweep, table included, and of Optuna until it reaches the same objective or gives up."""
+    support, tuning = holdings.support, holdings.tuning
+    ranking = Ranking.of(eigenvector_centrality(support.embeddings).values, support.codes, len(support.classes))
+    began = time.perf_counter()
+    table = PrefixTable.of(support.embeddings[ranking.rows] @ tuning.embeddings.T, ranking, tuning.codes, 1)
+    least = np.minimum(1, ranking.sizes)
+    counts = table.sweep(np.maximum(1, ranking.sizes // 3), least, ranking.sizes, PENALTY)
+    swept_s = time.perf_counter() - began
+
+    def objective(counts: np.ndarray) -> float:
+        return table.accuracy(counts) - PENALTY * counts.sum() / len(table.truth)
+
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    study = optuna.create_study(direction="maximize", sampler=optuna.samplers.TPESampler(seed=seed))
+    goal, names = objective(counts), [f"c{code}" for code in range(len(ranking.sizes))]
+    began = time.perf_counter()
+    while True:
+        trial = study.ask()
+        tried = [trial.suggest_int(name, 1, int(size)) for name, size in zip(names, ranking.sizes, strict=True)]
+        value = objective(np.array(tried))
+        study.tell(trial, value)
+        taken_s = time.perf_counter() - began
+        if value >= goal or taken_s > patience_s:
+            break
+    end = f"classes{len(names)}"
+    return {
+        f"select.sweep_seconds.{end}": swept_s,
+        f"select.ratio_to_optuna.{end}": taken_s / swept_s,
+        f"select.optuna_reached.{end}": float(value >= goal),
+        f"select.optuna_behind.{end}": goal - study.best_value,
+    }
+
+
+def beside(holdings: Holdings, references: int, seed: int) -> dict[str, float]:
+    """Seconds and accuracy, on the holdout by the nearest raw reference, of what others would choose from."""
+    support, holdout = holdings.support, holdings.holdout
+    classes = len(support.classes)
+    counts = np.minimum(max(1, references // classes), np.bincount(support.codes, minlength=classes))
+    ways: dict[str, Callable[[], np.ndarray]] = {
+        "facility": lambda: facility_rows(support.embeddings, support.codes, counts),
+        "cnn": lambda: condensed_rows(support.embeddings, support.codes, seed),
+    }
+    figures: dict[str, float] = {}
+    for name, way in ways.items():
+        began = time.perf_counter()
+        rows = way()
+        figures[f"select.{name}.seconds.classes{classes}"] = time.perf_counter() - began
+        nearest = (holdout.embeddings @ support.embeddings[rows].T).argmax(axis=1)
+        figures[f"select.{name}.accuracy.classes{classes}"] = float(
+            (support.codes[rows][nearest] == holdout.codes).mean()
+        )
+    return figures
+
+
+def peak_mb() -> float:
+    """The most that this process ever had resident."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / (2**20 if sys.platform == "darwin" else 2**10)
+
+
+def speed_figures(*, quick: bool, seed: int, told: Callable[[str], None]) -> dict[str, float]:
+    """All figures; a quick run leaves the largest step of each out."""
+    figures: dict[str, float] = {}
+    for classes, shape in list(SHAPES.items())[: 2 if quick else None]:
+        told(f"choosing among {classes} classes")
+        holdings = holdings_of(classes, shape, seed)
+        searched_s, seconds, references = chosen_in(holdings, DEFAULT_TRIALS, seed)
+        figures |= {f"select.seconds.classes{classes}": seconds, f"select.references.classes{classes}": references}
+        figures[f"select.search_seconds.classes{classes}"] = searched_s
+        figures |= against_optuna(holdings, PATIENCE_S[quick], seed) | beside(holdings, references, seed)
+    for name, steps, shaped in (
+        ("classes", CLASS_STEPS, lambda step: (step, (12, 4, 4))),
+        ("images", IMAGE_STEPS, lambda step: (10, (step * 6 // 10, step * 2 // 10, step * 2 // 10))),
+    ):
+        taken = []
+        for step in steps[: 2 if quick else None]:
+            told(f"growth of {name}: {step}")
+            before = peak_mb()
+            taken.append(chosen_in(holdings_of(*shaped(step), seed), STEP_TRIALS, seed, gate=False)[0])
+            figures[f"select.step_seconds.{name}{step}"] = taken[-1]
+            figures[f"select.step_growth_mb.{name}{step}"] = peak_mb() - before
+        figures[f"select.exponent.{name}"] = exponent(steps[: len(taken)], taken)
+    return figures | {"select.peak_mb": peak_mb()}

@@ -1,0 +1,81 @@
+"""The README's tables of what answers and choices cost, from the benchmarks' files."""
+
+from __future__ import annotations
+
+
+def told_machine(result: dict) -> str:
+    """What it was measured on, in half a line."""
+    machine = result["machine"]
+    quick = ", a quick run" if result["quick"] else ""
+    return f"{machine['cores']} cores of {machine['processor']}{quick}"
+
+
+def search_section(result: dict) -> str:
+    """Every way to answer, then what grows."""
+    figures, versions = result["figures"], result["versions"]
+    used = f"qdrant-edge-py {versions['qdrant-edge-py']}, numpy {versions['numpy']}"
+    rows = [
+        f"{told_machine(result)}; {used}. Milliseconds of a call.",
+        "",
+        "| way | references | points | catalogues | batch | p50 | p95 | p99 | queries a second |",
+        "|---|---:|---:|---:|---:|---:|---:|---:|---:|",
+    ]
+    for name, p50 in figures.items():
+        if ".p50_ms." in name:
+            way, sizes = name.split(".p50_ms.")
+            p95, p99, rate = (figures[f"{way}.{figure}.{sizes}"] for figure in ("p95_ms", "p99_ms", "per_s"))
+            counts = " | ".join("".join(filter(str.isdigit, part)) for part in sizes.split("."))
+            rows.append(f"| {WAYS.get(way, way)} | {counts} | {p50:.2f} | {p95:.2f} | {p99:.2f} | {rate:.0f} |")
+    return "\n".join([*rows, "", _grown(figures)])
+
+
+WAYS = {
+    "search": "Edge, flagged",
+    "search.hot": "copies in memory",
+    "search.numpy": "NumPy, the limit",
+    "search.unindexed": "Edge, no flag index",
+    "search.local": "local mode",
+    "search.server": "server, flagged",
+}
+
+
+def _grown(figures: dict[str, float]) -> str:
+    """What it grows with, in sentences."""
+    points = [int(name.rpartition("points")[2]) for name in figures if name.startswith("ingest.vectors_per_s.points")]
+    rates = ", ".join(f"{figures[f'ingest.vectors_per_s.points{step}']:.0f} at {step}" for step in sorted(points))
+    memory, disk = (figures[f"ingest.{kind}_mb_per_million"] / 1024 for kind in ("memory", "disk"))
+    return (
+        f"Growth of the flagged search, as an exponent: {figures['search.exponent.points']:.2f} with points that are "
+        f"no references, {figures['search.exponent.catalogues']:.2f} with other tenants' catalogues. Over NumPy at "
+        f"1000 references, one query: {figures['search.ratio_to_numpy']:.0f} times for the search, "
+        f"{figures['search.hot.ratio_to_numpy']:.1f} for the copies. Vectors written a second: {rates} points "
+        f"({figures['ingest.ratio_to_upsert']:.2f} of Edge's bare upsert); a million points take "
+        f"{memory:.1f} GB of memory and {disk:.1f} GB of disk."
+    )
+
+
+def speed_section(result: dict) -> str:
+    """Seconds of a whole choice, beside the others."""
+    figures = result["figures"]
+    rows = [
+        f"{told_machine(result)}; one thread. Seconds, on made-up classes.",
+        "",
+        "| classes | search | with the gate | sweep alone | Optuna over the sweep | facility location | condensed NN |",
+        "|---:|---:|---:|---:|---:|---:|---:|",
+    ]
+    for name, seconds in figures.items():
+        if name.startswith("select.seconds.classes"):
+            end = name.rpartition(".")[2]
+            more = "" if figures[f"select.optuna_reached.{end}"] else "more than "
+            rows.append(
+                f"| {end.removeprefix('classes')} | {figures[f'select.search_seconds.{end}']:.1f} | {seconds:.1f} | "
+                f"{figures[f'select.sweep_seconds.{end}']:.3f} | "
+                f"{more}{figures[f'select.ratio_to_optuna.{end}']:.0f} times | "
+                f"{figures[f'select.facility.seconds.{end}']:.2f} | {figures[f'select.cnn.seconds.{end}']:.2f} |"
+            )
+    grown = (
+        f"Growth of the search, as an exponent: {figures['select.exponent.classes']:.2f} with classes, "
+        f"{figures['select.exponent.images']:.2f} with pictures a class. "
+        f"The process had {figures['select.peak_mb']:.0f} MB at most."
+    )
+    return "\n".join([*rows, "", grown])
