@@ -141,6 +141,7 @@ def embedded(encoder):
     return encoder.encode([encoder.preprocess(one) for one in PICTURES])
 
 
+@pytest.mark.timeout(900)  # a compiler on a machine that others use, too
 def test_a_real_network_is_compiled_once_and_agrees(improved, folder):
     encoder, kept_in = improved
     by_form = {one.form: one for one in encoder.trials}
