@@ -22,6 +22,7 @@ CHANGED = Recipe(
     maximum=7,
     medoids=4,
     per_label=3,
+    neighbours=7,
     pull=0.6,
     temperature=0.02,
     class_shares={"mug": 0.25, "Ä ö": 1.0},
