@@ -5,12 +5,14 @@ another class first, which also costs the hard examples that a class needs most.
 the labels is wrong, at random, an example carries its label with probability (1 - e) p + e (1 - p) / (C - 1), p being
 the judge's probability of it. e and the judge's temperature are those that make the labels likeliest, and an example
 goes where an error explains its label better. What is left teaches the next judge. The noise model is the symmetric one
-of Lawrence and Scholkopf (2001); where few labels are wrong it doubts next to nothing.
+of Lawrence and Scholkopf (2001); where few labels are wrong it doubts next to nothing. An example that is all but
+surely of one other class is no reference, but teaches head and class means as one of that class.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -25,6 +27,9 @@ JUDGE_TEMPERATURE = 0.1
 TEMPERATURES = (0.03, 0.04, 0.05, 0.06, 0.08, 0.1, 0.13, 0.17, 0.25)
 WRONG_SHARES = np.array([0.001, 0.01, 0.03, 0.06, 0.1, 0.15, 0.2, 0.25, 0.3, 0.4])
 ROUNDS = 3
+SURE = 0.8
+"""Probability of another class from which on an example teaches it. 0.5 corrects more labels, more of them wrongly."""
+NOTHING = -1
 
 Judge = Callable[[BoolArray], Float64Array]
 """From a mask (n,) of the rows to learn from to `out_of_fold_probabilities`."""
@@ -54,23 +59,40 @@ def out_of_fold_probabilities(data: LabelledEmbeddings, seed: int, teaching: Boo
     return probabilities
 
 
-def trusted_rows(data: LabelledEmbeddings, cleaning: Cleaning, judge: Judge) -> BoolArray:
-    """Mask (n,) of the rows to use. A class never loses its last row: its least disputed one stays.
+@dataclass(frozen=True, slots=True, eq=False)
+class Cleaned:
+    """What became of n rows.
+
+    Attributes:
+        trusted: bool (n,), those that may be references.
+        taught: int64 (n,), the class that a row teaches to head and class means; NOTHING where it is not known.
+    """
+
+    trusted: BoolArray
+    taught: IntArray
+
+
+def cleaned(data: LabelledEmbeddings, cleaning: Cleaning, judge: Judge) -> Cleaned:
+    """Which rows to use, and as what. A class never loses its last row: its least disputed one stays.
 
     `judge` is asked only where anything can be doubted.
     """
     trusted = np.ones(len(data), dtype=np.bool_)
     if cleaning == "none" or len(np.unique(data.codes)) < 2 or fold_count(data) < 2:
-        return trusted
+        return Cleaned(trusted, data.codes)
     if cleaning == "disputed":
         probabilities = judge(trusted)
-        return _no_class_lost(probabilities.argmax(axis=1) == data.codes, probabilities, data.codes)
+        trusted = _no_class_lost(probabilities.argmax(axis=1) == data.codes, probabilities, data.codes)
+        return Cleaned(trusted, np.where(trusted, data.codes, NOTHING))
     for _ in range(ROUNDS):
         probabilities = judge(trusted)
-        before, trusted = trusted, _no_class_lost(_rather_right(probabilities, data.codes), probabilities, data.codes)
+        rights = _rights(probabilities, data.codes)
+        right = rights[np.arange(len(data)), data.codes] >= 0.5
+        before, trusted = trusted, _no_class_lost(right, probabilities, data.codes)
         if np.array_equal(before, trusted):  # the next judge would be the same
             break
-    return trusted
+    corrected = np.where(rights.max(axis=1) >= SURE, rights.argmax(axis=1), NOTHING)
+    return Cleaned(trusted, np.where(trusted, data.codes, corrected))
 
 
 def _no_class_lost(trusted: BoolArray, probabilities: Float64Array, codes: IntArray) -> BoolArray:
@@ -81,20 +103,25 @@ def _no_class_lost(trusted: BoolArray, probabilities: Float64Array, codes: IntAr
     return trusted
 
 
-def _rather_right(probabilities: Float64Array, codes: IntArray) -> BoolArray:
-    """Rows (n,) whose label is likelier right than wrong under the likeliest noise; those that no judge knew stay."""
-    given = probabilities[np.arange(len(codes)), codes]
-    known = given > 0.0
-    if not known.any():
-        return ~known
+def _rights(probabilities: Float64Array, codes: IntArray) -> Float64Array:
+    """Of every class, the probability that it is the right one under the likeliest noise, (n, C).
+
+    Rows whose class no judge knew are right as they are.
+    """
+    rows = np.arange(len(codes))
+    known = probabilities[rows, codes] > 0.0
     others = max(len(np.unique(codes)) - 1, 1)
-    best, right = -np.inf, known
-    for temperature in TEMPERATURES:
+    best, rights = -np.inf, np.zeros_like(probabilities)
+    for temperature in TEMPERATURES if known.any() else ():
         sharpened = probabilities ** (JUDGE_TEMPERATURE / temperature)
-        sure = sharpened[np.arange(len(codes)), codes] / sharpened.sum(axis=1)
+        sharpened /= sharpened.sum(axis=1, keepdims=True)
+        sure = sharpened[rows, codes]
         as_right, as_wrong = np.outer(1.0 - WRONG_SHARES, sure), np.outer(WRONG_SHARES, (1.0 - sure) / others)
         likelihoods = np.log(np.maximum(as_right + as_wrong, 1e-300))[:, known].sum(axis=1)
         share = int(likelihoods.argmax())
         if likelihoods[share] > best:
-            best, right = float(likelihoods[share]), as_right[share] >= as_wrong[share]
-    return np.asarray(right | ~known)
+            best, rights = float(likelihoods[share]), sharpened * (WRONG_SHARES[share] / others)
+            rights[rows, codes] = as_right[share]
+    rights /= np.maximum(rights.sum(axis=1, keepdims=True), 1e-300)
+    rights[~known] = np.eye(rights.shape[1])[codes[~known]]
+    return rights

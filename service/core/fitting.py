@@ -8,7 +8,7 @@ from functools import cached_property
 import numpy as np
 
 from service.core.centrality import eigenvector_centrality
-from service.core.cleaning import out_of_fold_probabilities, trusted_rows
+from service.core.cleaning import NOTHING, cleaned, out_of_fold_probabilities
 from service.core.medoids import medoids
 from service.core.metric_learning import TrainedKind, train_head
 from service.core.model import BoolArray, Float32Array, Float64Array, IntArray, LabelledEmbeddings
@@ -46,27 +46,32 @@ class Support:
         return self.probabilities if teaching.all() else out_of_fold_probabilities(self.data, self.seed, teaching)
 
     def prepared(self, cleaning: Cleaning) -> Prepared:
-        """The trusted rows under a cleaning."""
+        """The trusted rows under a cleaning, and what teaches."""
         if cleaning not in self._prepared:
-            trusted = trusted_rows(self.data, cleaning, self.judged)
-            data = self.data if trusted.all() else self.data.take(trusted)
-            scatter = Scatter.of(data.embeddings, data.codes)
-            self._prepared[cleaning] = Prepared(data, scatter, self.raw_centralities[trusted], self.seed)
+            found = cleaned(self.data, cleaning, self.judged)
+            data = self.data if found.trusted.all() else self.data.take(found.trusted)
+            lessons = replace(self.data, codes=found.taught)
+            if not found.trusted.all():
+                lessons = lessons.take(found.taught != NOTHING)
+            scatter = Scatter.of(lessons.embeddings, lessons.codes)
+            self._prepared[cleaning] = Prepared(data, lessons, scatter, self.raw_centralities[found.trusted], self.seed)
         return self._prepared[cleaning]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Prepared:
-    """What many recipes share over one support set: the trusted rows, their scatter, and heads trained on them.
+    """What many recipes share over one support set: the trusted rows, and what head and class means learn from.
 
     Attributes:
-        data: the trusted support, n rows.
-        scatter: of them.
+        data: the trusted support, n rows, out of which references are chosen.
+        lessons: those rows, and others under the label that is all but surely their right one.
+        scatter: of the lessons.
         raw_centralities: float64 (n,), of the raw embeddings of all the support given, at the trusted rows.
         seed: of training.
     """
 
     data: LabelledEmbeddings
+    lessons: LabelledEmbeddings
     scatter: Scatter
     raw_centralities: Float64Array
     seed: int
@@ -83,7 +88,7 @@ class Prepared:
     def _trained_head(self, kind: TrainedKind, steps: int) -> Head:
         if (kind, steps) not in self._trained:
             start = fit_head("lda", self.scatter, START_SHRINKAGE)
-            head = train_head(kind, self.data.embeddings, self.data.codes, start, steps, self.seed)
+            head = train_head(kind, self.lessons.embeddings, self.lessons.codes, start, steps, self.seed)
             self._trained[kind, steps] = head
         return self._trained[kind, steps]
 
@@ -103,7 +108,7 @@ class Fitted:
         data: the trusted support that the rows point into.
         references: int64 (r,), rows of `data`, sorted.
         projections: float32 (r, k), unit rows, pulled.
-        means: float32 (C, k), unit class means of the trusted support; zero rows for classes without any.
+        means: float32 (C, k), unit class means of the lessons; zero rows for classes without any.
         centralities: float64 (n,), in the recipe's space.
         thresholds: float64 (C,), largest centrality kept in each class.
     """
@@ -138,7 +143,7 @@ def fit(recipe: Recipe, prepared: Prepared, tuning: LabelledEmbeddings | None, *
     head = prepared.head(recipe)
     projections = head.project(prepared.data.embeddings)
     codes, classes = prepared.data.codes, prepared.data.classes
-    means = class_means(projections, codes, len(classes))
+    means = class_means(_lessons_through(head, prepared, projections), prepared.lessons.codes, len(classes))
     centralities = prepared.raw_centralities
     if recipe.space == "projected":
         centralities = eigenvector_centrality(projections).values
@@ -164,6 +169,13 @@ def fit(recipe: Recipe, prepared: Prepared, tuning: LabelledEmbeddings | None, *
         centralities=centralities,
         thresholds=thresholds_of(centralities, codes, references, len(classes)),
     )
+
+
+def _lessons_through(head: Head, prepared: Prepared, projections: Float32Array) -> Float32Array:
+    """Projections of the lessons; nothing is projected twice where these are the trusted rows."""
+    if len(prepared.lessons) == len(prepared.data):
+        return projections
+    return head.project(prepared.lessons.embeddings)
 
 
 def everything(fitted: Fitted, support: LabelledEmbeddings) -> Fitted:

@@ -18,7 +18,7 @@ HOW = ("disputed", "modelled")
 
 
 def trusted_rows(data: LabelledEmbeddings, how: str, seed: int) -> np.ndarray:
-    return module.trusted_rows(data, how, lambda rows: out_of_fold_probabilities(data, seed, rows))
+    return module.cleaned(data, how, lambda rows: out_of_fold_probabilities(data, seed, rows)).trusted
 
 
 def mislabelled(data: LabelledEmbeddings, share: float, seed: int) -> tuple[LabelledEmbeddings, np.ndarray]:
@@ -51,8 +51,33 @@ def test_both_rules_by_hand() -> None:
     of_class_0 = [0.99] * 8 + [0.0001, 0.45] + [0.01] * 6
     sure = np.stack([of_class_0, 1 - np.array(of_class_0)], axis=1)
     data = labelled(unit_rows(16, 3, seed=0), np.repeat([0, 1], [10, 6]))
-    assert np.flatnonzero(~module.trusted_rows(data, "disputed", lambda _: sure)).tolist() == [8, 9]
-    assert np.flatnonzero(~module.trusted_rows(data, "modelled", lambda _: sure)).tolist() == [8]
+    assert np.flatnonzero(~module.cleaned(data, "disputed", lambda _: sure).trusted).tolist() == [8, 9]
+    assert np.flatnonzero(~module.cleaned(data, "modelled", lambda _: sure).trusted).tolist() == [8]
+
+
+def test_a_label_that_is_surely_wrong_teaches_its_right_class_and_serves_for_none() -> None:
+    """Row 3 is of class 1 beyond doubt; row 29 rather of class 0 or 2 than of its own, so that it teaches nothing."""
+    codes = np.repeat([0, 1, 2], 20)
+    sure = np.full((60, 3), 0.0001)
+    sure[np.arange(60), codes] = 0.9998
+    sure[3], sure[29] = (0.0001, 0.9998, 0.0001), (0.49995, 0.0001, 0.49995)
+    data = labelled(unit_rows(60, 3, seed=0), codes)
+    found = module.cleaned(data, "modelled", lambda _: sure)
+    assert np.flatnonzero(~found.trusted).tolist() == [3, 29]
+    assert found.taught[[3, 29]].tolist() == [1, module.NOTHING]
+    assert np.array_equal(np.delete(found.taught, [3, 29]), np.delete(codes, [3, 29]))
+    disputed = module.cleaned(data, "disputed", lambda _: sure)
+    assert (disputed.taught[~disputed.trusted] == module.NOTHING).all(), "who only disputes corrects nothing"
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_what_is_taught_is_right(seed: int) -> None:
+    clean = clusters([25] * 6, width=16, noise=0.18, seed=seed)
+    data, wrong = mislabelled(clean, 0.2, seed)
+    found = module.cleaned(data, "modelled", lambda rows: out_of_fold_probabilities(data, seed, rows))
+    corrected = ~found.trusted & (found.taught != module.NOTHING)
+    assert corrected.sum() >= 0.5 * wrong.sum()
+    assert (found.taught[corrected] == clean.codes[corrected]).mean() >= 0.95
 
 
 def test_later_judges_learn_from_what_is_trusted() -> None:
@@ -63,17 +88,17 @@ def test_later_judges_learn_from_what_is_trusted() -> None:
         asked.append(rows.copy())
         return out_of_fold_probabilities(data, 0, rows)
 
-    module.trusted_rows(data, "modelled", judge)
+    module.cleaned(data, "modelled", judge)
     assert [rows.all() for rows in asked] == [True, False, False]
 
 
 def test_where_nothing_is_doubted_one_judge_is_enough() -> None:
     asked = []
     sure = np.tile(np.array([[0.9, 0.1], [0.1, 0.9]]), (6, 1))
-    trusted = module.trusted_rows(
+    found = module.cleaned(
         labelled(unit_rows(12, 3, seed=0), [0, 1] * 6), "modelled", lambda rows: asked.append(rows) or sure
     )
-    assert (trusted.all(), len(asked)) == (True, 1)
+    assert (found.trusted.all(), found.taught.tolist(), len(asked)) == (True, [0, 1] * 6, 1)
 
 
 def test_modelled_spares_hard_examples() -> None:

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from service.core.centrality import eigenvector_centrality
-from service.core.cleaning import out_of_fold_probabilities, trusted_rows
+from service.core.cleaning import cleaned, out_of_fold_probabilities
 from service.core.fitting import Fitted, everything, fit, prepare
 from service.core.medoids import medoids
 from service.core.projection import HEAD_KINDS
@@ -148,7 +148,7 @@ def test_a_class_that_came_later_gets_the_quantile() -> None:
 def test_what_cleaning_dropped_is_no_reference_and_shapes_nothing() -> None:
     wrong = replace(SUPPORT, codes=np.where(np.arange(42) % 7 == 0, (SUPPORT.codes + 1) % 4, SUPPORT.codes))
     prepared = prepare(wrong, "disputed", 0)
-    trusted = trusted_rows(wrong, "disputed", lambda rows: out_of_fold_probabilities(wrong, 0, rows))
+    trusted = cleaned(wrong, "disputed", lambda rows: out_of_fold_probabilities(wrong, 0, rows)).trusted
     assert prepared.data.ids == wrong.take(trusted).ids
     assert len(prepared.data) < 42
     assert prepared.raw_centralities == pytest.approx(eigenvector_centrality(wrong.embeddings).values[trusted])
