@@ -1,7 +1,8 @@
 """Closed-form heads: maps from embeddings to a space where classes lie apart.
 
 Every head is affine and then normalises: `project(x) = normalise((x - mean) @ matrix)`. Fitting needs the scatter of
-the support set once (`Scatter`); after that any shrinkage costs one small product.
+the support set once (`Scatter`); after that any shrinkage costs one small product. Where pictures are few, all is
+reckoned in the space that they span: outside of it they have no variance, and every direction there counts the same.
 
 Sources: shrinkage LDA as in Friedman (1989). scikit-learn's eigen solver shrinks the within-class covariance in the
 same way, but takes "shrunk total minus shrunk within" for the between-class one, and so adds a multiple of the identity
@@ -21,14 +22,18 @@ import numpy as np
 from scipy.linalg import solve_triangular
 
 from service.core.model import Float32Array, Float64Array, IntArray
-from service.core.vectors import class_sums, normalised
+from service.core.vectors import class_sums
 from service.errors import InvalidInput
 
 HeadKind = Literal["none", "pca", "lda", "within"]
 HEAD_KINDS: tuple[HeadKind, ...] = ("none", "pca", "lda", "within")
 PCA_WIDTH = 256
 BLOCK_ROWS = 1024
-"""Rows projected at a time: double precision of thousands of rows would leave the processor's caches."""
+"""Rows projected at a time: thousands of them would leave the processor's caches."""
+SHORTEST = 1e-12
+"""A shorter row has no direction."""
+SPANNED_SHARE = 2
+"""Rows are reckoned in the space that they span when there are this many times as many dimensions, or more."""
 # Directions whose variance is below this share of the largest carry rounding noise only; whitening would blow it up.
 MIN_VARIANCE_SHARE = 1e-7
 
@@ -52,13 +57,13 @@ class Head:
 
         A row at the mean has no direction: it becomes the first axis.
         """
-        matrix = self.matrix.astype(np.float64)
-        projections = np.empty((len(embeddings), matrix.shape[1]), dtype=np.float32)
+        projections = np.empty((len(embeddings), self.matrix.shape[1]), dtype=np.float32)
         for start in range(0, len(embeddings), BLOCK_ROWS):
-            block = (embeddings[start : start + BLOCK_ROWS].astype(np.float64) - self.mean) @ matrix
-            lost = np.linalg.norm(block, axis=1) < 1e-12
-            block[lost] = np.eye(1, block.shape[1])
-            projections[start : start + BLOCK_ROWS] = normalised(block)
+            block = (embeddings[start : start + BLOCK_ROWS] - self.mean) @ self.matrix
+            lengths = np.linalg.norm(block, axis=1, keepdims=True)
+            lost = lengths[:, 0] < SHORTEST
+            block[lost], lengths[lost] = np.eye(1, block.shape[1]), 1.0
+            np.divide(block, lengths, out=projections[start : start + BLOCK_ROWS])
         return projections
 
     def to_bytes(self) -> bytes:
@@ -91,12 +96,14 @@ class Scatter:
 
     Attributes:
         mean: (d,) mean of all rows.
-        class_means: (c, d) means of the classes that have rows, minus `mean`.
+        basis: (d, r) orthonormal columns that span the centred rows, where these are few; None: all d axes, r = d.
+        class_means: (c, r) means of the classes that have rows, minus `mean`, in the basis.
         counts: (c,) rows of those classes.
-        within: (d, d) pooled within-class covariance.
+        within: (r, r) pooled within-class covariance, in the basis.
     """
 
     mean: Float64Array
+    basis: Float64Array | None
     class_means: Float64Array
     counts: IntArray
     within: Float64Array
@@ -106,20 +113,25 @@ class Scatter:
         """Scatter of embeddings (n, d) under codes (n,); n >= 1."""
         rows = embeddings.astype(np.float64)
         mean = rows.mean(axis=0)
+        rows -= mean
+        basis = None
+        if SPANNED_SHARE * len(rows) <= len(mean):
+            basis, coordinates = np.linalg.qr(rows.T)
+            rows = coordinates.T
         present, inverse, counts = np.unique(codes, return_inverse=True, return_counts=True)
         means = class_sums(rows, inverse, len(present)) / counts[:, None]
-        rows -= means[inverse]
-        return Scatter(mean, means - mean, counts, rows.T @ rows / len(rows))
+        away = rows - means[inverse]
+        return Scatter(mean, basis, means, counts, away.T @ away / len(rows))
 
     @cached_property
     def total(self) -> Float64Array:
-        """(d, d) total covariance: what lies within classes and what lies between them."""
+        """(r, r) total covariance: what lies within classes and what lies between them."""
         weighted = self.class_means * (self.counts / self.counts.sum())[:, None]
         return np.asarray(self.within + self.class_means.T @ weighted)
 
     @cached_property
     def within_axes(self) -> tuple[Float64Array, Float64Array]:
-        """Eigenvalues (d,), ascending, and eigenvectors (d, d) of `within`: found once, whatever the shrinkage."""
+        """Eigenvalues (r,), ascending, and eigenvectors (r, r) of `within`: found once, whatever the shrinkage."""
         values, axes = np.linalg.eigh(self.within)
         return values, axes
 
@@ -140,9 +152,17 @@ class Scatter:
         return bool(np.trace(self.within) > MIN_VARIANCE_SHARE * max(self.variance, 1e-12))
 
 
-def _inverse_roots(values: Float64Array, shrinkage: float) -> Float64Array:
-    """1 / sqrt of eigenvalues shrunk towards their mean; zero where only rounding noise is left."""
-    shrunk = (1.0 - shrinkage) * np.clip(values, 0.0, None) + shrinkage * values.mean()
+    def in_full(self, matrix: Float64Array) -> Float64Array:
+        """Directions (r, k) in the basis, as they are outside of it, (d, k)."""
+        return matrix if self.basis is None else np.asarray(self.basis @ matrix)
+
+
+def _inverse_roots(values: Float64Array, shrinkage: float, dimension: int) -> Float64Array:
+    """1 / sqrt of eigenvalues shrunk towards the mean of all `dimension`; zero where only rounding noise is left.
+
+    Those that are not given are 0.
+    """
+    shrunk = (1.0 - shrinkage) * np.clip(values, 0.0, None) + shrinkage * values.sum() / dimension
     usable = shrunk > MIN_VARIANCE_SHARE * shrunk.max()
     return np.where(usable, 1.0 / np.sqrt(np.where(usable, shrunk, 1.0)), 0.0)
 
@@ -150,28 +170,36 @@ def _inverse_roots(values: Float64Array, shrinkage: float) -> Float64Array:
 def _pca(scatter: Scatter, shrinkage: float) -> Float64Array:
     values, axes = scatter.total_axes
     width = min(PCA_WIDTH, int(np.sum(values > MIN_VARIANCE_SHARE * values[-1])))
-    scales = _inverse_roots(values, shrinkage)[::-1][:width]
-    return np.asarray(axes[:, ::-1][:, :width] * scales)
+    scales = _inverse_roots(values, shrinkage, len(scatter.mean))[::-1][:width]
+    return scatter.in_full(axes[:, ::-1][:, :width] * scales)
 
 
 def _within(scatter: Scatter, shrinkage: float) -> Float64Array:
     values, axes = scatter.within_axes
-    return np.asarray((axes * _inverse_roots(values, shrinkage)) @ axes.T)
+    dimension = len(scatter.mean)
+    if scatter.basis is None:
+        return np.asarray((axes * _inverse_roots(values, shrinkage, dimension)) @ axes.T)
+    *roots, outside = _inverse_roots(np.append(values, 0.0), shrinkage, dimension)
+    spanned = scatter.basis @ axes
+    return np.asarray(outside * np.eye(dimension) + (spanned * (np.array(roots) - outside)) @ spanned.T)
 
 
 def _lda(scatter: Scatter, shrinkage: float) -> Float64Array:
     """Any square root of the shrunk covariance whitens: the directions that then separate the classes are the same.
 
-    The triangular one is found twenty times as fast as eigenvectors, where shrinkage leaves no rounding noise.
+    The triangular one is found twenty times as fast as eigenvectors, where shrinkage leaves no rounding noise. Class
+    means, and so these directions, lie in the space that the rows span.
     """
     means = np.sqrt(scatter.counts / scatter.counts.sum())[:, None] * scatter.class_means
-    floor = shrinkage * np.trace(scatter.within) / len(scatter.mean)
-    if floor > MIN_VARIANCE_SHARE * np.trace(scatter.within):
-        root = np.linalg.cholesky((1.0 - shrinkage) * scatter.within + floor * np.eye(len(scatter.mean)))
+    variance, dimension = np.trace(scatter.within), len(scatter.mean)
+    floor = shrinkage * variance / dimension
+    if floor > MIN_VARIANCE_SHARE * variance:
+        root = np.linalg.cholesky((1.0 - shrinkage) * scatter.within + floor * np.eye(len(scatter.within)))
         axes = _separating(solve_triangular(root, means.T, lower=True).T)
-        return np.asarray(solve_triangular(root, axes.T, lower=True, trans="T"))
-    whitening = _within(scatter, shrinkage)
-    return np.asarray(whitening @ _separating(means @ whitening).T)
+        return scatter.in_full(solve_triangular(root, axes.T, lower=True, trans="T"))
+    values, axes = scatter.within_axes
+    whitening = (axes * _inverse_roots(values, shrinkage, dimension)) @ axes.T
+    return scatter.in_full(whitening @ _separating(means @ whitening).T)
 
 
 def _separating(means: Float64Array) -> Float64Array:

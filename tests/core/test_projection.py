@@ -12,6 +12,7 @@ from scipy.linalg import eigh
 from sklearn.decomposition import PCA
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 
+from service.core import projection
 from service.core.projection import HEAD_KINDS, PCA_WIDTH, Head, HeadKind, Scatter, fit_head, identity_head
 from service.core.vectors import normalised
 from service.errors import InvalidInput
@@ -237,6 +238,22 @@ def test_more_dimensions_than_rows(kind: HeadKind) -> None:
     data = clusters([3, 3, 3], width=60)
     projections = fitted(kind, data, 0.0).project(data.embeddings)
     assert np.isfinite(projections).all()
+
+
+@pytest.mark.parametrize("kind", HEAD_KINDS)
+@pytest.mark.parametrize("shrinkage", [0.0, 0.05, 0.7])
+def test_few_rows_give_the_head_that_all_dimensions_give(
+    kind: HeadKind, shrinkage: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Rows that were not fitted leave the space that the others span, and are seen the same all the same."""
+    data, asked = clusters([4, 6, 5], width=60), unit_rows(9, 60, seed=4)
+    spanned = fitted(kind, data, shrinkage)
+    monkeypatch.setattr(projection, "SPANNED_SHARE", 1000)
+    assert Scatter.of(data.embeddings, data.codes).basis is None
+    full = fitted(kind, data, shrinkage)
+    assert spanned.matrix.shape == full.matrix.shape
+    cosines = [head.project(asked) @ head.project(data.embeddings).T for head in (spanned, full)]
+    assert cosines[0] == pytest.approx(cosines[1], abs=1e-5)
 
 
 @given(
