@@ -151,7 +151,6 @@ class Scatter:
         """False when every class is a single point: then nothing is known of the spread within classes."""
         return bool(np.trace(self.within) > MIN_VARIANCE_SHARE * max(self.variance, 1e-12))
 
-
     def in_full(self, matrix: Float64Array) -> Float64Array:
         """Directions (r, k) in the basis, as they are outside of it, (d, k)."""
         return matrix if self.basis is None else np.asarray(self.basis @ matrix)
