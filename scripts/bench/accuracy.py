@@ -3,10 +3,10 @@
     scripts/bench_accuracy [--quick] [--data FOLDER...] [--only NAME...] [--shots M...] [--seed N] [--jobs N]
                            [--json FILE] [--readme]
 
-Every case goes through the product's own code: search by cross-fitting over what is handed over, a gate that judges
-by a nested cross-fitting of the same, and pictures that chose nothing to judge both. The panel answers on the same
-embeddings behind the same head, with its pull and without, and raw. Figures are means over the seeds, intervals are
-95 % bootstrap intervals over pictures. With --readme the tables and plots of the README are written.
+Every case goes through the product's own code: search by cross-fitting over what is handed over, and pictures that
+chose nothing to judge (bench_selection shows what the gate says). The panel answers on the same embeddings behind the
+same head, with its pull and without, and raw. Figures are means over the seeds, intervals are 95 % bootstrap intervals
+over pictures. With --readme the tables and plots of the README are written.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ def measured(sets: Sequence[DataSet], extent: Extent, jobs: int, console: Consol
     context = get_context("spawn")  # PyTorch's threads are about: forking would copy their locks
     with ProcessPoolExecutor(jobs, mp_context=context, initializer=_one_thread) as pool:
         asked = [(found.name, setting) for found in sets for setting in settings_of(found, extent)]
-        answers = {setting.name: _answers(pool, setting, extent) for _, setting in asked}
+        answers = {setting.name: _answers(pool, setting, extent.trials) for _, setting in asked}
         strangers = {
             setting.name: [pool.submit(unknown_answers, case, extent.trials) for case in setting.cases]
             for _, setting in asked
@@ -70,9 +70,8 @@ def measured(sets: Sequence[DataSet], extent: Extent, jobs: int, console: Consol
     return figures
 
 
-def _answers(pool: ProcessPoolExecutor, setting: Setting, extent: Extent) -> list[Future[Outcome]]:
-    gate = not extent.quick
-    return [pool.submit(answered, case, extent.trials, gate=gate, trusted=setting.trusted) for case in setting.cases]
+def _answers(pool: ProcessPoolExecutor, setting: Setting, trials: int) -> list[Future[Outcome]]:
+    return [pool.submit(answered, case, trials, trusted=setting.trusted) for case in setting.cases]
 
 
 def trusted_figures(
@@ -96,7 +95,7 @@ def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="bench_accuracy", description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
-    parser.add_argument("--quick", action="store_true", help="a subsample, two seeds, ten shots, few trials, no gate")
+    parser.add_argument("--quick", action="store_true", help="a subsample, two seeds, ten shots, few trials")
     parser.add_argument(
         "--data", type=Path, nargs="+", default=[], metavar="FOLDER", help="further data: class/picture"
     )
@@ -118,7 +117,7 @@ def main() -> None:
     shots = tuple(asked.shots or shots)
     extent = Extent(asked.quick, tuple(range(asked.seed, asked.seed + seeds)), shots, trials)
     if asked.quick:
-        console.print(f"quick: {seeds} seeds, {trials} trials a search, no gate, and of large data sets a part only")
+        console.print(f"quick: {seeds} seeds, {trials} trials a search, and of large data sets a part only")
     sets = found_sets(asked.only, asked.data, quick=asked.quick, console=console)
     os.environ["OMP_NUM_THREADS"] = "1"  # of the processes that are started now
     figures = measured(sets, extent, asked.jobs, console)

@@ -50,9 +50,6 @@ def setting_figures(setting: Setting, outcomes: Sequence[Outcome]) -> dict[str, 
             low, high = bootstrap.interval([one.correct.astype(np.float64) for one in own])
             figures |= {f"{prefix}.accuracy_low": low, f"{prefix}.accuracy_high": high}
             figures |= _compared(prefix, bootstrap, own, [outcome.members[space] for outcome in outcomes], member)
-    gates = [outcome.gate for outcome in outcomes if outcome.gate is not None]
-    if gates:
-        figures[f"{setting.name}.gate_passed"] = float(np.mean(gates))
     return figures
 
 

@@ -167,16 +167,11 @@ def print_tables(console: Console, result: Mapping[str, object]) -> None:
     figures: Mapping[str, float] = result["figures"]
     for setting in settings_in(figures):
         _print(console, title(setting), COLUMNS, rows(setting, figures))
-        console.print(verdict(setting, figures) + _gate(setting, figures))
+        console.print(verdict(setting, figures))
         if setting.split(".")[1] == "story":
             _print(console, "the story", STORY_COLUMNS, story_rows(setting, figures))
     if trusted := trust_rows(figures):
         _print(console, "trust, in per cent", TRUST_COLUMNS, trusted)
-
-
-def _gate(setting: str, figures: Mapping[str, float]) -> str:
-    passed = figures.get(f"{setting}.gate_passed")
-    return "" if passed is None else f" The gate lets it serve in {100 * passed:.0f} % of the cases."
 
 
 def _print(console: Console, name: str, columns: Sequence[str], cells: Iterator[tuple[str, ...]] | list) -> None:
@@ -205,7 +200,7 @@ def accuracy_section(result: Mapping[str, object], plots: Sequence[tuple[str, st
         if setting.split(".")[1] == "story":
             lines += ["", f"**{title(setting)}**", "", *_markdown(STORY_COLUMNS, story_rows(setting, figures))]
         lines += ["", f"**{title(setting)}**", "", *_markdown(COLUMNS, rows(setting, figures))]
-        lines += ["", verdict(setting, figures) + _gate(setting, figures)]
+        lines += ["", verdict(setting, figures)]
     if trusted := trust_rows(figures):
         lines += ["", "**Trust**: unknown classes, same or not, confidence", "", *_markdown(TRUST_COLUMNS, trusted)]
     return "\n".join(lines)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from scripts.bench.cases import NOBODY, Case
+from scripts.bench.cases import Case
 from scripts.bench.members import Answer, Space, chosen_rows, learnt_answers, panel
 from scripts.bench.trusting import TrustFound, trust_in
 from service.adapters.optuna_search import OptunaSearch
@@ -21,12 +21,9 @@ from service.core.pipeline import HOLOTYPE, build, joined
 from service.core.projection import identity_head
 from service.core.recipe import Recipe
 from service.core.voting import class_scores
-from service.usecases.holdings import Holdings
-from service.usecases.judging import judge_candidate
 from service.usecases.optimise_request import OptimiseRequest
 from service.usecases.recipe_search import search_recipe
 
-GATE_MARGIN = 0.01
 HEAD, NO_PULL, RAW = "head", "head_no_pull", "raw"
 SPACES = (HEAD, NO_PULL, RAW)
 
@@ -56,14 +53,12 @@ class Outcome:
         members: by space and member.
         recipe: that cross-fitting chose.
         support: pictures handed over as candidates.
-        gate: whether the gate lets the choice serve, by a nested cross-fitting; None where it was not asked.
         trust: verification and confidence; None where they were not asked for.
     """
 
     members: Mapping[str, Mapping[str, Judged]]
     recipe: Recipe
     support: int
-    gate: bool | None
     trust: TrustFound | None
 
 
@@ -80,23 +75,12 @@ def chosen(case: Case, trials: int) -> tuple[Fitted, Recipe, CrossFitter | None,
     return fitted, recipe, fitter, time.perf_counter() - began
 
 
-def answered(case: Case, trials: int, *, gate: bool, trusted: bool) -> Outcome:
-    """Search, gate and panel; the gate never looks at the judged pictures."""
+def answered(case: Case, trials: int, *, trusted: bool) -> Outcome:
+    """Search and panel."""
     fitted, recipe, fitter, seconds = chosen(case, trials)
     spaces = {space: _judged(case, answers) for space, answers in _answers(case, fitted, seconds).items()}
     trust = trust_in(fitter, fitted, recipe, case.judged) if trusted and fitter is not None else None
-    passes = _gate(case, fitted, trials) if gate and fitter is not None else None
-    return Outcome(spaces, recipe, len(case.support), passes, trust)
-
-
-def _gate(case: Case, fitted: Fitted, trials: int) -> bool:
-    """The product's gate on what was handed over: there is no holdout apart, so it is a nested cross-fitting."""
-    nobody = case.support.take(NOBODY)
-    holdings = Holdings(case.support, case.tuning, nobody, split_hash=f"{case.seed}")
-    request = OptimiseRequest(seed=case.seed, trials=trials, budget=case.budget)
-    return judge_candidate(
-        fitted, holdings, request, OptunaSearch(), GATE_MARGIN, lambda _done, _total: None
-    ).verdict.passes
+    return Outcome(spaces, recipe, len(case.support), trust)
 
 
 def _answers(case: Case, fitted: Fitted, seconds: float) -> dict[str, dict[str, Answer]]:

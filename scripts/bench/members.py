@@ -35,7 +35,7 @@ LEARNT = ("logistic", "svm")
 MEMBERS = ("all", *SAME_SIZE, "cnn", "hart", "enn", "means", "knn7", *LEARNT)
 
 NEIGHBOURS = 7
-PENALTIES = (1.0, 10.0, 100.0, 1000.0)
+PENALTIES = (10.0, 100.0, 1000.0)
 """Inverse strengths of the regularisation among which a probe chooses by pictures that it has not learnt from."""
 MANY_CLASSES = 150
 MANY_PENALTY = 100.0
@@ -215,7 +215,8 @@ def _logistic(penalty: float) -> LogisticRegression:
 
 
 def _svm(penalty: float) -> LinearSVC:
-    return LinearSVC(C=penalty / 10.0)
+    # A tolerance of 0.01 takes two thirds of the time on raw embeddings, and gave the same accuracy to the last digit.
+    return LinearSVC(C=penalty / 10.0, tol=0.01)
 
 
 Probe = LogisticRegression | LinearSVC
