@@ -13,11 +13,10 @@ import numpy as np
 from service.core.centrality import eigenvector_centrality
 from service.core.medoids import medoids
 from service.core.model import Float32Array, IntArray, LabelledEmbeddings
-from service.core.neighbour_votes import rule_scores
+from service.core.neighbour_votes import answers
 from service.core.projection import Head
 from service.core.pull import class_means, pulled
 from service.core.thresholds import Ranking
-from service.core.voting import class_scores
 
 MEMBERS = ("all", "random", "lowest", "highest", "kmedoids", "means")
 """all references; random, lowest and highest centrality, k-medoids: of the selection's size; one mean a class."""
@@ -63,11 +62,10 @@ def panel_scores(
     projections = head.project(support.embeddings)
     means = class_means(projections, codes, classes)
     ready = pulled(projections, codes, means, pull)
-    similarities = head.project(queries) @ ready.T
+    asked = head.project(queries)
     scores = {
-        name: (rule_scores(similarities[:, chosen], codes[chosen], classes, per_label, neighbours), len(chosen))
+        name: (answers(asked, ready[chosen], codes[chosen], classes, per_label, neighbours), len(chosen))
         for name, chosen in rows.items()
     }
     present = np.flatnonzero(means.any(axis=1))
-    to_means = head.project(queries) @ means[present].T
-    return scores | {"means": (class_scores(to_means, present, classes, 1), len(present))}
+    return scores | {"means": (answers(asked, means[present], present, classes, 1, None), len(present))}

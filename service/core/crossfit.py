@@ -10,6 +10,7 @@ import numpy as np
 from service.core.fitting import Prepared, Support, fit
 from service.core.folds import deal_folds, distinct_pictures, fold_count
 from service.core.model import BoolArray, Float32Array, IntArray, LabelledEmbeddings
+from service.core.race import right_answers
 from service.core.recipe import Cleaning, Recipe
 
 # Below this many distinct pictures in the middling class no fold is set aside for thresholds.
@@ -25,12 +26,14 @@ class CrossFit:
         references: mean number of references over the folds.
         support: mean number of support rows over the folds.
         asked: bool (n,), rows of the folds that were run: all of them, but where a run was stopped.
+        right: bool (n,), whether the best class of a row is its own; False for rows that no fold judged.
     """
 
     scores: Float32Array
     references: float
     support: float
     asked: BoolArray
+    right: BoolArray
 
 
 @dataclass(slots=True, eq=False)
@@ -84,6 +87,7 @@ class CrossFitter:
 
     def _run(self, recipe: Recipe, stop: Callable[[CrossFit], bool]) -> CrossFit:
         scores = np.full((len(self.data), len(self.data.classes)), -np.inf, dtype=np.float32)
+        right = np.zeros(len(self.data), dtype=np.bool_)
         references, supports = [], []
         for fold in range(self.folds):
             support, tuning, judged = self.roles(fold)
@@ -92,9 +96,10 @@ class CrossFitter:
             prepared = self.prepared(fold, recipe.cleaning)
             fitted = fit(recipe, prepared, self.data.take(tuning) if self.tuned else None, balanced=self.balanced)
             scores[judged] = fitted.scores(self.data.embeddings[judged])
+            right[judged] = right_answers(scores[judged], self.data.codes[judged])
             references.append(len(fitted.references))
             supports.append(len(support))
-            found = CrossFit(scores, float(np.mean(references)), float(np.mean(supports)), self.fold_of <= fold)
+            found = CrossFit(scores, float(np.mean(references)), float(np.mean(supports)), self.fold_of <= fold, right)
             if fold + 1 < self.folds and stop(found):
                 return found
         return replace(found, asked=np.ones(len(scores), dtype=np.bool_))

@@ -12,7 +12,7 @@ from service.core.cleaning import NOTHING, cleaned, out_of_fold_probabilities
 from service.core.medoids import medoids
 from service.core.metric_learning import TrainedKind, train_head
 from service.core.model import BoolArray, Float32Array, Float64Array, IntArray, LabelledEmbeddings
-from service.core.neighbour_votes import rule_scores
+from service.core.neighbour_votes import answers
 from service.core.objective import PrefixTable
 from service.core.projection import Head, Scatter, fit_head
 from service.core.pull import class_means, pulled
@@ -109,7 +109,7 @@ class Fitted:
         references: int64 (r,), rows of `data`, sorted.
         projections: float32 (r, k), unit rows, pulled.
         means: float32 (C, k), unit class means of the lessons; zero rows for classes without any.
-        centralities: float64 (n,), in the recipe's space.
+        centralities: float64 (n,), in the recipe's space where thresholds chose, else of the raw embeddings.
         thresholds: float64 (C,), largest centrality kept in each class.
     """
 
@@ -124,11 +124,14 @@ class Fitted:
 
     def scores(self, embeddings: Float32Array) -> Float32Array:
         """Class scores (q, C) of query embeddings (q, d), by the rule that is served."""
-        codes = self.data.codes[self.references]
-        order = np.argsort(codes, kind="stable")  # class by class: the similarities, which are many, are not moved then
-        similarities = self.head.project(embeddings) @ self.projections[order].T
-        codes = codes[order]
-        return rule_scores(similarities, codes, len(self.data.classes), self.recipe.per_label, self.recipe.neighbours)
+        return answers(
+            self.head.project(embeddings),
+            self.projections,
+            self.data.codes[self.references],
+            len(self.data.classes),
+            self.recipe.per_label,
+            self.recipe.neighbours,
+        )
 
 
 def fit(recipe: Recipe, prepared: Prepared, tuning: LabelledEmbeddings | None, *, balanced: bool = False) -> Fitted:
@@ -145,7 +148,7 @@ def fit(recipe: Recipe, prepared: Prepared, tuning: LabelledEmbeddings | None, *
     codes, classes = prepared.data.codes, prepared.data.classes
     means = class_means(_lessons_through(head, prepared, projections), prepared.lessons.codes, len(classes))
     centralities = prepared.raw_centralities
-    if recipe.space == "projected":
+    if recipe.space == "projected" and recipe.strategy == "thresholds":
         centralities = eigenvector_centrality(projections).values
     chosen = recipe
     if recipe.strategy == "all":

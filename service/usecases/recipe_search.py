@@ -15,7 +15,7 @@ from service.core.calibration import fit_temperature
 from service.core.crossfit import CrossFit, CrossFitter
 from service.core.evaluation import evaluate
 from service.core.model import BoolArray
-from service.core.race import hopeless, right_answers
+from service.core.race import hopeless
 from service.core.recipe import Recipe
 from service.errors import InvalidInput
 from service.ports import ChoiceParameter, FloatParameter, IntParameter, Parameter, ParameterSearch
@@ -128,7 +128,7 @@ class _Race:
             figures = evaluate(self.fitter.data.codes, found.scores, self.fitter.data.classes)
             return figures.macro_f1 - _size_cost(found)
         found = self.fitter.run(recipe, self._hopeless)
-        right, cost = right_answers(found.scores, self.fitter.data.codes), _size_cost(found)
+        right, cost = found.right, _size_cost(found)
         if self._right is not None and not found.asked.all():
             ahead = float(right[found.asked].mean() - self._right[found.asked].mean())
             return self._value + ahead - (cost - self._cost)
@@ -141,8 +141,7 @@ class _Race:
         if self._right is None:
             return False
         rows = found.asked
-        right = right_answers(found.scores[rows], self.fitter.data.codes[rows])
-        return hopeless(right, self._right[rows], _size_cost(found) - self._cost)
+        return hopeless(found.right[rows], self._right[rows], _size_cost(found) - self._cost)
 
 
 def _size_cost(crossfit: CrossFit) -> float:
