@@ -1,12 +1,13 @@
 """Holotype against everything else that can be done with the same embeddings: clean, mislabelled, unknown, one-shot.
 
     scripts/bench_accuracy [--quick] [--data FOLDER...] [--only NAME...] [--shots M...] [--seed N] [--jobs N]
-                           [--json FILE] [--readme]
+                           [--json FILE] [--with FILE...] [--readme]
 
 Every case goes through the product's own code: search by cross-fitting over what is handed over, and pictures that
 chose nothing to judge (bench_selection shows what the gate says). The panel answers on the same embeddings behind the
 same head, with its pull and without, and raw. Figures are means over the seeds, intervals are 95 % bootstrap intervals
-over pictures. With --readme the tables and plots of the README are written.
+over pictures. With --readme the tables and plots of the README are written; --with takes in what earlier runs of the
+same extent, of other data, wrote.
 """
 
 from __future__ import annotations
@@ -104,8 +105,20 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--seed", type=int, default=0, help="first seed")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, metavar="N", help="cases at a time")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures to this file")
+    parser.add_argument(
+        "--with", dest="earlier", type=Path, nargs="+", default=[], metavar="FILE", help="figures of earlier runs"
+    )
     parser.add_argument("--readme", action="store_true", help="write tables and plots into the README")
     return parser.parse_args()
+
+
+def taken_in(result: dict[str, object], earlier: dict[str, object]) -> dict[str, object]:
+    """A result with the figures and minutes of an earlier one. Raises ValueError where their extents differ."""
+    for name in ("benchmark", "quick", "seed", "seeds", "trials", "machine"):
+        if result[name] != earlier[name]:
+            raise ValueError(f"{name} is {result[name]} in this run and {earlier[name]} in the earlier one")
+    minutes = round(result["minutes"] + earlier["minutes"], 1)
+    return {**result, "minutes": minutes, "figures": earlier["figures"] | result["figures"]}
 
 
 def main() -> None:
@@ -126,13 +139,15 @@ def main() -> None:
         "benchmark": "accuracy", "seed": asked.seed, "seeds": seeds, "trials": trials, "quick": asked.quick,
         "minutes": round(minutes, 1), "machine": machine(), "versions": versions(), "figures": figures,
     }  # fmt: skip
+    for file in asked.earlier:
+        result = taken_in(result, json.loads(file.read_text()))
     plain = Console()
     print_tables(plain if plain.is_terminal else Console(width=180), result)
     console.print(f"{minutes:.1f} minutes")
     if asked.json:
         asked.json.write_text(json.dumps(result, indent=1) + "\n")
     if asked.readme:
-        plots = write_plots(ROOT, PLOTS, figures)
+        plots = write_plots(ROOT, PLOTS, result["figures"])
         write_section(ROOT / "README.md", "accuracy", accuracy_section(result, plots))
 
 

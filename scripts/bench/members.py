@@ -41,6 +41,8 @@ MANY_CLASSES = 150
 MANY_PENALTY = 100.0
 """Taken from that many classes on: there a fit takes a minute, and four of them nobody would wait for."""
 TIE = 1e-6
+# One picture a class is a question here, and no mistake.
+warnings.filterwarnings("ignore", message="The number of unique classes is greater than 50%")
 HART_ROUNDS = 10
 
 

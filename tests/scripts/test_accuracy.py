@@ -180,6 +180,15 @@ def result():
     }  # fmt: skip
 
 
+def test_an_earlier_run_of_other_data_is_taken_in(result):
+    earlier = {**result, "minutes": 2.0, "figures": {"other.m6.noise0.head.all.accuracy": 0.5}}
+    both = accuracy.taken_in(result, earlier)
+    assert both["figures"] == result["figures"] | earlier["figures"]
+    assert both["minutes"] == 2.1
+    with pytest.raises(ValueError, match="trials is 2 in this run and 40 in the earlier one"):
+        accuracy.taken_in(result, {**earlier, "trials": 40})
+
+
 def test_every_member_has_every_figure_in_every_space(result):
     figures = result["figures"]
     assert settings_in(figures) == ["made.m6.noise0", "made.m6.noise20", "vendors.m3.noise0", "vendors.m3.noise20"]
