@@ -3,8 +3,9 @@
     scripts/bench_api [--quick] [--seconds S] [--encoder E] [--json FILE] [--readme]
 
 `holotype serve` runs as it is in a process of its own. Clients ask in a closed loop, one picture a request: each sends
-its next when its last is answered. The bare forward pass is measured before, in this process, while the server is idle:
-the same network on batches as large as the clients could fill. The clients share the machine with the server.
+its next when its last is answered. The bare forward pass is measured right before and after each row,
+in this process, while the server is idle, so that whatever else the machine does slows both: the same network on
+batches as large as the clients could fill. The clients share the machine with the server.
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ from scripts.bench.machine import machine, versions
 from scripts.bench.pictures import cache_folder
 from scripts.bench.server import Server, cancel, checked, finish, ingest, optimise, served
 from scripts.bench.tables import write_section
+from service.adapters.batched_encoders import LARGEST_CPU
 from service.adapters.encoders import Encoders
 from service.adapters.images import PillowDecoder
 from service.settings import PACKAGED_ENCODER
@@ -82,23 +84,28 @@ def digit_pictures(count: int, seed: int) -> list[tuple[str, bytes]]:
     return made
 
 
-def bare(encoder_name: str, pictures: Sequence[bytes], seconds: float) -> dict[str, float]:
-    """The forward pass alone, by batch size, and what comes before it: decoding and preprocessing, one thread."""
-    encoder = Encoders(cache_folder() / "encoders").load(encoder_name)
-    decoder = PillowDecoder()
-    began = time.perf_counter()
-    inputs = [encoder.preprocess(decoder.decode(one, encoder.shortest_edge_px).pixels) for one in pictures]
-    figures = {"bare.prepare_ms": 1000 * (time.perf_counter() - began) / len(inputs)}
-    for clients in CLIENTS:
+class Bare:
+    """The forward pass alone, and what comes before it: decoding and preprocessing, one thread."""
+
+    def __init__(self, encoder_name: str, pictures: Sequence[bytes]) -> None:
+        self._encoder = Encoders(cache_folder() / "encoders").load(encoder_name)
+        decoder = PillowDecoder()
+        began = time.perf_counter()
+        self._inputs = [
+            self._encoder.preprocess(decoder.decode(one, self._encoder.shortest_edge_px).pixels) for one in pictures
+        ]
+        self.prepare_ms = 1000 * (time.perf_counter() - began) / len(pictures)
+
+    def per_s(self, clients: int, seconds: float) -> float:
+        """Pictures a second in batches that so many clients can fill, for `seconds`, one batch at least."""
         size = batch_of(clients)
-        batch = (inputs * -(-size // len(inputs)))[:size]
-        encoder.encode(batch)
+        batch = (self._inputs * -(-size // len(self._inputs)))[:size]
+        self._encoder.encode(batch[:1])
         count, began = 0, time.perf_counter()
-        while time.perf_counter() - began < seconds:
-            encoder.encode(batch)
+        while not count or time.perf_counter() - began < seconds:
+            self._encoder.encode(batch)
             count += size
-        figures[bare_name(clients)] = count / (time.perf_counter() - began)
-    return figures
+        return count / (time.perf_counter() - began)
 
 
 async def loaded(server: Server, clients: int, pictures: Sequence[bytes], seconds: float) -> Load:
@@ -127,26 +134,40 @@ async def loaded(server: Server, clients: int, pictures: Sequence[bytes], second
     return Load(np.array([wait for _, wait in waits]), max(answered for answered, _ in waits) - begin)
 
 
-def measured(server: Server, queries: Sequence[bytes], seconds: float, console: Console) -> dict[str, float]:
-    """Every number of clients, alone and beside a bulk ingest."""
-    figures: dict[str, float] = {}
+def measured(
+    server: Server, bare: Bare, queries: Sequence[bytes], seconds: float, console: Console
+) -> dict[str, float]:
+    """Every number of clients, alone and beside a bulk ingest, each between two measurements of the bare pass."""
+    figures: dict[str, float] = {"bare.prepare_ms": bare.prepare_ms}
+    rows = [(state, clients) for state in ("idle", "ingest") for clients in CLIENTS]
     with server.client() as client:
-        for clients in CLIENTS:
-            console.print(f"{clients} clients")
-            figures |= asyncio.run(loaded(server, clients, queries, seconds)).figures(f"idle.clients{clients}")
-        for clients in CLIENTS:
-            console.print(f"{clients} clients beside an ingest")
-            count = round(BULK_A_SECOND * seconds * (1 + WARM_UP))
-            pictures = {
-                f"{label}/{n}.png": data for n, (label, data) in enumerate(digit_pictures(count, 100 + clients))
-            }
-            job = ingest(client, "bulk", pictures)
-            before, began = checked(client.get(f"/v1/jobs/{job}")), time.perf_counter()
-            figures |= asyncio.run(loaded(server, clients, queries, seconds)).figures(f"ingest.clients{clients}")
-            after, took = checked(client.get(f"/v1/jobs/{job}")), time.perf_counter() - began
-            figures[f"ingest.clients{clients}.ingested_per_s"] = (after["done"] - before["done"]) / took
-            figures[f"ingest.clients{clients}.outlasted"] = float(after["done"] < after["total"])
-            cancel(client, job)
+        for state, clients in rows:
+            prefix = f"{state}.clients{clients}"
+            console.print(f"{clients} clients{' beside an ingest' if state == 'ingest' else ''}")
+            around = [bare.per_s(clients, seconds / 4)]
+            if state == "idle":
+                figures |= asyncio.run(loaded(server, clients, queries, seconds)).figures(prefix)
+            else:
+                figures |= _beside_an_ingest(server, client, clients, queries, seconds)
+            around.append(bare.per_s(clients, seconds / 4))
+            figures[bare_name(prefix)] = float(np.mean(around))
+    return figures
+
+
+def _beside_an_ingest(
+    server: Server, client: httpx.Client, clients: int, queries: Sequence[bytes], seconds: float
+) -> dict[str, float]:
+    """The clients while a job has more pictures than it can embed meanwhile; it has ended at the return."""
+    prefix = f"ingest.clients{clients}"
+    count = round(BULK_A_SECOND * seconds * (1 + WARM_UP))
+    pictures = {f"{label}/{n}.png": data for n, (label, data) in enumerate(digit_pictures(count, 100 + clients))}
+    job = ingest(client, "bulk", pictures)
+    before, began = checked(client.get(f"/v1/jobs/{job}")), time.perf_counter()
+    figures = asyncio.run(loaded(server, clients, queries, seconds)).figures(prefix)
+    after, took = checked(client.get(f"/v1/jobs/{job}")), time.perf_counter() - began
+    figures[f"{prefix}.ingested_per_s"] = (after["done"] - before["done"]) / took
+    figures[f"{prefix}.outlasted"] = float(after["done"] < after["total"])
+    cancel(client, job)
     return figures
 
 
@@ -172,8 +193,7 @@ def run(encoder: str, seconds: float, *, each: int, trials: int, console: Consol
             pictures = {f"{label}/{n}.png": data for n, (label, data) in enumerate(digit_pictures(10 * each, 0))}
             finish(client, ingest(client, "digits", pictures))
             optimise(client, "digits", trials)
-        console.print("the bare forward pass")
-        return bare(encoder, queries[:32], seconds) | measured(server, queries, seconds, console)
+        return measured(server, Bare(encoder, queries[:LARGEST_CPU]), queries, seconds, console)
 
 
 def main() -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 from service.adapters.batched_encoders import LARGEST_CPU
 
-COLUMNS = ("clients", "ingest", "answers/s", "of bare", "p50 ms", "p95 ms", "p99 ms", "ingested/s")
+COLUMNS = ("clients", "ingest", "answers/s", "bare/s", "of bare", "p50 ms", "p95 ms", "p99 ms", "ingested/s")
 QUANTILES = ("p50_ms", "p95_ms", "p99_ms")
 
 
@@ -16,13 +16,13 @@ def batch_of(clients: int) -> int:
     return min(clients, LARGEST_CPU)
 
 
-def bare_name(clients: int) -> str:
-    """Name of the figure of the bare forward pass on that batch."""
-    return f"bare.batch{batch_of(clients)}.images_per_s"
+def bare_name(prefix: str) -> str:
+    """Name of the figure of the bare forward pass around the row of that prefix."""
+    return f"{prefix}.bare_per_s"
 
 
 def rows(figures: Mapping[str, float], clients: Sequence[int]) -> list[tuple[str, ...]]:
-    """A row a number of clients, alone and beside an ingest; the ratio is to the bare pass of the same run."""
+    """A row a number of clients, alone and beside an ingest; the ratio is to the bare pass around that row."""
     return [
         _row(figures, state, count, beside)
         for state, beside in (("idle", "no"), ("ingest", "yes"))
@@ -32,26 +32,27 @@ def rows(figures: Mapping[str, float], clients: Sequence[int]) -> list[tuple[str
 
 def _row(figures: Mapping[str, float], state: str, clients: int, beside: str) -> tuple[str, ...]:
     prefix = f"{state}.clients{clients}"
-    rate = figures[f"{prefix}.requests_per_s"]
+    rate, bare = figures[f"{prefix}.requests_per_s"], figures[bare_name(prefix)]
     ingested = figures.get(f"{prefix}.ingested_per_s")
     return (
         str(clients),
         beside,
         f"{rate:.1f}",
-        f"{rate / figures[bare_name(clients)]:.2f}",
+        f"{bare:.1f}",
+        f"{rate / bare:.2f}",
         *(f"{figures[f'{prefix}.{name}']:.0f}" for name in QUANTILES),
         "" if ingested is None else f"{ingested:.1f}",
     )
 
 
 def written(result: Mapping[str, Any], clients: Sequence[int]) -> str:
-    """The README's section: on what, the bare pass, the rows."""
+    """The README's section: on what, the rows."""
     figures, machine, versions = result["figures"], result["machine"], result["versions"]
-    bare = ", ".join(f"{figures[bare_name(count)]:.1f} in batches of {batch_of(count)}" for count in clients)
     told = (
         f"{result['encoder']}, {result['seconds']:.0f} s a row; {machine['cores']} cores of {machine['processor']}, "
-        f"which the clients use, too; torch {versions['torch']}. The bare forward pass in the same run, on all cores: "
-        f"{bare} pictures a second; decoding and preprocessing take {figures['bare.prepare_ms']:.1f} ms a picture on "
+        f"which the clients use, too; torch {versions['torch']}. bare/s: pictures a second of the forward pass alone, "
+        "right before and after the row, on all cores, in batches of as many as there are clients, at most "
+        f"{batch_of(max(clients))}; decoding and preprocessing take {figures['bare.prepare_ms']:.1f} ms a picture on "
         "one core and are part of each answer."
     )
     lines = ["| " + " | ".join(COLUMNS) + " |", "|---:" * len(COLUMNS) + "|"]

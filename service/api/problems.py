@@ -41,6 +41,8 @@ logger = logging.getLogger(__name__)
 
 MEDIA_TYPE = "application/problem+json"
 RETRY_AFTER_S = 5
+RETRY_QUOTA_S = 3600
+"""Asked for where waiting alone frees nothing: by then somebody may have deleted something, or raised the quota."""
 AT_WORK = "another request is at work on the same just now: try again in a moment"
 OUT_OF_ORDER = "a part of the service does not answer: try again in a moment; its log says which, under this request_id"
 """No more is told of these two: hosts, processes and folders behind the service are not its clients' business."""
@@ -195,8 +197,9 @@ async def _told(request: Request, error: Exception) -> JSONResponse:
 def _headers(status: int, error: HolotypeError) -> dict[str, str]:
     if status == 401:
         return {"WWW-Authenticate": 'Bearer realm="holotype"'}
-    if isinstance(error, QuotaExceeded) and error.retry_after_s is not None:
-        return {"Retry-After": str(max(1, math.ceil(error.retry_after_s)))}
+    if isinstance(error, QuotaExceeded):
+        wait_s = RETRY_QUOTA_S if error.retry_after_s is None else error.retry_after_s
+        return {"Retry-After": str(max(1, math.ceil(wait_s)))}
     if status == 503 or isinstance(error, Busy):
         return {"Retry-After": str(RETRY_AFTER_S)}
     return {}

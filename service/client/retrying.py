@@ -48,8 +48,8 @@ class Retrying:
     ) -> float | None:
         """Seconds until the next try after this answer; None: it is the answer.
 
-        A 429 without `Retry-After` means a quota that waiting does not free. A key in use belongs to an earlier try of
-        the same request, which is still at work.
+        A 429 that asks for longer than `most_s`, or for no time at all, is a quota that waiting does not free. A key in
+        use belongs to an earlier try of the same request, which is still at work.
         """
         if attempt >= self.attempts:
             return None

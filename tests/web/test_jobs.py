@@ -54,6 +54,23 @@ def test_a_job_is_paused_resumed_cancelled_and_done(events, chromium, screenshot
                 expect(again).to_have_attribute("data-state", "cancelled")
 
 
+def test_pictures_beyond_a_quota_are_refused_at_once_and_their_job_is_cancelled(chromium, screenshots, tmp_path):
+    settings = Settings(data_dir=tmp_path / "data", encoder="pixel")
+    with open_context(settings) as context, served(create_app(context, settings)) as url:
+        create_tenant(context, "acme", Quotas(examples=66))
+        key = create_key(context, "acme", "page", tuple(Scope)).credential
+        create_catalogue(context, "acme", "fruit", "pixel")
+        with Watched(chromium, url, screenshots, "quota-", viewport=DESKTOP) as watched:
+            watched.expected.append("429 (Too Many Requests)")
+            watched.sign_in(key)
+            watched.open("fruit", "add", "Add pictures")
+            choose(watched.page, "Choose a folder", [write_fruit(tmp_path / "fruit", 24)])  # two requests
+            watched.page.get_by_role("button", name="Add ").last.click()
+            expect(watched.page.get_by_role("alert")).to_contain_text("64 of 66 examples are stored or on their way")
+            (job,) = context.registry.jobs_page("acme", limit=2)
+            assert job[1].cancelled_at is not None
+
+
 def _handed_over(watched: Watched, folder: Path, *, picked: bool = False) -> Locator:
     page = watched.page
     watched.open("fruit", "add", "Add pictures")

@@ -6,6 +6,7 @@ const MOST_PICTURES = 64;
 const MOST_BYTES = 16 * 1024 * 1024;
 const TRIES = 4;
 const PAUSE_MS = 1000;
+const MOST_PAUSE_MS = 60_000;
 
 /**
  * Goes on when the place is left: only closing the page would break it off, so that is asked about.
@@ -26,15 +27,20 @@ export async function ingest(catalogue, pictures, onSent = () => {}) {
 async function handOver(catalogue, [first, ...others], onSent) {
   const form = formOf(first);
   if (others.length) form.append("open", "true");
-  let job = await patiently(ofCatalogue(catalogue, "ingests"), form);
+  const job = await patiently(ofCatalogue(catalogue, "ingests"), form);
   if (!others.length) return job;
-  let sent = first.length;
-  for (const some of others) {
-    onSent(sent);
-    job = await patiently(`/v1/jobs/${job.id}/pictures`, formOf(some));
-    sent += some.length;
+  try {
+    let sent = first.length;
+    for (const some of others) {
+      onSent(sent);
+      await patiently(`/v1/jobs/${job.id}/pictures`, formOf(some));
+      sent += some.length;
+    }
+    return await post(`/v1/jobs/${job.id}:seal`);
+  } catch (error) {
+    await post(`/v1/jobs/${job.id}:cancel`).catch(() => {}); // else its pictures count until it is given up
+    throw error;
   }
-  return post(`/v1/jobs/${job.id}:seal`);
 }
 
 /** Labels go in a manifest: one may hold a slash, which a folder's name cannot. */
@@ -47,7 +53,7 @@ function formOf(pictures) {
   return form;
 }
 
-/** A connection that breaks is tried again: the service knows what it has already. */
+/** A connection that breaks is tried again: the service knows what it has already. A wait of an hour is a refusal. */
 async function patiently(path, form) {
   const headers = { "Idempotency-Key": crypto.randomUUID() };
   for (let tried = 1; ; tried += 1) {
@@ -55,7 +61,7 @@ async function patiently(path, form) {
       return await request("POST", path, { form, headers });
     } catch (error) {
       const passes = error instanceof Problem && [0, 429, 503].includes(error.status);
-      if (!passes || tried === TRIES) throw error;
+      if (!passes || tried === TRIES || error.retryAfterMs > MOST_PAUSE_MS) throw error;
       await new Promise((resolve) => setTimeout(resolve, error.retryAfterMs || PAUSE_MS * 2 ** tried));
     }
   }
