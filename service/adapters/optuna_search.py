@@ -65,7 +65,8 @@ class OptunaSearch:
 
 def _run(study: Study, space: Mapping[str, Parameter], objective: Callable[[Mapping[str, Any]], float]) -> Trial:
     asked = study.ask({name: _distribution(parameter) for name, parameter in space.items()})
-    parameters = {name: asked.params[name] for name in space}
+    told = asked.params  # a deep copy every time
+    parameters = {name: told[name] for name in space}
     value = float(objective(parameters))
     if not math.isfinite(value):
         raise ValueError(f"the objective must be a finite number, got {value} at {parameters}")

@@ -18,8 +18,8 @@ from scipy.sparse.linalg import ArpackError, LinearOperator, eigsh
 from service.core.model import Float32Array, Float64Array
 
 Graph = Literal["raw", "shifted"]
-# For a handful of rows or columns the dense solver is exact and faster.
-DENSE_ROWS = 32
+# For few rows or columns the dense solver is exact and faster.
+DENSE_ROWS = 128
 # Eigenvalues nearer than this share of the largest count as equal: float32 rows tell them no better apart.
 SAME_EIGENVALUE = 1e-6
 # Entries of the leading eigenvector below minus this share of the largest are negative, others rounding.

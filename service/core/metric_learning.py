@@ -11,6 +11,7 @@ Adam Kingma and Ba (2015).
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Literal
@@ -97,10 +98,11 @@ class _Training:
         proxies = _unit(class_sums(projections.astype(np.float64), targets, targets.max() + 1).astype(np.float32))[0]
         descend_matrix, descend_proxies = _Adam(self.matrix), _Adam(proxies)
         for batch in self._batches(steps):
-            z, z_back = _unit(self.rows[batch] @ self.matrix)
+            rows = self.rows[batch]
+            z, z_back = _unit(rows @ self.matrix)
             p, p_back = _unit(proxies)
             _, slope = loss(z @ p.T, targets[batch])
-            descend_matrix.step(self.rows[batch].T @ z_back(slope @ p))
+            descend_matrix.step(rows.T @ z_back(slope @ p))
             descend_proxies.step(p_back(slope.T @ z))
 
     def within_batches(self, loss: Loss, steps: int) -> None:
@@ -108,14 +110,18 @@ class _Training:
         descend = _Adam(self.matrix)
         for _ in range(steps):
             batch = self._classes_batch()
-            z, z_back = _unit(self.rows[batch] @ self.matrix)
+            rows = self.rows[batch]
+            z, z_back = _unit(rows @ self.matrix)
             _, slope = loss(z @ z.T, self.codes[batch])
             both_ways: Float32Array = np.add(slope, slope.T, dtype=np.float32)
-            descend.step(self.rows[batch].T @ z_back(both_ways @ z))
+            descend.step(rows.T @ z_back(both_ways @ z))
 
-    def _batches(self, steps: int) -> Iterator[IntArray]:
-        """Rows shuffled and cut into batches of one size, again and again, `steps` in all."""
+    def _batches(self, steps: int) -> Iterator[IntArray | slice]:
+        """Rows shuffled and cut into batches of one size, again and again, `steps` in all; few rows are one batch."""
         count = max(1, round(len(self.rows) / BATCH_ROWS))
+        if count == 1:
+            yield from [slice(None)] * steps
+            return
         done = 0
         while True:
             for batch in np.array_split(self.random.permutation(len(self.rows)), count):
@@ -150,22 +156,32 @@ class _Adam:
         self._steps = 0
 
     def step(self, slope: Float32Array) -> None:
+        """Down the slope, which is used up."""
         self._steps += 1
         first, second = DECAYS
-        self._mean += (1 - first) * (slope - self._mean)
-        self._square += (1 - second) * (slope * slope - self._square)
-        mean = self._mean / (1 - first**self._steps)
-        square = self._square / (1 - second**self._steps)
-        self.values -= (LEARNING_RATE * mean / (np.sqrt(square) + TINY)).astype(np.float32)
+        self._mean *= first
+        self._mean += (1 - first) * slope
+        self._square *= second
+        slope *= slope
+        self._square += (1 - second) * slope
+        root = np.sqrt(self._square)
+        root *= 1 / math.sqrt(1 - second**self._steps)
+        root += TINY
+        np.divide(self._mean, root, out=root)
+        root *= LEARNING_RATE / (1 - first**self._steps)
+        self.values -= root
 
 
 def _unit(rows: Float32Array) -> tuple[Float32Array, Callable[[Float32Array], Float32Array]]:
     """Unit rows, and what carries a gradient by them back to the rows themselves."""
-    lengths = np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), TINY)
+    lengths = np.maximum(np.sqrt(np.einsum("ij,ij->i", rows, rows))[:, None], np.float32(TINY))
     unit = rows / lengths
 
     def back(slope: Float32Array) -> Float32Array:
-        return np.asarray((slope - (slope * unit).sum(axis=1, keepdims=True) * unit) / lengths, dtype=np.float32)
+        along: Float32Array = np.einsum("ij,ij->i", slope, unit)[:, None] * unit
+        np.subtract(slope, along, out=along)
+        along /= lengths
+        return along
 
     return unit, back
 
@@ -173,13 +189,15 @@ def _unit(rows: Float32Array) -> tuple[Float32Array, Callable[[Float32Array], Fl
 def _proxy_loss(similarities: Float32Array, targets: IntArray) -> tuple[float, Float32Array]:
     """Cross-entropy of a softmax over the proxies."""
     logits = similarities / TEMPERATURE
-    shifted = np.exp(logits - logits.max(axis=1, keepdims=True))
-    chances = shifted / shifted.sum(axis=1, keepdims=True)
+    logits -= logits.max(axis=1, keepdims=True)
+    chances = np.exp(logits, out=logits)
+    chances /= chances.sum(axis=1, keepdims=True)
     rows = np.arange(len(targets))
     value = float(-np.log(np.maximum(chances[rows, targets], TINY)).mean())
-    slope = chances.copy()
+    slope = chances
     slope[rows, targets] -= 1.0
-    return value, np.asarray(slope / (TEMPERATURE * len(targets)), dtype=np.float32)
+    slope /= TEMPERATURE * len(targets)
+    return value, slope
 
 
 def _centre_loss(similarities: Float32Array, targets: IntArray) -> tuple[float, Float32Array]:

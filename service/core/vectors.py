@@ -49,7 +49,9 @@ def class_sums(rows: Float64Array, codes: IntArray, classes: int) -> Float64Arra
 
     A product with a sparse matrix: forty times as fast as `np.add.at`, adding in the same order.
     """
-    members = csr_array((np.ones(len(codes)), (codes, np.arange(len(codes)))), shape=(classes, len(codes)))
+    ends = np.cumsum(np.bincount(codes, minlength=classes))
+    of_class = np.argsort(codes, kind="stable"), np.concatenate([[0], ends])
+    members = csr_array((np.ones(len(codes)), *of_class), shape=(classes, len(codes)))
     return np.asarray(members @ rows)
 
 
