@@ -6,6 +6,8 @@ with all of them and a maximum for each class.
 
 from __future__ import annotations
 
+import math
+from bisect import insort
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -16,8 +18,6 @@ from service.core.model import Float32Array, IntArray, Neighbour
 
 SIMILARITIES = 4_000_000
 """Of queries with references, worked on at a time: 16 MB."""
-LOOKED_AT = 4
-"""Classes looked at closely for each one wanted, by their best reference, before all are."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -28,14 +28,16 @@ class HotReferences:
         vectors: float32 (r, d), unit rows, ordered by label, then by id.
         ids, sources: of the rows.
         labels: the c labels, sorted.
-        starts: int64 (c + 1,), rows of label i are starts[i] up to starts[i + 1].
+        starts: of each label, and the end: rows of label i are starts[i] up to starts[i + 1].
+        firsts: the same without the end, int64 (c,).
     """
 
     vectors: Float32Array
     ids: tuple[str, ...]
     sources: tuple[str, ...]
     labels: tuple[str, ...]
-    starts: IntArray
+    starts: tuple[int, ...]
+    firsts: IntArray
 
     @staticmethod
     def of(found: Sequence[tuple[str, str, str, Float32Array]], dimension: int) -> HotReferences:
@@ -48,7 +50,8 @@ class HotReferences:
             ids=tuple(one[1] for one in ordered),
             sources=tuple(one[2] for one in ordered),
             labels=tuple(str(label) for label in labels),
-            starts=np.concatenate([[0], np.cumsum(counts)]).astype(np.int64),
+            starts=(0, *np.cumsum(counts).tolist()),
+            firsts=np.cumsum(counts) - counts,
         )
 
     @property
@@ -65,7 +68,7 @@ class HotReferences:
             self._best(row, tops, per_label, labels)
             for start in range(0, len(queries), step)
             for block in [queries[start : start + step] @ self.vectors.T]
-            for row, tops in zip(block, np.maximum.reduceat(block, self.starts[:-1], axis=1), strict=True)
+            for row, tops in zip(block, np.maximum.reduceat(block, self.firsts, axis=1), strict=True)
         ]
 
     def _best(self, similarities: Float32Array, tops: Float32Array, per_label: int, labels: int) -> list[Neighbour]:
@@ -73,26 +76,41 @@ class HotReferences:
 
         No class scores more than its best row, so classes are looked at in that order until no other can matter.
         """
-        order = np.argsort(-tops, kind="stable")
-        count = labels if per_label == 1 else LOOKED_AT * labels
-        while True:
-            looked = [(*self._of(similarities, code, per_label), code) for code in order[:count].tolist()]
-            ranked = sorted(looked, key=lambda one: (-one[0], one[2]))[:labels]
-            if count >= len(order) or (len(ranked) == labels and ranked[-1][0] > tops[order[count]]):
-                break
-            count = len(order)
-        return nearest_first([self._neighbour(row, code, similarities) for _, rows, code in ranked for row in rows])
-
-    def _of(self, similarities: Float32Array, code: int, per_label: int) -> tuple[float, list[int]]:
-        """A class's score, and its best rows: by similarity, then by id."""
-        first, last = self.starts[code : code + 2].tolist()
-        own = similarities[first:last]
+        order = np.argsort(-tops, kind="stable").tolist()
         if per_label == 1:
-            best = int(own.argmax())
-            return float(own[best]), [first + best]
-        rows = np.argsort(-own, kind="stable")[:per_label]
-        return float(own[rows].mean(dtype=np.float64)), (first + rows).tolist()
+            best = [(code, [self._best_row(similarities, code)]) for code in order[:labels]]
+        else:
+            best = self._best_means(similarities, tops.tolist(), order, per_label, labels)
+        rows = [row for _, of_class in best for row in of_class]
+        codes = [code for code, of_class in best for _ in of_class]
+        return nearest_first(
+            [
+                Neighbour(self.ids[row], self.labels[code], min(1.0, max(-1.0, similarity)), self.sources[row])
+                for row, code, similarity in zip(rows, codes, similarities[rows].tolist(), strict=True)
+            ]
+        )
 
-    def _neighbour(self, row: int, code: int, similarities: Float32Array) -> Neighbour:
-        similarity = min(1.0, max(-1.0, float(similarities[row])))
-        return Neighbour(self.ids[row], self.labels[code], similarity, self.sources[row])
+    def _best_means(
+        self, similarities: Float32Array, tops: Sequence[float], order: Sequence[int], per_label: int, labels: int
+    ) -> list[tuple[int, list[int]]]:
+        """Codes and rows of the `labels` best classes by the mean of their `per_label` best rows."""
+        looked: list[tuple[float, int, list[int]]] = []
+        scores: list[float] = []
+        for code in order:
+            if len(scores) >= labels and scores[-labels] > tops[code]:
+                break
+            score, rows = self._best_rows(similarities, code, per_label)
+            insort(scores, score)
+            looked.append((-score, code, rows))
+        return [(code, rows) for _, code, rows in sorted(looked)[:labels]]
+
+    def _best_row(self, similarities: Float32Array, code: int) -> int:
+        first = self.starts[code]
+        return first + int(similarities[first : self.starts[code + 1]].argmax())
+
+    def _best_rows(self, similarities: Float32Array, code: int, per_label: int) -> tuple[float, list[int]]:
+        """A class's score, and its best rows: by similarity, then by id."""
+        first, last = self.starts[code : code + 2]
+        own = similarities[first:last].tolist()
+        rows = sorted(range(len(own)), key=own.__getitem__, reverse=True)[:per_label]  # equal ones stay in order
+        return math.fsum(own[row] for row in rows) / len(rows), [first + row for row in rows]

@@ -86,7 +86,7 @@ def checked_rows(values: Float32Array, dimension: int, using: VectorName = "proj
     width = rows.shape[1]
     if width > dimension or (using == "embedding" and width != dimension):
         raise InvalidInput(f"rows are {width} wide; the collection's {using} is {dimension} wide")
-    return np.pad(rows, ((0, 0), (0, dimension - width)))
+    return rows if width == dimension else np.pad(rows, ((0, 0), (0, dimension - width)))
 
 
 def checked_where(where: Mapping[str, str]) -> list[tuple[str, str]]:

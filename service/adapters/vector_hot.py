@@ -58,7 +58,7 @@ class HotEdgeStore(EdgeStore):
             return super().nearest_per_label(partition, using, queries, where, per_label, labels)
         common.checked_limit("per_label", per_label)
         common.checked_limit("labels", labels)
-        rows = common.checked_rows(queries, self._shards.width(partition.collection), using)
+        rows = common.checked_rows(queries, copy.vectors.shape[1], using)
         return copy.nearest_per_label(rows, per_label, labels)
 
     def _copy(self, key: Key) -> HotReferences | None:
