@@ -88,7 +88,7 @@ def against_optuna(holdings: Holdings, patience_s: float, seed: int) -> dict[str
     support, tuning = holdings.support, holdings.tuning
     ranking = Ranking.of(eigenvector_centrality(support.embeddings).values, support.codes, len(support.classes))
     began = time.perf_counter()
-    table = PrefixTable.of(support.embeddings[ranking.rows] @ tuning.embeddings.T, ranking, tuning.codes, 1)
+    table = PrefixTable.between(support.embeddings[ranking.rows], tuning.embeddings, ranking, tuning.codes, 1)
     least = np.minimum(1, ranking.sizes)
     counts = table.sweep(np.maximum(1, ranking.sizes // 3), least, ranking.sizes, PENALTY)
     swept_s = time.perf_counter() - began

@@ -237,9 +237,10 @@ def _threshold_counts(
     if queries is None:
         return start
     projected, truth = queries
-    table = PrefixTable.of(references[ranking.rows] @ projected.T, ranking, truth, recipe.per_label, balanced=balanced)
     lowest = bounded_counts(np.zeros(len(classes)), sizes, recipe.minimum, recipe.maximum)
     highest = bounded_counts(np.ones(len(classes)), sizes, recipe.minimum, recipe.maximum)
+    within = ranking.cut(highest)  # no threshold lies beyond
+    table = PrefixTable.between(references[within.rows], projected, within, truth, recipe.per_label, balanced=balanced)
     swept = table.sweep(start, lowest, highest, recipe.size_penalty) / np.maximum(sizes, 1)
     shares = swept + recipe.threshold_shrinkage * (shared - swept)
     return bounded_counts(shares, sizes, recipe.minimum, recipe.maximum)

@@ -4,10 +4,12 @@ With every class's support sorted by centrality, the class score after keeping i
 maximum (m = 1) or a running mean of the best m. That table, (references, queries), is made once; any thresholds are
 then a gather and an argmax, and the best threshold of one class given the others is found exactly in one pass. The
 sweep keeps the two best classes of every query, so that a pass looks only at queries that its class can win or lose.
+A table that would be too large for the memory is not kept: what a pass looks at is reckoned again, a part at a time.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from itertools import pairwise
 
@@ -17,6 +19,12 @@ from service.core.model import BoolArray, Float32Array, Float64Array, IntArray
 from service.core.thresholds import Ranking
 
 MAX_SWEEPS = 10
+KEPT = 64_000_000
+"""Scores of a table that is kept (256 MB)."""
+BLOCK = 4_000_000
+"""Scores looked at together (16 MB)."""
+
+Queries = slice | IntArray
 
 
 def _accumulate_best_mean(block: Float32Array, per_label: int) -> None:
@@ -94,16 +102,44 @@ class PrefixTable:
     """Class scores of queries for every possible threshold.
 
     Attributes:
-        scores: float32 (n, q): row starts[c] + j - 1 is class c's score with its first j references.
         ranking: the order of the rows.
         truth: int64 (q,), true codes.
         weights: float64 (q,), what a correct answer counts; sums to 1.
+        scores: float32 (n, q): row starts[c] + j - 1 is class c's score with its first j references; None: not kept.
+        similarities: of the rows of a class, by its code, with some of the queries; what scores that are not kept are
+            reckoned from.
+        per_label: m, how many of a class's best similarities are averaged.
     """
 
-    scores: Float32Array
     ranking: Ranking
     truth: IntArray
     weights: Float64Array
+    scores: Float32Array | None
+    similarities: Callable[[int, Queries], Float32Array]
+    per_label: int
+
+    @staticmethod
+    def between(
+        references: Float32Array,
+        queries: Float32Array,
+        ranking: Ranking,
+        truth: IntArray,
+        per_label: int,
+        *,
+        balanced: bool = False,
+    ) -> PrefixTable:
+        """Table of unit rows (n, k), in the ranking's order, and queries (q, k); what it holds is at most `KEPT`.
+
+        `balanced` counts every class the same, as macro F1 does; otherwise every query counts the same.
+        """
+        if len(references) * len(queries) <= KEPT:
+            return PrefixTable.of(references @ queries.T, ranking, truth, per_label, balanced=balanced)
+
+        def similarities(code: int, asked: Queries) -> Float32Array:
+            return np.asarray(references[ranking.starts[code] : ranking.starts[code + 1]] @ queries[asked].T)
+
+        weights = _weights(truth, len(ranking.sizes), balanced=balanced)
+        return PrefixTable(ranking, truth, weights, None, similarities, per_label)
 
     @staticmethod
     def of(
@@ -111,21 +147,23 @@ class PrefixTable:
     ) -> PrefixTable:
         """Table from similarities (n, q) of all rows, in the ranking's order, with queries; it takes their place.
 
-        `balanced` counts every class the same, as macro F1 does; otherwise every query counts the same.
+        `balanced` as in `between`.
         """
         scores = similarities
         for first, last in zip(ranking.starts[:-1], ranking.starts[1:], strict=True):
             _accumulate_best_mean(scores[first:last], per_label)
-        weights = np.ones(len(truth))
-        if balanced:
-            weights = 1.0 / np.bincount(truth, minlength=len(ranking.sizes))[truth]
-        return PrefixTable(scores, ranking, truth, weights / max(weights.sum(), 1e-300))
+        weights = _weights(truth, len(ranking.sizes), balanced=balanced)
+        return PrefixTable(ranking, truth, weights, scores, lambda _code, _asked: scores[:0], per_label)
 
     def class_scores(self, counts: IntArray) -> Float32Array:
         """Scores (q, C) when class c keeps its first counts[c] references; -inf for classes that keep none."""
         kept = np.full((len(self.truth), len(counts)), -np.inf, dtype=np.float32)
         present = counts > 0
-        kept[:, present] = self.scores[self.ranking.starts[:-1][present] + counts[present] - 1].T
+        if self.scores is not None:
+            kept[:, present] = self.scores[self.ranking.starts[:-1][present] + counts[present] - 1].T
+        else:
+            for code in np.flatnonzero(present).tolist():
+                kept[:, code] = self._row(code, int(counts[code]))
         return kept
 
     def accuracy(self, counts: IntArray) -> float:
@@ -134,9 +172,27 @@ class PrefixTable:
         right = (scores.argmax(axis=1) == self.truth) & np.isfinite(scores).any(axis=1)
         return float(self.weights @ right)
 
-    def _block(self, code: int) -> Float32Array:
-        """Scores (n_c, q) of class `code` with 1, 2, ... n_c references."""
-        return self.scores[self.ranking.starts[code] : self.ranking.starts[code + 1]]
+    def _block(self, code: int, queries: Queries) -> Float32Array:
+        """Scores (n_c, q) of class `code` with 1, 2, ... n_c references, for some of the queries."""
+        if self.scores is not None:
+            return self.scores[self.ranking.starts[code] : self.ranking.starts[code + 1]][:, queries]
+        block = self.similarities(code, queries)
+        _accumulate_best_mean(block, self.per_label)
+        return block
+
+    def _parts(self, code: int, queries: int) -> Iterator[slice]:
+        """As many of a class's queries at a time as make a block."""
+        step = max(1, BLOCK // max(int(self.ranking.sizes[code]), 1))
+        return (slice(start, start + step) for start in range(0, queries, step))
+
+    def _row(self, code: int, count: int) -> Float32Array:
+        """Scores (q,) of class `code` with its first `count` references."""
+        parts = self._parts(code, len(self.truth))
+        return np.concatenate([self._block(code, part)[count - 1] for part in parts])
+
+    def _peak(self, code: int) -> Float32Array:
+        """The highest score (q,) that class `code` can have."""
+        return np.concatenate([self._block(code, part).max(axis=0) for part in self._parts(code, len(self.truth))])
 
     def _gains(self, code: int, leaders: _Leaders, peak: Float32Array) -> Float64Array:
         """What each number of references of class `code` adds to weighted accuracy, up to a constant, (n_c,).
@@ -147,8 +203,12 @@ class PrefixTable:
         rival, rival_code = leaders.rivals(code)
         own = self.truth == code
         queries = np.flatnonzero(own | ((rival_code == self.truth) & (peak >= rival)))
-        wins = _precedes(self._block(code)[:, queries], code, rival[queries], rival_code[queries])
-        return np.asarray(wins @ np.where(own[queries], self.weights[queries], -self.weights[queries]))
+        gains = np.zeros(int(self.ranking.sizes[code]))
+        for part in self._parts(code, len(queries)):
+            some = queries[part]
+            wins = _precedes(self._block(code, some), code, rival[some], rival_code[some])
+            gains += wins @ np.where(own[some], self.weights[some], -self.weights[some])
+        return gains
 
     def sweep(self, start: IntArray, lowest: IntArray, highest: IntArray, size_penalty: float) -> IntArray:
         """Exact coordinate ascent: the best count of one class after another, until a round changes nothing.
@@ -165,7 +225,7 @@ class PrefixTable:
         leaders = _Leaders(self.class_scores(counts))
         penalty = size_penalty / max(len(self.truth), 1)
         open_codes = [int(code) for code in np.flatnonzero(highest > lowest)]
-        peaks = {code: self._block(code).max(axis=0) for code in open_codes}
+        peaks = {code: self._peak(code) for code in open_codes}
         for _ in range(MAX_SWEEPS):
             before = counts.copy()
             for code in open_codes:
@@ -174,7 +234,12 @@ class PrefixTable:
                 best = int(options[np.flatnonzero(values >= values.max() - 1e-12)[0]])
                 if best != counts[code]:
                     counts[code] = best
-                    leaders.change(code, self._block(code)[best - 1])
+                    leaders.change(code, self._row(code, best))
             if np.array_equal(before, counts):
                 break
         return counts
+
+
+def _weights(truth: IntArray, classes: int, *, balanced: bool) -> Float64Array:
+    weights = 1.0 / np.bincount(truth, minlength=classes)[truth] if balanced else np.ones(len(truth))
+    return np.asarray(weights / max(weights.sum(), 1e-300))

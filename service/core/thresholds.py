@@ -40,10 +40,17 @@ class Ranking:
         """Rows of each class, int64 (C,)."""
         return np.diff(self.starts)
 
+    def cut(self, counts: IntArray) -> Ranking:
+        """Ranking of the first counts[c] rows of each class alone."""
+        return Ranking(self._first(counts), np.concatenate([[0], np.cumsum(np.minimum(counts, self.sizes))]))
+
     def kept(self, counts: IntArray) -> IntArray:
         """Row indices, sorted, of the first counts[c] rows of each class."""
+        return np.sort(self._first(counts))
+
+    def _first(self, counts: IntArray) -> IntArray:
         position = np.arange(len(self.rows)) - np.repeat(self.starts[:-1], self.sizes)
-        return np.sort(self.rows[position < np.repeat(counts, self.sizes)])
+        return np.asarray(self.rows[position < np.repeat(counts, self.sizes)])
 
 
 def bounded_counts(shares: Float64Array, sizes: IntArray, minimum: int, maximum: int | None) -> IntArray:

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from service.core import objective
 from service.core.objective import PrefixTable, _Leaders
 from service.core.thresholds import Ranking
 from service.core.voting import class_scores
@@ -101,6 +102,27 @@ def test_balanced_weights_give_every_class_the_same_say() -> None:
 # -------------------------------------------------------------------------------------------------------- sweep
 
 SWEEPS = st.tuples(CASES, st.integers(1, 3), st.booleans(), st.sampled_from([0.0, 0.05, 0.3, 1.0]))
+
+
+@given(SWEEPS, st.integers(1, 40))
+@settings(max_examples=100)
+def test_a_table_that_is_not_kept_gives_the_same_sweep(sweep, block: int) -> None:
+    """Whatever part of the queries is looked at at a time."""
+    case, per_label, balanced, penalty = sweep
+    start, kept = case.counts(), case.table(per_label, balanced=balanced)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(objective, "KEPT", 0)
+        patch.setattr(objective, "BLOCK", block)
+        # The unit rows of a similarity matrix are its columns, and its queries the axes.
+        rows, axes = np.ascontiguousarray(case.similarities.T[case.ranking.rows]), np.eye(len(case.truth))
+        table = PrefixTable.between(
+            rows, axes.astype(np.float32), case.ranking, case.truth, per_label, balanced=balanced
+        )
+        assert table.scores is None
+        assert np.array_equal(table.class_scores(start), kept.class_scores(start))
+        assert table.accuracy(start) == kept.accuracy(start)
+        swept = table.sweep(start, case.lowest, case.ranking.sizes, penalty)
+    assert swept.tolist() == kept.sweep(start, case.lowest, case.ranking.sizes, penalty).tolist()
 
 
 @given(SWEEPS)

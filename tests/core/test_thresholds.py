@@ -109,3 +109,10 @@ def test_counts_survive_the_way_through_shares(sizes: list[int]) -> None:
 def test_a_budget_of_one_beats_a_minimum_of_three() -> None:
     assert bounded_counts(np.array([0.9, 0.0]), np.array([20, 20]), 3, 1).tolist() == [1, 1]
     assert bounded_counts(np.array([0.9, 0.0]), np.array([20, 20]), 3, None).tolist() == [6, 3]
+
+
+def test_a_ranking_that_is_cut_keeps_the_least_central_rows_of_each_class() -> None:
+    ranking = Ranking.of(np.array([0.5, 0.1, 0.3, 0.2, 0.4]), np.array([0, 0, 0, 2, 2]), 3)
+    cut = ranking.cut(np.array([2, 3, 1]))
+    assert cut.rows.tolist() == [1, 2, 3]
+    assert cut.starts.tolist() == [0, 2, 2, 3]
