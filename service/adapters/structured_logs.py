@@ -20,6 +20,10 @@ from service.usecases.log_context import current_ids
 ALWAYS_TOLD = ("service.adapters.logged_encoders", "holotype.access")
 """Loggers whose INFO is told at level WARNING too: which device an encoder got, and the requests of a server."""
 
+QUIET = ("alembic.runtime.plugins", "celery.app.trace", "celery.worker.strategy", "httpcore", "httpx")
+"""Loggers whose INFO nobody needs, and whose lines name no ids: told with DEBUG only. httpx names whole URLs, those of
+webhooks among them, which may hold a secret."""
+
 MASK = "***"
 _SECRETS = (
     re.compile(r"(holo_[0-9A-Za-z]+_)[0-9A-Za-z_-]{16,}"),
@@ -36,6 +40,8 @@ def start_logging(level: str, form: Literal["text", "json"] = "text") -> None:
     logging.basicConfig(level=level, handlers=[handler], force=True)
     for name in ALWAYS_TOLD:
         logging.getLogger(name).setLevel(logging.INFO if level == "WARNING" else logging.NOTSET)
+    for name in QUIET:
+        logging.getLogger(name).setLevel(logging.WARNING if level == "INFO" else logging.NOTSET)
 
 
 def masked(line: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 import time
 from collections.abc import Iterable
 from typing import Any
@@ -17,6 +18,8 @@ from service.usecases.log_context import log_ids
 logger = logging.getLogger("holotype.access")
 
 NO_ROUTE = "none"
+ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+"""A job's or selection's id: nothing else of a path is in a line, whatever somebody puts there."""
 QUIET = frozenset({"/livez", "/readyz", "/metrics"})
 """Asked every few seconds by machines: their lines are for level DEBUG."""
 
@@ -40,6 +43,7 @@ class Observing:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
+                _note_job(state, message)
             await send(message)
 
         with log_ids(state), self._metrics.in_flight.track_inprogress():
@@ -53,6 +57,9 @@ class Observing:
         self._metrics.requested(route, scope["method"], status, seconds)
         for outcome, pictures in state.get("classified", {}).items():
             self._metrics.classified(outcome, pictures)
+        for name in ("job", "selection"):
+            if ID.fullmatch(given := scope.get("path_params", {}).get(name, "")):
+                state.setdefault(name, given)
         told = {"method": scope["method"], "route": route, "status": status, "duration_ms": round(seconds * 1000, 1)}
         level = logging.DEBUG if route in QUIET else logging.INFO
         logger.log(level, "%(method)s %(route)s %(status)d %(duration_ms).1f ms", told, extra={"told": told})
@@ -61,6 +68,14 @@ class Observing:
 def route_of(scope: Scope) -> str:
     """The template of the route that answered, "none" where nothing did."""
     return str(getattr(scope.get("route"), "path", None) or NO_ROUTE)
+
+
+def _note_job(state: dict[str, Any], response: Message) -> None:
+    """A job that the request started is where the answer points."""
+    for name, value in response.get("headers", ()):
+        job = value.decode("latin-1").removeprefix("/v1/jobs/")
+        if name.lower() == b"location" and ID.fullmatch(job):
+            state["job"] = job
 
 
 def note_answers(request: Request, answers: Iterable[Classified]) -> None:

@@ -14,6 +14,7 @@ from service.usecases.job_control import cancel_waiting
 from service.usecases.job_view import images_per_s
 from service.usecases.jobs import end_job
 from service.usecases.leases import kept_lease
+from service.usecases.log_context import log_ids
 from service.usecases.lone_points import forget_points_of
 from service.usecases.splitting import align_payloads, assign_open_splits, splits_lease
 
@@ -27,9 +28,11 @@ def finish_ingest(context: Context, job_id: str) -> None:
         LeaseHeld: somebody else is finishing this job, or another one of the same catalogue. Try again.
         Unavailable: an outside system does not answer. Try again.
     """
-    if _unfinished(context, job_id) is None:
+    found = _unfinished(context, job_id)
+    if found is None:
         return
-    with kept_lease(context, f"job:{job_id}", context.limits.job_lease_s) as lease:
+    ids = {"tenant": found.tenant, "job": job_id}
+    with log_ids(ids), kept_lease(context, f"job:{job_id}", context.limits.job_lease_s) as lease:
         job = _finishable(context, job_id)
         if job is None:
             return

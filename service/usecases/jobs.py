@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 from service.errors import CatalogueNotFound, InvalidInput, JobFailed, NotFound, Unavailable, quoted
 from service.records import Item, ItemState, Job, JobKind, JobState
 from service.usecases.context import Context, OnProgress
 from service.usecases.job_view import job_view
+from service.usecases.log_context import log_ids
 from service.usecases.webhooks import announce
+
+logger = logging.getLogger(__name__)
 
 OUTAGE_S = 30.0
 """How long the registry may be silent before waiting is given up; the job itself goes on."""
@@ -104,6 +109,16 @@ def wait_for_job(context: Context, job_id: str, on_progress: OnProgress, poll_s:
 def end_job(context: Context, job_id: str, result: Mapping[str, Any] | None, error: str | None = None) -> None:
     """End a job (`registry.finish_job`) and send out who is to be told of it; an ended job stays as it is."""
     announce(context, context.registry.finish_job(job_id, result, error))
+    with suppress(NotFound, Unavailable):  # it has ended all the same
+        _tell_end(context.registry.job(job_id))
+
+
+def _tell_end(job: Job) -> None:
+    """One line in the log, with what a person would ask first: whose, of which kind, how it went and how long."""
+    took_s = (job.finished_at or 0.0) - (job.started_at or job.finished_at or 0.0)
+    with log_ids({"tenant": job.tenant, "job": job.id, "selection": (job.result or {}).get("selection")}):
+        logger.info("%s job %s after %.1f s, %d of %d%s", job.kind, job.state, took_s, job.done, job.total,
+                    f": {job.error}" if job.error else "")  # fmt: skip
 
 
 def fail_job(context: Context, job_id: str, error: Exception) -> None:

@@ -33,14 +33,16 @@ def work_on_next_chunk(context: Context) -> None:
     chunk = context.registry.claim_next_chunk(context.owner, context.limits.chunk_lease_s)
     if chunk is None:
         return
-    with log_ids({"job": chunk.job_id}):
-        _work_on(context, chunk)
+    ids = {"job": chunk.job_id}
+    with log_ids(ids):
+        _work_on(context, chunk, ids)
 
 
-def _work_on(context: Context, chunk: Chunk) -> None:
+def _work_on(context: Context, chunk: Chunk, ids: dict[str, str]) -> None:
     try:
-        kind = context.registry.job(chunk.job_id).kind
-        WORK[kind](context, chunk)
+        job = context.registry.job(chunk.job_id)
+        ids["tenant"] = job.tenant
+        WORK[job.kind](context, chunk)
     except Unavailable:
         raise
     except (LeaseHeld, NotFound) as error:

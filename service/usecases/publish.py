@@ -10,6 +10,7 @@ queries may be in flight. (7) Members in the registry are the truth, flags are a
 from __future__ import annotations
 
 import json
+import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
@@ -27,6 +28,7 @@ from service.errors import EncoderMismatch, HolotypeError, NothingToServe, Selec
 from service.records import SLOTS, Catalogue, ExampleState, Selection, SelectionMember, SelectionState, Slot
 from service.usecases.context import Context, head_key, partition_of, references_key, report_key
 from service.usecases.leases import KeptLease
+from service.usecases.log_context import log_ids
 from service.usecases.reconcile import reconcile
 from service.usecases.references import References
 from service.usecases.selections import (
@@ -56,6 +58,8 @@ __all__ = [
     "reconcile",
     "unflag",
 ]
+
+logger = logging.getLogger(__name__)
 
 Sleep = Callable[[float], None]
 
@@ -239,6 +243,8 @@ def _serve(context: Context, catalogue: Catalogue, selection: Selection, lease: 
     verify_flags(context, partition_of(catalogue), selection, References(context, catalogue, selection))
     lease.check()
     context.registry.activate_selection(catalogue.id, selection.id, selection.slot)
+    with log_ids({"tenant": catalogue.tenant, "selection": selection.id}):
+        logger.info("catalogue %r answers by another selection", catalogue.name)
     return context.registry.selection(catalogue.id, selection.id)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import logging
 import random
 import secrets
 import uuid
@@ -13,6 +14,9 @@ from service.errors import InvalidInput, NotFound, Unavailable, quoted
 from service.ports import DeliverWebhook, Sent
 from service.records import Delivery, Webhook
 from service.usecases.context import Context
+from service.usecases.log_context import log_ids
+
+logger = logging.getLogger(__name__)
 
 EVENTS = ("job.done", "job.failed", "job.cancelled")
 TEST_EVENT = "webhook.test"
@@ -126,6 +130,9 @@ def deliver_webhook(context: Context, delivery_id: str) -> None:
     sent = context.sender.send(webhook, delivery.id, delivery.payload)
     pause = None if sent.error is None else pause_s(delivery.attempt, sent, random.uniform(-JITTER, JITTER))  # noqa: S311 - jitter, not a secret
     next_at = None if pause is None else context.clock() + pause
+    if sent.error is not None:
+        with log_ids({"tenant": delivery.tenant}):
+            logger.info("%s to webhook %s, attempt %d: %s", delivery.id, webhook.id, delivery.attempt, sent.error)
     context.registry.settle_delivery(delivery, _told(sent, delivery.attempt, given_up=pause is None), next_at)
 
 

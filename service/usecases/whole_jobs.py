@@ -12,6 +12,7 @@ from service.records import FINAL_STATES, Job, JobKind, JobState
 from service.usecases.context import Context
 from service.usecases.jobs import end_job
 from service.usecases.leases import Liveness, kept_lease
+from service.usecases.log_context import log_ids
 
 STILL_S = 7200.0
 """A job that tells no progress for so long hangs, though its process lives: it is given to another worker. The longest
@@ -32,11 +33,13 @@ def run_whole_job(context: Context, job_id: str, work: Callable[[Context, Job], 
 
     `work` gives the job's result; it calls `tell_progress` and lets Interrupted through.
     """
-    if context.registry.job(job_id).state in (*FINAL_STATES, JobState.PAUSED):
+    job = context.registry.job(job_id)
+    if job.state in (*FINAL_STATES, JobState.PAUSED):
         return
     try:
         liveness = Liveness(lambda: _progress_of(context, job_id), STILL_S)
-        with kept_lease(context, f"job:{job_id}", context.limits.job_lease_s, liveness):
+        lease = kept_lease(context, f"job:{job_id}", context.limits.job_lease_s, liveness)
+        with log_ids({"tenant": job.tenant, "job": job_id}), lease:
             end_job(context, job_id, work(context, context.registry.job(job_id)))
     except Interrupted:
         _interrupted(context, job_id)

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from service.adapters.structured_logs import masked, start_logging
+from service.adapters.structured_logs import ALWAYS_TOLD, QUIET, masked, start_logging
 from service.usecases.log_context import current_ids, log_ids
 
 CREDENTIAL = "holo_0123456789abcdef_" + "a1" * 32
@@ -20,7 +20,7 @@ def _root_logger() -> Iterator[None]:
     handlers, level = list(root.handlers), root.level
     yield
     root.handlers[:], root.level = handlers, level
-    for name in ("holotype.access", "service.adapters.logged_encoders"):
+    for name in (*ALWAYS_TOLD, *QUIET):
         logging.getLogger(name).setLevel(logging.NOTSET)
 
 
@@ -92,6 +92,13 @@ def test_requests_and_encoders_are_told_at_the_default_level(capsys):
     start_logging("ERROR")
     logging.getLogger("holotype.access").info("GET /y")
     assert lines(capsys) == ["INFO: GET /x"]
+
+
+def test_the_urls_that_a_library_tells_are_for_debugging_alone(capsys):
+    for level in ("INFO", "DEBUG"):
+        start_logging(level)
+        logging.getLogger("httpx").info("POST https://hooks.example/?token=%s", level)
+    assert lines(capsys) == ["INFO httpx: POST https://hooks.example/?token=DEBUG"]
 
 
 @pytest.mark.parametrize("form", ["text", "json"])

@@ -63,6 +63,36 @@ def test_a_request_without_a_key_has_a_line_too(api, log):
     assert told == [("/v1/catalogues/{catalogue}", 401, None), ("none", 404, None)]
 
 
+def test_a_request_tells_the_job_and_the_selection_that_its_path_names_or_that_it_started(acme, log):
+    some = "0b1c2d3e-0000-4000-8000-00000000000a"
+    acme.post("/v1/catalogues", json={"name": "fruit"})
+    job = ingest(acme, fruit()).json()["id"]
+    acme.get(f"/v1/jobs/{job}")
+    acme.get(f"/v1/catalogues/fruit/selections/{some}")
+    acme.get("/v1/jobs/none%0AINFO:%20forged")
+    told = [(one["route"], one.get("job"), one.get("selection")) for one in requests(log()[0])]
+    assert told[1:] == [
+        ("/v1/catalogues/{catalogue}/ingests", job, None),
+        ("/v1/jobs/{job}", job, None),
+        ("/v1/catalogues/{catalogue}/selections/{selection}", None, some),
+        ("/v1/jobs/{job}", None, None),
+    ]
+
+
+def test_the_end_of_a_job_is_a_line_with_its_ids(acme, log):
+    acme.post("/v1/catalogues", json={"name": "fruit"})
+    stored = ingest(acme, fruit(12)).json()
+    finished(acme, stored)
+    chosen = acme.post("/v1/catalogues/fruit:optimise", json={"trials": 1}).json()
+    selection = finished(acme, chosen)["result"]["selection"]
+    ends = [one for one in log()[0] if one["logger"] == "service.usecases.jobs"]
+    assert [(one["job"], one["tenant"], one.get("selection")) for one in ends] == [
+        (stored["id"], "acme", None),
+        (chosen["id"], "acme", selection),
+    ]
+    assert ends[0]["event"].startswith("ingest job done after ")
+
+
 def test_a_defect_is_told_with_the_ids_of_its_request(api, acme, log, monkeypatch):
     def broken(*_args):
         raise RuntimeError(f"with {acme.headers['Authorization']}")
@@ -92,7 +122,7 @@ def test_workers_tell_the_job_that_they_work_on(api, acme, log, monkeypatch):
     lines, _ = log()
     working = [one for one in lines if one["logger"] == "test.worker"]
     assert working
-    assert {(one["task"], one["job"]) for one in working} == {("EmbedChunk", job["id"])}
+    assert {(one["task"], one["job"], one["tenant"]) for one in working} == {("EmbedChunk", job["id"], "acme")}
     assert all("request_id" not in one for one in working)
 
 
