@@ -15,7 +15,7 @@ from service.records import Catalogue
 from service.usecases.context import Context, partition_of
 from service.usecases.reading import encoder_of, read_pictures
 from service.usecases.rejecting import LABELS_TO_TELL, policy_of, rejecting
-from service.usecases.relabelled import changed_since
+from service.usecases.relabelled import moved_since
 from service.usecases.resolver import Resolved, Resolver, classify_embeddings
 
 __all__ = ["Classified", "Resolver", "classify", "classify_embeddings"]
@@ -178,10 +178,9 @@ class _Notes:
 
 def _moved(context: Context, catalogue: Catalogue, resolved: Resolved) -> tuple[Counter[str], Counter[str]]:
     """How many pictures came to each label, and left each, since what answers was measured."""
-    active = resolved.serving.selection
-    if active is None:
+    if resolved.serving.selection is None:
         return Counter(), Counter()
-    changed = changed_since(context, context.registry.selection(catalogue.id, active))
+    changed = moved_since(context, catalogue.id, resolved.serving.measured)
     return (Counter(), Counter()) if changed is None else (changed.into(), changed.out_of())
 
 

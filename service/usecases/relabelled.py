@@ -57,6 +57,10 @@ def read_at(selection: Selection) -> float:
 
 def changed_since(context: Context, selection: Selection) -> Changed | None:
     """The relabellings that the selection knows nothing of; None without any."""
-    since = read_at(selection)
-    moves = context.registry.relabelled_counts(selection.catalogue_id, since)
+    return moved_since(context, selection.catalogue_id, read_at(selection))
+
+
+def moved_since(context: Context, catalogue_id: str, since: float) -> Changed | None:
+    """The relabellings since a time, seconds since 1970; None without any."""
+    moves = context.registry.relabelled_counts(catalogue_id, since)
     return Changed(since, moves) if moves else None

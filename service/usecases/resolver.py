@@ -25,6 +25,7 @@ from service.ports import VectorName
 from service.records import Catalogue, Selection, Split
 from service.usecases.context import Context, partition_of
 from service.usecases.describing import Words, blend_of, words_of
+from service.usecases.relabelled import read_at
 from service.usecases.selections import flagged, head_of, projection_of, recipe_of
 
 CACHED_SELECTIONS = 8
@@ -47,7 +48,8 @@ class Published:
 class Serving:
     """What answers a catalogue's queries now. `published` and `selection` are None before any optimisation.
 
-    `policy` is None where too few answers were measured to say how far any can be trusted; `blend` weighs words.
+    `policy` is None where too few answers were measured to say how far any can be trusted; `blend` weighs words;
+    `measured` is when the examples were read that the selection knows of (`relabelled.read_at`).
     """
 
     selection: str | None
@@ -57,6 +59,7 @@ class Serving:
     published: Published | None
     policy: Policy | None = None
     blend: Blend = DEFAULT_BLEND
+    measured: float = 0.0
 
     def projected(self, embeddings: Float32Array) -> Float32Array:
         """Embeddings (n, d) in the space that is searched, (n, k)."""
@@ -116,8 +119,8 @@ class Resolver:
         stored = selection.figures.get("policy")
         policy = None if stored is None else Policy.from_dict(stored)
         blend = blend_of(selection.figures, policy)
-        recipe = recipe_of(selection)
-        return Serving(active, projection_of(selection.slot), where, recipe, self._of(selection), policy, blend)
+        using, published = projection_of(selection.slot), self._of(selection)
+        return Serving(active, using, where, recipe_of(selection), published, policy, blend, read_at(selection))
 
     def _once(self, catalogue: Catalogue, embeddings: Float32Array, top: int) -> Resolved:
         serving = self.serving(catalogue)
