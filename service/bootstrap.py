@@ -63,7 +63,7 @@ def open_context(settings: Settings, *, micro_batches: bool = False) -> Iterator
 def _wired(settings: Settings, *, micro_batches: bool = False) -> Iterator[Context]:
     """The ports of a data directory that is owned, or of servers."""
     from service.adapters.celery_queue import CeleryQueue
-    from service.adapters.images import PillowDecoder
+    from service.adapters.guarded_decoder import GuardedDecoder
     from service.adapters.optuna_search import OptunaSearch
     from service.adapters.registry_sql import SqlRegistry
     from service.adapters.webhook_sender import HttpWebhookSender
@@ -82,7 +82,7 @@ def _wired(settings: Settings, *, micro_batches: bool = False) -> Iterator[Conte
             store=parts.watched(store, "vectors"),
             blobs=parts.watched(blob_store(settings), "blobs"),
             queue=parts.watched(CeleryQueue(app, parts.outgoing), "queue"),
-            decoder=PillowDecoder(),
+            decoder=GuardedDecoder(settings.decode_threads),
             search=OptunaSearch(),
             sender=HttpWebhookSender(private=settings.private_webhooks),
             clock=time.time,

@@ -57,7 +57,7 @@ import importlib.abc, importlib.util, os, sys
 
 class Deadly(importlib.abc.MetaPathFinder):
     def find_spec(self, name, path=None, target=None):
-        if name != "service.adapters.images":
+        if name != "service.adapters.guarded_decoder":
             return None
         sys.meta_path.remove(self)
         spec = importlib.util.find_spec(name)
@@ -65,14 +65,14 @@ class Deadly(importlib.abc.MetaPathFinder):
 
         def exec_module(module):
             load(module)
-            decode = module.PillowDecoder.decode
+            decode = module.GuardedDecoder.decode
 
             def deadly(self, data, *rest, **named):
                 if {POISON!r} in data:
                     os.kill(os.getpid(), 9)
                 return decode(self, data, *rest, **named)
 
-            module.PillowDecoder.decode = deadly
+            module.GuardedDecoder.decode = deadly
 
         spec.loader.exec_module = exec_module
         return spec
@@ -81,7 +81,7 @@ class Deadly(importlib.abc.MetaPathFinder):
 if "FAULTS_DEADLY" in os.environ:
     sys.meta_path.insert(0, Deadly())
 """
-"""A decoder with a defect, in embed workers alone: one picture ends the process that decodes it."""
+"""A defect in embed workers alone, beyond what guards the decoder: one picture ends the worker that handles it."""
 
 
 class Machine:

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-NICE = 15
+NICE = 5
 # On Linux the kernel ends a child whose parent was killed; elsewhere nothing does.
 DIE_WITH_PARENT = """
 import ctypes, os, signal, sys

@@ -1,6 +1,8 @@
-"""Sentences for files that cannot be decoded: what they look like, and what to do."""
+"""Files that are not decoded: what is too large, what they look like, and sentences that say what to do."""
 
 from __future__ import annotations
+
+MAX_PIXELS = 40_000_000
 
 _SIGNATURES = (
     (b"GIF8", "a GIF"),
@@ -43,7 +45,7 @@ def damage(data: bytes, error: Exception) -> str:
     if "truncated" in detail.lower() or isinstance(error, EOFError) or _webp_ends_early(data):
         return f"the {name} ends too early, after {len(data)} bytes ({detail}): copy or download it again"
     if isinstance(error, MemoryError):
-        return f"the {name} needs more memory than this machine has left: scale it down"
+        return f"the {name} needs more memory than one picture is given: scale it down"
     return f"the {name} is damaged ({detail}): copy or export it again"
 
 

@@ -29,13 +29,12 @@ from PIL import (
     WebPImagePlugin,
 )
 
-from service.adapters.image_refusals import damage, file_kind
+from service.adapters.image_refusals import MAX_PIXELS, damage, file_kind
 from service.adapters.image_structure import check_structure
 from service.core.crop import Box, check_within
 from service.errors import ImageRejected, InvalidInput
 from service.ports import DecodedImage, Mask
 
-MAX_PIXELS = 40_000_000
 MAX_ASPECT = 50
 _BAND_PX = 256
 """Lines that are laid on white at once: of a large picture three more layers would be half a gigabyte."""
