@@ -73,9 +73,9 @@ def shots_cases(data: LabelledEmbeddings, shots: int, noise: int, seeds: Sequenc
 
 
 def enough(data: LabelledEmbeddings, shots: int) -> bool:
-    """Whether the middling class has as many pictures, half as many to tune, and some to judge."""
+    """Whether the middling class has as many pictures, a third as many to tune, and some to judge."""
     pictures = np.bincount(data.codes, minlength=len(data.classes))
-    return float(np.median(pictures)) >= shots + max(1, shots // 2) + 1
+    return float(np.median(pictures)) >= shots + max(1, shots // 3) + 1
 
 
 def whole_cases(

@@ -58,7 +58,7 @@ def value(recipe: Recipe, request: OptimiseRequest, data: LabelledEmbeddings = D
     crossfit = fitter(data).run(recipe)
     figures = evaluate(data.codes, crossfit.scores, data.classes)
     quality = {"accuracy": figures.accuracy, "macro_f1": figures.macro_f1}[request.metric]
-    return quality - 0.01 * crossfit.references / crossfit.support
+    return quality - 0.01 * crossfit.references / crossfit.support - 0.01 * (1.0 - recipe.pull)
 
 
 def found(search: ParameterSearch, request: OptimiseRequest, **options: Any) -> tuple[Recipe, list[Trial]]:
@@ -135,6 +135,14 @@ def test_better_than_what_answers_before_any_optimisation(search: ParameterSearc
     assert value(recipe, request) == pytest.approx(best), "the recipe is that of the best trial"
     assert best > value(Recipe(), request) + 0.05
     assert best >= max(trial.value for trial in trials[: len(warm_starts(None))])
+
+
+def test_among_equals_the_stronger_pull_wins() -> None:
+    """Classes so far apart that every pull answers all of them."""
+    data = clusters([12] * 4, noise=0.01)
+    recipe = search_recipe(OptunaSearch(), CrossFitter(data, 0), OptimiseRequest(), trials=12, active=None)
+    assert recipe.pull >= 0.8
+    assert parameter_space(OptimiseRequest())["pull"] == FloatParameter(0.0, 0.95), "references stay apart"
 
 
 @pytest.mark.parametrize("search", SEARCHES)
