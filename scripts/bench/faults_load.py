@@ -29,7 +29,7 @@ from service.usecases.context import example_id_of
 
 T = TypeVar("T")
 
-PATIENCE_S = 150.0
+PATIENCE_S = 600.0
 PAUSE_S = 0.4
 PICTURES = 16
 PASSING = {408, 409, 429, 502, 503, 504}

@@ -28,7 +28,7 @@ WORKERS = {"embed-1": "embed", "embed-2": "embed", "optimise": "optimise", "main
 SERVERS = ("valkey", "qdrant")
 BLOBS_MB = 48
 """Size of the file system of the image bytes, where one can be mounted: small enough to be filled in a moment."""
-START_S = 120.0
+START_S = 300.0
 
 CLOCK = """
 import os, time

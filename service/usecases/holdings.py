@@ -13,6 +13,7 @@ from service.core.model import LabelledEmbeddings
 from service.errors import NothingToServe, PublishIncomplete
 from service.records import Catalogue, Example, ExampleState, Split
 from service.usecases.context import Context, partition_of
+from service.usecases.missing_points import bring_back_points
 
 FETCH_POINTS = 1000
 
@@ -38,8 +39,18 @@ class Holdings:
 def load_holdings(context: Context, catalogue: Catalogue) -> Holdings:
     """Read every ACTIVE example with an assigned split.
 
-    Raises NothingToServe when none is support, PublishIncomplete when rows have no point in the store.
+    Rows without a point get it again first, from what was stored with the picture.
+    Raises NothingToServe when none is support, PublishIncomplete when rows have no point and it cannot be made again.
     """
+    try:
+        return _read_holdings(context, catalogue)
+    except PublishIncomplete:
+        # Examples are being dropped, whose points go first, or a drop was broken off in between.
+        bring_back_points(context, catalogue, ())
+    return _read_holdings(context, catalogue)
+
+
+def _read_holdings(context: Context, catalogue: Catalogue) -> Holdings:
     read_at = context.clock()
     examples = [
         example

@@ -5,10 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from service.core.stored_embedding import StoredEmbedding
 from service.errors import NothingToServe, PublishIncomplete
 from service.records import ExampleState, Split
 from service.usecases import holdings as module
-from service.usecases.context import partition_of
+from service.usecases.context import embedding_key, partition_of
+from service.usecases.decide import drop
 from service.usecases.holdings import load_holdings
 from tests.core.clusters import clusters
 from tests.usecases.optimising import one_of_each, only, plant, planted, renamed, with_row
@@ -121,6 +123,37 @@ def test_without_support_there_is_nothing_to_serve():
     registry.set_splits(catalogue.id, {one.id: Split.HOLDOUT for one in registry.examples(catalogue.id, Split.SUPPORT)})
     with pytest.raises(NothingToServe, match="'fruit' has 24 usable examples and none in the split 'support'"):
         load_holdings(context, catalogue)
+
+
+def test_points_that_a_broken_drop_took_come_back_from_what_was_stored():
+    context, catalogue = planted(*parts())
+    before = load_holdings(context, catalogue)
+    for one in context.registry.examples(catalogue.id)[3:6]:
+        partition = partition_of(catalogue)
+        (row,) = context.store.fetch(partition, [one.id]).embeddings
+        stored = StoredEmbedding(row, one.width_px, one.height_px, one.perceptual_hash)
+        key = embedding_key(catalogue.tenant, catalogue.fingerprint.digest, one.picture)
+        context.blobs.put(key, stored.to_bytes())
+        context.store.delete(partition, [one.id])
+    after = load_holdings(context, catalogue)
+    assert after.split_hash == before.split_hash
+    for here, there in zip(three(before), three(after), strict=True):
+        assert np.allclose(here.embeddings, there.embeddings, atol=1e-6)
+
+
+def test_examples_that_are_dropped_while_they_are_read_are_left_out(monkeypatch):
+    context, catalogue = planted(*parts())
+    gone = [one.id for one in context.registry.examples(catalogue.id, Split.SUPPORT)][:2]
+    own, asked = context.store.fetch, []
+
+    def fetch(*given, **named):
+        if not asked:
+            asked.append(1)
+            drop(context, catalogue.tenant, catalogue.name, gone)
+        return own(*given, **named)
+
+    monkeypatch.setattr(context.store, "fetch", fetch)
+    assert len(load_holdings(context, catalogue).support) == 13
 
 
 def test_missing_points_are_counted():
