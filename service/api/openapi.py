@@ -7,7 +7,8 @@ from typing import Any
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
-from service.api.problems import MEDIA_TYPE, Problem, responses
+from service.api.examples import add_examples, problem_examples
+from service.api.problems import MEDIA_TYPE, TITLES, Problem, responses
 
 DESCRIPTION = """\
 Classifies images by a few well chosen reference images. Send a key as `Authorization: Bearer holo_...`; it names the
@@ -41,6 +42,8 @@ def _description(app: FastAPI) -> dict[str, Any]:
             _only_problems(operation["responses"])
             if "requestBody" in operation:
                 _of_a_body(operation["responses"])
+    schema["components"]["examples"] = problem_examples(TITLES)
+    add_examples(schema)
     return schema
 
 

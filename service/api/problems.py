@@ -16,6 +16,7 @@ from starlette.exceptions import HTTPException
 from starlette.middleware.body_limit import MAX_BODY_SIZE_SCOPE_KEY
 from starlette.routing import Match, Route
 
+from service.api.examples import problem_name
 from service.api.wrong_input import in_a_sentence, wrong_lines
 from service.errors import (
     AlreadyExists,
@@ -85,8 +86,19 @@ class Problem(BaseModel):
 
 def responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """What a route documents for these statuses: a problem each."""
-    content = {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}
-    return {status: {"description": TITLES[status], "content": content} for status in statuses}
+    schema = {"$ref": "#/components/schemas/Problem"}
+    return {
+        status: {
+            "description": TITLES[status],
+            "content": {
+                MEDIA_TYPE: {
+                    "schema": schema,
+                    "examples": {"problem": {"$ref": f"#/components/examples/{problem_name(status)}"}},
+                }
+            },
+        }
+        for status in statuses
+    }
 
 
 TITLES = {

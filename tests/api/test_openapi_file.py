@@ -7,6 +7,7 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from scripts.description import FILE, described
+from service.api.examples import example_of
 
 METHODS = {"get", "post", "put", "patch", "delete"}
 PRESENT = json.loads(FILE.read_text(encoding="utf-8"))
@@ -21,23 +22,6 @@ OPERATIONS = [
 def named(schema: Any) -> Any:
     """The schema with its references led into the description's own components."""
     return {**schema, "components": PRESENT["components"]}
-
-
-def examples(body: dict[str, Any]) -> list[Any]:
-    """Examples of a media type: its own, those of its schema, or one made of those of the schema's properties."""
-    if "example" in body:
-        return [body["example"]]
-    if "examples" in body:
-        return [one["value"] for one in body["examples"].values()]
-    schema = resolved(body["schema"])
-    if "examples" in schema:
-        return list(schema["examples"])
-    made = {
-        name: property_["examples"][0]
-        for name, property_ in schema.get("properties", {}).items()
-        if "examples" in resolved(property_) or "examples" in property_
-    }
-    return [made] if made else []
 
 
 def resolved(schema: dict[str, Any]) -> dict[str, Any]:
@@ -61,21 +45,44 @@ def test_every_operation_is_described(operation: dict[str, Any]) -> None:
         assert parameter.get("description") or resolved(parameter["schema"]).get("description"), parameter["name"]
 
 
-JSON_BODIES = [
-    (name, operation["requestBody"]["content"]["application/json"])
+BINARY = {"application/zip", "image/jpeg", "image/png", "image/webp", "multipart/form-data"}
+"""What no example shows in JSON; the fields of a form have descriptions."""
+
+TEXT = {"text/plain", "text/html"}
+PROBLEM = "application/problem+json"
+
+BODIES = [
+    (f"{name} {where}", body)
     for name, operation in OPERATIONS
-    if "application/json" in operation.get("requestBody", {}).get("content", {})
+    for where, told in [("body", operation.get("requestBody", {})), *operation["responses"].items()]
+    for media_type, body in told.get("content", {}).items()
+    if media_type not in {*BINARY, *TEXT, PROBLEM}
 ]
 
 
-@pytest.mark.parametrize("body", [one for _, one in JSON_BODIES], ids=[name for name, _ in JSON_BODIES])
-def test_every_json_body_has_an_example_that_it_takes(body: dict[str, Any]) -> None:
-    found = examples(body)
-    required = set(resolved(body["schema"]).get("required", []))
-    assert found or not required, "give the model's fields examples"
-    for one in found:
-        assert required <= set(one), f"the example lacks {required - set(one)}"
-        Draft202012Validator(named(resolved(body["schema"]))).validate(one)
+@pytest.mark.parametrize("body", [one for _, one in BODIES], ids=[name for name, _ in BODIES])
+def test_every_body_has_an_example_that_its_schema_takes(body: dict[str, Any]) -> None:
+    found, schema = body["example"], resolved(body.get("schema", {}))
+    if schema.get("type") == "object":
+        assert set(schema.get("required", [])) <= set(found)
+    Draft202012Validator(named(schema)).validate(found)
+
+
+def test_a_problem_shows_the_status_that_it_is_told_for() -> None:
+    for name, operation in OPERATIONS:
+        for status, told in operation["responses"].items():
+            if PROBLEM in told.get("content", {}):
+                (link,) = told["content"][PROBLEM]["examples"].values()
+                assert link == {"$ref": f"#/components/examples/Problem{status}"}, name
+    for name, one in PRESENT["components"]["examples"].items():
+        assert name == f"Problem{one['value']['status']}"
+        Draft202012Validator(named(PRESENT["components"]["schemas"]["Problem"])).validate(one["value"])
+
+
+def test_a_field_of_which_nothing_is_known_is_an_error() -> None:
+    schema = {"type": "object", "properties": {"colour_of_the_sky": {"type": "string"}}}
+    with pytest.raises(LookupError, match="'colour_of_the_sky' has no example"):
+        example_of(schema, {})
 
 
 def test_operation_ids_are_unique() -> None:

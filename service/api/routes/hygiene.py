@@ -44,7 +44,7 @@ class FindingBody(BaseModel):
     others: list[ShownExample] = Field(description="Evidence.")
     numbers: dict[str, int | float] = Field(description="The figures behind it.", examples=[{"similarity": 0.98}])
     suggested: Decision
-    why: str = Field(description="A sentence.")
+    why: str = Field(description="A sentence.", examples=["pictures like it carry pear (0.98), not apple (0.01)"])
 
 
 class HygieneBody(BaseModel):

@@ -106,9 +106,9 @@ class SelectionDifference(BaseModel):
     this: SelectionBody
     other: SelectionBody
     references: list[LabelDifference]
-    thresholds: dict[str, Difference]
-    recipe: dict[str, Difference]
-    figures: dict[str, Difference]
+    thresholds: dict[str, Difference] = Field(examples=[{"apple": {"this": 0.12, "other": 0.2}}])
+    recipe: dict[str, Difference] = Field(examples=[{"head": {"this": "within", "other": "lda"}}])
+    figures: dict[str, Difference] = Field(examples=[{"accuracy": {"this": 0.95, "other": 0.94}}])
 
 
 def _fields(catalogue: str, summary: SelectionSummary) -> dict[str, Any]:
