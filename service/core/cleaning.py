@@ -52,7 +52,7 @@ def out_of_fold_probabilities(data: LabelledEmbeddings, seed: int, teaching: Boo
             continue
         head = fit_head("lda", Scatter.of(data.embeddings[known], data.codes[known]), JUDGE_SHRINKAGE)
         means = class_means(head.project(data.embeddings[known]), data.codes[known], len(data.classes))
-        logits = (head.project(data.embeddings[judged]) @ means.T).astype(np.float64) / JUDGE_TEMPERATURE
+        logits = head.project(data.embeddings[judged]) @ means.T / np.float32(JUDGE_TEMPERATURE)
         logits[:, np.setdiff1d(np.arange(len(means)), data.codes[known])] = -np.inf
         exponentials = np.exp(logits - logits.max(axis=1, keepdims=True))
         probabilities[judged] = exponentials / exponentials.sum(axis=1, keepdims=True)
@@ -111,17 +111,29 @@ def _rights(probabilities: Float64Array, codes: IntArray) -> Float64Array:
     rows = np.arange(len(codes))
     known = probabilities[rows, codes] > 0.0
     others = max(len(np.unique(codes)) - 1, 1)
-    best, rights = -np.inf, np.zeros_like(probabilities)
-    for temperature in TEMPERATURES if known.any() else ():
-        sharpened = probabilities ** (JUDGE_TEMPERATURE / temperature)
-        sharpened /= sharpened.sum(axis=1, keepdims=True)
-        sure = sharpened[rows, codes]
+    with np.errstate(divide="ignore"):  # a class that no judge knew
+        logs = np.log(probabilities.astype(np.float32))  # single precision: powers are found ten times as fast
+
+    raised = np.empty_like(logs)
+
+    def sharpen(temperature: float) -> Float64Array:
+        """Leaves the sharpened chances, times the sums (n,) that it gives, in `raised`."""
+        np.exp(np.multiply(logs, np.float32(JUDGE_TEMPERATURE / temperature), out=raised), out=raised)
+        return np.asarray(raised.sum(axis=1), dtype=np.float64)
+
+    best, likeliest = -np.inf, (TEMPERATURES[0], WRONG_SHARES[0])
+    for temperature in TEMPERATURES:
+        sums = sharpen(temperature)
+        sure = raised[rows, codes] / sums
         as_right, as_wrong = np.outer(1.0 - WRONG_SHARES, sure), np.outer(WRONG_SHARES, (1.0 - sure) / others)
         likelihoods = np.log(np.maximum(as_right + as_wrong, 1e-300))[:, known].sum(axis=1)
-        share = int(likelihoods.argmax())
-        if likelihoods[share] > best:
-            best, rights = float(likelihoods[share]), sharpened * (WRONG_SHARES[share] / others)
-            rights[rows, codes] = as_right[share]
+        if likelihoods.max() > best:
+            best, likeliest = float(likelihoods.max()), (temperature, WRONG_SHARES[likelihoods.argmax()])
+    temperature, share = likeliest
+    sums = sharpen(temperature)
+    chances = raised / sums[:, None]
+    rights: Float64Array = chances * (share / others)
+    rights[rows, codes] = (1.0 - share) * chances[rows, codes]
     rights /= np.maximum(rights.sum(axis=1, keepdims=True), 1e-300)
     rights[~known] = np.eye(rights.shape[1])[codes[~known]]
     return rights
