@@ -85,8 +85,9 @@ def _refuse_a_second(context: Context, catalogue: Catalogue) -> None:
 
 
 def _queued(context: Context, catalogue: Catalogue, request: OptimiseRequest) -> Job:
-    job = context.registry.open_job(catalogue, JobKind.OPTIMISE, request.as_dict())
-    context.registry.seal_job(job.id, context.limits.chunk_images)
+    opened = context.registry.open_job(catalogue, JobKind.OPTIMISE, request.as_dict())
+    context.registry.seal_job(opened.id, context.limits.chunk_images)
+    job = context.registry.job(opened.id)  # as it waits, not as it was opened
     context.queue.enqueue(RunOptimise(job.id))
     return job
 

@@ -29,7 +29,7 @@ def test_an_optimisation_is_a_job_that_ends_with_a_selection_that_serves(shop, w
     assert answer.status_code == 202, answer.text
     job = answer.json()
     assert answer.headers["location"] == f"/v1/jobs/{job['id']}" == job["links"]["self"]
-    assert (job["kind"], job["catalogue"]) == ("optimise", "fruit")
+    assert (job["kind"], job["catalogue"], job["state"]) == ("optimise", "fruit", "queued")
     done = finished(shop.context, job["id"])
     assert done.state is JobState.DONE, done.error
     assert done.parameters["seed"] == 5
