@@ -58,7 +58,7 @@ def speed_section(result: dict) -> str:
     """Seconds of a whole choice, beside the others."""
     figures = result["figures"]
     rows = [
-        f"{told_machine(result)}; one thread. Seconds, on made-up classes.",
+        f"{told_machine(result)}; one thread. Seconds by the clock (of the processor), on made-up classes.",
         "",
         "| classes | search | with the gate | sweep alone | Optuna over the sweep | facility location | condensed NN |",
         "|---:|---:|---:|---:|---:|---:|---:|",
@@ -67,15 +67,18 @@ def speed_section(result: dict) -> str:
         if name.startswith("select.seconds.classes"):
             end = name.rpartition(".")[2]
             more = "" if figures[f"select.optuna_reached.{end}"] else "more than "
+            search, cpu, search_cpu = (
+                figures[f"select.{name}.{end}"] for name in ("search_seconds", "cpu_seconds", "search_cpu_seconds")
+            )
             rows.append(
-                f"| {end.removeprefix('classes')} | {figures[f'select.search_seconds.{end}']:.1f} | {seconds:.1f} | "
+                f"| {end.removeprefix('classes')} | {search:.1f} ({search_cpu:.1f}) | {seconds:.1f} ({cpu:.1f}) | "
                 f"{figures[f'select.sweep_seconds.{end}']:.3f} | "
                 f"{more}{figures[f'select.ratio_to_optuna.{end}']:.0f} times | "
                 f"{figures[f'select.facility.seconds.{end}']:.2f} | {figures[f'select.cnn.seconds.{end}']:.2f} |"
             )
     grown = (
-        f"Growth of the search, as an exponent: {figures['select.exponent.classes']:.2f} with classes, "
-        f"{figures['select.exponent.images']:.2f} with pictures a class. "
+        f"Growth of the search in processor time, as an exponent: {figures['select.exponent.classes']:.2f} "
+        f"with classes, {figures['select.exponent.images']:.2f} with pictures a class. "
         f"The process had {figures['select.peak_mb']:.0f} MB at most."
     )
     return "\n".join([*rows, "", grown])
