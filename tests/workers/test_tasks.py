@@ -1,4 +1,9 @@
+import json
 import logging
+import os
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
@@ -92,3 +97,35 @@ def test_a_sweep_that_fails_is_told_in_the_log(context, raising, caplog):
     with caplog.at_level(logging.ERROR):
         carry_out(context, Sweep())
     assert "a bug" in caplog.text
+
+
+SPYING = """
+import json
+from threadpoolctl import threadpool_info
+from service.ports import RunOptimise
+from workers import tasks
+
+def spy(context, job_id):
+    import scipy.linalg
+    import scipy.sparse.linalg
+
+    blas = [library for library in threadpool_info() if library["user_api"] == "blas"]
+    print(json.dumps([(library["filepath"], library["num_threads"]) for library in blas]))
+
+tasks.run_optimise = spy
+tasks._call_use_case(None, RunOptimise("job"))
+"""
+
+
+def test_every_linear_algebra_has_one_thread_while_it_optimises():
+    """NumPy's and SciPy's own: what is loaded after the limit was set would not be told of it."""
+    spied = subprocess.run(
+        [sys.executable, "-c", SPYING],
+        env=os.environ | {"OPENBLAS_NUM_THREADS": "2"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    threads = {Path(path).parent.name: count for path, count in json.loads(spied.stdout)}
+    assert {"numpy.libs", "scipy.libs"} <= set(threads)
+    assert set(threads.values()) == {1}
