@@ -7,7 +7,6 @@ credential is masked in the finished line, wherever it came from: an exception's
 from __future__ import annotations
 
 import logging
-import re
 import sys
 from collections.abc import MutableMapping
 from typing import IO, Any, Literal
@@ -16,6 +15,7 @@ import structlog
 from structlog.typing import EventDict, WrappedLogger
 
 from service.usecases.log_context import current_ids
+from service.usecases.masking import masked
 
 ALWAYS_TOLD = ("service.adapters.logged_encoders", "holotype.access")
 """Loggers whose INFO is told at level WARNING too: which device an encoder got, and the requests of a server."""
@@ -23,14 +23,6 @@ ALWAYS_TOLD = ("service.adapters.logged_encoders", "holotype.access")
 QUIET = ("alembic.runtime.plugins", "celery.app.trace", "celery.worker.strategy", "httpcore", "httpx")
 """Loggers whose INFO nobody needs, and whose lines name no ids: told with DEBUG only. httpx names whole URLs, those of
 webhooks among them, which may hold a secret."""
-
-MASK = "***"
-_SECRETS = (
-    re.compile(r"(holo_[0-9A-Za-z]+_)[0-9A-Za-z_-]{16,}"),
-    re.compile(r"(whsec_)[0-9A-Za-z+/=_-]{16,}"),
-    re.compile(r"(?i)(bearer\s+)[^\s'\",;]{8,}"),
-    re.compile(r"(://[^\s:/@]*:)[^\s/@]+(?=@)"),
-)
 
 
 def start_logging(level: str, form: Literal["text", "json"] = "text") -> None:
@@ -42,13 +34,6 @@ def start_logging(level: str, form: Literal["text", "json"] = "text") -> None:
         logging.getLogger(name).setLevel(logging.INFO if level == "WARNING" else logging.NOTSET)
     for name in QUIET:
         logging.getLogger(name).setLevel(logging.WARNING if level == "INFO" else logging.NOTSET)
-
-
-def masked(line: str) -> str:
-    """The line without anything that looks like a credential."""
-    for secret in _SECRETS:
-        line = secret.sub(rf"\1{MASK}", line)
-    return line
 
 
 class _StandardError(logging.StreamHandler[IO[str]]):

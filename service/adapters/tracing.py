@@ -2,7 +2,8 @@
 
 Off unless HOLOTYPE_OTEL is set. The provider is the process's own where somebody has set one up; else spans go to where
 OpenTelemetry's own variables say (OTEL_EXPORTER_OTLP_ENDPOINT, OTEL_SERVICE_NAME, ...). What a span holds are names of
-calls and ids, never arguments: those are pictures, labels and keys.
+calls and ids, never arguments: those are pictures, labels and keys. FastAPI puts
+path and query into its spans, so what looks like a credential is masked in all of them.
 """
 
 from __future__ import annotations
@@ -56,9 +57,11 @@ def _exporting() -> trace.TracerProvider:
     from opentelemetry.sdk.trace import TracerProvider
     from opentelemetry.sdk.trace.export import BatchSpanProcessor
 
+    from service.adapters.masked_spans import MaskingExporter
+
     ours = Resource.create({"service.name": SERVICE, "service.version": __version__})
     provider = TracerProvider(resource=ours.merge(OTELResourceDetector().detect()))
-    provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
+    provider.add_span_processor(BatchSpanProcessor(MaskingExporter(OTLPSpanExporter())))
     return provider
 
 

@@ -37,6 +37,7 @@ from service.errors import (
     Unavailable,
     WrongState,
 )
+from service.usecases.masking import masked_value
 
 logger = logging.getLogger(__name__)
 
@@ -136,7 +137,7 @@ def problem(
     members: Mapping[str, object] | None = None,
     headers: Mapping[str, str] | None = None,
 ) -> JSONResponse:
-    """A problem as the answer to a request."""
+    """A problem as the answer to a request. A key that somebody put into a path or a body is not said again."""
     body: dict[str, object] = {
         **plain_members(members or {}),
         "type": f"urn:holotype:problem:{code}",
@@ -146,7 +147,7 @@ def problem(
         "code": code,
         "request_id": getattr(request.state, "request_id", None),
     }
-    return JSONResponse(body, status, dict(headers or {}), MEDIA_TYPE)
+    return JSONResponse(masked_value(body), status, dict(headers or {}), MEDIA_TYPE)
 
 
 def too_large(request: Request) -> JSONResponse:

@@ -8,8 +8,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from service.adapters.structured_logs import ALWAYS_TOLD, QUIET, masked, start_logging
+from service.adapters.structured_logs import ALWAYS_TOLD, QUIET, start_logging
 from service.usecases.log_context import current_ids, log_ids
+from service.usecases.masking import masked
 
 CREDENTIAL = "holo_0123456789abcdef_" + "a1" * 32
 
