@@ -2,8 +2,8 @@
 
 Off unless HOLOTYPE_OTEL is set. The provider is the process's own where somebody has set one up; else spans go to where
 OpenTelemetry's own variables say (OTEL_EXPORTER_OTLP_ENDPOINT, OTEL_SERVICE_NAME, ...). What a span holds are names of
-calls and ids, never arguments: those are pictures, labels and keys. FastAPI puts
-path and query into its spans, so what looks like a credential is masked in all of them.
+calls and ids, never arguments: those are pictures, labels and keys. FastAPI puts path and query into its spans, so what
+looks like a credential is masked in all of them.
 """
 
 from __future__ import annotations
