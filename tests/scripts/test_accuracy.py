@@ -111,8 +111,8 @@ def test_nothing_of_a_class_left_out_is_handed_over():
 
 
 def test_shots_that_the_data_do_not_have_are_no_setting():
-    assert enough(clusters([16] * 3), 10)
-    assert not enough(clusters([15] * 3), 10)
+    assert enough(clusters([14] * 3), 10)
+    assert not enough(clusters([13] * 3), 10)
     settings = settings_of(DataSet("few", grouped([16] * 3)), Extent(True, (0,), (1, 10, 20), 2))
     assert [one.name for one in settings] == ["few.m1.noise0", "few.m1.noise20", "few.m10.noise0", "few.m10.noise20"]
     assert [one.trusted for one in settings] == [False, False, True, False]
