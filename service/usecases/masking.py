@@ -9,7 +9,7 @@ MASK = "***"
 _SECRETS = (
     re.compile(r"(holo_[0-9A-Za-z]+_)[0-9A-Za-z_-]{16,}"),
     re.compile(r"(whsec_)[0-9A-Za-z+/=_-]{16,}"),
-    re.compile(r"(?i)(bearer\s+)[^\s'\",;]{8,}"),
+    re.compile(r"(?i)(bearer\s+)(?!holo_\.\.\.)[^\s'\",;]{8,}"),
     re.compile(r"(://[^\s:/@]*:)[^\s/@]+(?=@)"),
 )
 
