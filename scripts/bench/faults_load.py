@@ -17,6 +17,7 @@ from typing import TypeVar
 import httpx
 
 from scripts.bench.faults_machine import POISON, Machine
+from scripts.bench.faults_patience import STILL_S, Patience, Progress
 from scripts.bench.faults_processes import GaveUp
 from scripts.bench.faults_tenants import CATALOGUE, CLASSES, Accepted, Tenant, label_of
 from service.client.problems import ApiProblem
@@ -29,7 +30,6 @@ from service.usecases.context import example_id_of
 
 T = TypeVar("T")
 
-PATIENCE_S = 600.0
 PAUSE_S = 0.4
 PICTURES = 16
 PASSING = {408, 409, 429, 502, 503, 504}
@@ -41,6 +41,7 @@ class Load:
     """Operations by name; `producers` are the commands at work, for whoever kills them."""
 
     machine: Machine
+    progress: Progress
     catalogues: dict[str, Catalogue]
     errors: list[str] = field(default_factory=list)
     producers: dict[str, str] = field(default_factory=dict)
@@ -65,13 +66,13 @@ class Load:
     def upload(self, tenant: Tenant, _rng: random.Random) -> None:
         """In several requests, gone on with where the server fell silent."""
         pictures, job = tenant.pictures(PICTURES), None
-        give_up = time.monotonic() + PATIENCE_S
+        patience = Patience(self.progress.moved_at)
         while True:
             try:
                 done = tenant.client.upload(Upload(name=CATALOGUE, job=job), pictures)
                 break
             except (HolotypeError, httpx.HTTPError) as error:
-                self._check_passing("upload", error, give_up, also={400, 404, 422})
+                self._check_passing("upload", error, patience, also={400, 404, 422})
                 # A job that was given up meanwhile took nothing: another one has to.
                 job = error.details.get("job", job) if isinstance(error, Unavailable) else None
                 time.sleep(PAUSE_S)
@@ -85,10 +86,10 @@ class Load:
             path = folder / one.source
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(one.content)
-        give_up = time.monotonic() + PATIENCE_S
-        while (report := self._run(tenant, folder)) is None:
-            if time.monotonic() > give_up:
-                raise GaveUp(f"holotype ingest did not end well within {PATIENCE_S:.0f} s")
+        patience = Patience(self.progress.moved_at)
+        while (report := self._run(tenant, folder, patience)) is None:
+            if patience.over:
+                raise GaveUp(f"holotype ingest did not end well while nothing moved for {STILL_S:.0f} s")
             time.sleep(PAUSE_S)
         shutil.rmtree(folder)
         if report["failed"]:
@@ -96,7 +97,7 @@ class Load:
         tenant.accepted.append(Accepted(report["job"], len(pictures), "ingest"))
         tenant.stored(pictures)
 
-    def _run(self, tenant: Tenant, folder: Path) -> dict | None:
+    def _run(self, tenant: Tenant, folder: Path, patience: Patience) -> dict | None:
         """One run of the command: its report, None where it was killed or ended badly."""
         name = f"producer-{folder.name}"
         words = ["--tenant", tenant.name, "--json", "ingest", CATALOGUE, str(folder)]
@@ -105,8 +106,8 @@ class Load:
         )
         self.producers[name] = tenant.name
         try:
-            told, _ = process.communicate(timeout=PATIENCE_S)
-        except (subprocess.TimeoutExpired, ValueError):  # the latter when it was killed under our hands
+            told = _told(process, patience)
+        except ValueError:  # when it was killed under our hands
             told = ""
         finally:
             self.producers.pop(name, None)
@@ -178,21 +179,23 @@ class Load:
 
     def until_done(self, what: str, ask: Callable[[], T]) -> T:
         """What the service answers once it does. Raises GaveUp."""
-        give_up = time.monotonic() + PATIENCE_S
+        patience = Patience(self.progress.moved_at)
         while True:
             try:
                 return ask()
             except (HolotypeError, httpx.HTTPError) as error:
-                self._check_passing(what, error, give_up)
+                self._check_passing(what, error, patience)
             time.sleep(PAUSE_S)
 
-    def _check_passing(self, what: str, error: Exception, give_up: float, also: frozenset | set = frozenset()) -> None:
+    def _check_passing(
+        self, what: str, error: Exception, patience: Patience, also: frozenset | set = frozenset()
+    ) -> None:
         """Raises GaveUp for an answer that waiting does not mend, or after waiting long enough."""
         status = getattr(error, "status", None)
         if isinstance(error, ApiProblem) and status not in PASSING | also:
             raise GaveUp(f"{what} was answered {status}: {error}") from error
-        if time.monotonic() > give_up:
-            raise GaveUp(f"{what} was not done within {PATIENCE_S:.0f} s: {error}") from error
+        if patience.over:
+            raise GaveUp(f"{what} was not done while nothing moved for {STILL_S:.0f} s: {error}") from error
 
     def _ids(self, tenant: Tenant, hashes: list[str]) -> list[str]:
         """Example ids by content hash, as the registry has them."""
@@ -205,20 +208,29 @@ class Load:
 
     def _finished(self, tenant: Tenant, job_id: str) -> None:
         """Wait for a job's end; one that failed is kept as an error: it was accepted."""
-        give_up = time.monotonic() + PATIENCE_S
+        patience = Patience(self.progress.moved_at)
         while True:
             try:
                 job = tenant.client.show_job(job_id)
                 if job.finished:
                     break
-                if time.monotonic() > give_up:
-                    raise GaveUp(
-                        f"{job.kind} job {job_id} is {job.state}, {job.done} of {job.total}, after a long wait"
-                    )
+                if patience.over:
+                    said = f"{job.kind} job {job_id} is {job.state}, {job.done} of {job.total}"
+                    raise GaveUp(f"{said}, and nothing moved for {STILL_S:.0f} s")
             except JobFailed:
                 break
             except (HolotypeError, httpx.HTTPError) as error:
-                self._check_passing("job", error, give_up)
+                self._check_passing("job", error, patience)
             time.sleep(PAUSE_S)
         if job.state != "done":
             self.errors.append(f"{job.kind} job {job_id} ended {job.state}: {job.error}")
+
+
+def _told(process: subprocess.Popen[str], patience: Patience) -> str:
+    """What a command says until it ends; nothing where patience ends before."""
+    while True:
+        try:
+            return process.communicate(timeout=PAUSE_S)[0]
+        except subprocess.TimeoutExpired:
+            if patience.over:
+                return ""

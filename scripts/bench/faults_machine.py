@@ -12,7 +12,6 @@ import queue
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -20,20 +19,20 @@ from typing import Any
 
 import redis
 
+from scripts.bench.faults_patience import wait_for_start
 from scripts.bench.faults_postgres import Postgres
-from scripts.bench.faults_processes import ROOT, GaveUp, Processes, free_port, listens, wait_until
+from scripts.bench.faults_processes import ROOT, GaveUp, Processes, free_port, listens
 from service.settings import Settings
 
 WORKERS = {"embed-1": "embed", "embed-2": "embed", "optimise": "optimise", "maintenance": "maintenance"}
 SERVERS = ("valkey", "qdrant")
 BLOBS_MB = 48
 """Size of the file system of the image bytes, where one can be mounted: small enough to be filled in a moment."""
-START_S = 300.0
 
 CLOCK = """
 import os, time
 
-_path, _now, _seen = os.environ["FAULTS_CLOCK"], time.time, [0.0, 0.0]
+_path, _now, _seen = os.environ.get("FAULTS_CLOCK"), time.time, [0.0, 0.0]
 
 
 def moved():
@@ -47,7 +46,8 @@ def moved():
     return now + _seen[1]
 
 
-time.time = moved
+if _path:  # decoder processes have none of our environment
+    time.time = moved
 """
 
 POISON = b"faults: whoever decodes this ends"
@@ -186,8 +186,8 @@ class Machine:
         data = self.folder / "valkey"
         data.mkdir(exist_ok=True)
         kept = f"--port 0 --unixsocket {self.folder}/valkey.sock --dir {data} --appendonly yes --appendfsync always"
-        self.processes.start("valkey", [str(get_binary_path()), *kept.split(), "--save", ""], {})
-        wait_until(self._broker_answers, "Valkey answers", START_S)
+        process = self.processes.start("valkey", [str(get_binary_path()), *kept.split(), "--save", ""], {})
+        wait_for_start(self._broker_answers, process.pid, "Valkey answers")
 
     def _broker_answers(self) -> bool:
         with suppress(redis.RedisError, OSError):
@@ -196,21 +196,25 @@ class Machine:
 
     def _qdrant(self) -> None:
         command = [sys.executable, "-m", "tests.qdrant_faults", "--folder", str(self.folder / "qdrant")]
-        self.processes.start("qdrant", [*command, "--port", str(self._qdrant_port)], {})
-        wait_until(lambda: listens(self._qdrant_port), "the double listens", START_S)
+        process = self.processes.start("qdrant", [*command, "--port", str(self._qdrant_port)], {})
+        wait_for_start(lambda: listens(self._qdrant_port), process.pid, "the double listens")
 
     def _api(self) -> None:
         command = [self.program, "serve", "--host", "127.0.0.1", "--port", str(self.port), "--json"]
         process = self.processes.start("api", command, self.environment("api"), answers=True)
         lines: queue.Queue[str] = queue.Queue()
         threading.Thread(target=lambda: [lines.put(line) for line in process.stdout or ()], daemon=True).start()
-        told, give_up = "", time.monotonic() + START_S
-        while not told.endswith("\n}\n"):
-            if process.poll() is not None or time.monotonic() > give_up:
-                raise GaveUp(f"the API did not start: {told}; see {self.folder}/api.log")
+        told: list[str] = []
+
+        def ready() -> bool:
+            if process.poll() is not None:
+                raise GaveUp(f"the API did not start: {''.join(told)}; see {self.folder}/api.log")
             with suppress(queue.Empty):
-                told += lines.get(timeout=0.2)
-        ready: dict[str, Any] = json.loads(told)
-        if "error" in ready:
-            raise GaveUp(f"the API did not start: {ready['error']['message']}")
-        self.admin_key = ready["admin_key"] or self.admin_key
+                told.append(lines.get(timeout=0.2))
+            return told[-1:] == ["}\n"]
+
+        wait_for_start(ready, process.pid, "the API has started")
+        answer: dict[str, Any] = json.loads("".join(told))
+        if "error" in answer:
+            raise GaveUp(f"the API did not start: {answer['error']['message']}")
+        self.admin_key = answer["admin_key"] or self.admin_key

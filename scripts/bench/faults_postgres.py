@@ -10,7 +10,8 @@ import subprocess
 from contextlib import suppress
 from pathlib import Path
 
-from scripts.bench.faults_processes import GaveUp, Processes, wait_until
+from scripts.bench.faults_patience import wait_for_start
+from scripts.bench.faults_processes import GaveUp, Processes
 
 PROGRAMS = Path("/usr/lib/postgresql")
 OPTIONS = ("fsync=off", "listen_addresses=", "dynamic_shared_memory_type=mmap", "restart_after_crash=on")
@@ -53,8 +54,8 @@ class Postgres:
         """Start it (again) and wait until it answers."""
         options = [part for setting in OPTIONS for part in ("-c", setting)]
         command = [*_dropped(), self._programs / "postgres", "-D", self._folder / "data", "-k", self._folder, *options]
-        self._processes.start("postgres", [str(part) for part in command], {}, cwd=self._folder)
-        wait_until(self._answers, "PostgreSQL answers", 60)
+        process = self._processes.start("postgres", [str(part) for part in command], {}, cwd=self._folder)
+        wait_for_start(self._answers, process.pid, "PostgreSQL answers")
 
     def cut_connections(self) -> None:
         """End every connection but the one that asks for it."""

@@ -15,6 +15,7 @@ from scripts.bench.faults_checks import Findings, examine
 from scripts.bench.faults_kinds import Fault, Scene, kinds_for
 from scripts.bench.faults_load import Load
 from scripts.bench.faults_machine import Machine
+from scripts.bench.faults_patience import Patience, Progress
 from scripts.bench.faults_prober import Prober
 from scripts.bench.faults_processes import GaveUp
 from scripts.bench.faults_tenants import CATALOGUE, Tenant, new_tenant
@@ -105,13 +106,16 @@ class Run:
         return thread
 
     def _at_rest(self) -> dict[str, list[str]]:
-        """What is still wrong when nothing changes any more, or REST_S is over, and was not wrong before."""
-        give_up = time.monotonic() + REST_S
+        """What is wrong when nothing has moved for REST_S, neither jobs nor what is found, and was not before."""
+        patience, last = Patience(self.load.progress.moved_at, REST_S), None
         while True:
             found = self._examined()
             new = {kind: [one for one in said if one not in self.known] for kind, said in found.kinds().items()}
-            if not any(new.values()) or time.monotonic() > give_up:
+            if not any(new.values()) or patience.over:
                 return new
+            if new != last:
+                last = new
+                patience.renew()
             time.sleep(0.5)
 
     def _examined(self) -> Findings:
@@ -130,7 +134,7 @@ def running(folder: Path, seed: int, *, postgresql: bool, tenants: int = TENANTS
         machine.start_all()
         context = stack.enter_context(open_context(machine.settings))
         made = [new_tenant(machine.url, machine.admin_key, f"tenant-{n}", seed * 10 + n) for n in range(tenants)]
-        load = Load(machine, {})
+        load = Load(machine, Progress(context, [one.name for one in made]), {})
         for tenant in made:
             stack.callback(tenant.close)
         with ThreadPoolExecutor(tenants) as pool:

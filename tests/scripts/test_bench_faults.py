@@ -1,7 +1,9 @@
 """scripts/bench_faults: a short run for real, and what its checks say of a system that something was taken from."""
 
+import os
 import shutil
 import subprocess
+import sys
 import tempfile
 from pathlib import Path
 
@@ -10,7 +12,9 @@ import pytest
 from scripts.bench.faults import main
 from scripts.bench.faults_checks import examine
 from scripts.bench.faults_kinds import EVERYWHERE
-from scripts.bench.faults_processes import Processes, wait_until
+from scripts.bench.faults_machine import CLOCK
+from scripts.bench.faults_patience import Patience, processor_s, wait_for_start
+from scripts.bench.faults_processes import GaveUp, Processes, wait_until
 from scripts.bench.faults_results import Results, figures_of, read_results, readme_section, write_results
 from scripts.bench.faults_run import Round, running
 from service.usecases.context import image_key, partition_of
@@ -132,3 +136,42 @@ def test_wrong_use_says_so(capsys):
     with pytest.raises(SystemExit):
         main(["--database", "mysql"])
     assert "invalid choice" in capsys.readouterr().err
+
+
+def test_whoever_waits_gives_up_when_nothing_moves_and_not_before(monkeypatch):
+    now, moved = [0.0], [0.0]
+    monkeypatch.setattr("scripts.bench.faults_patience.time.monotonic", lambda: now[0])
+    patience = Patience(lambda: moved[0], still_s=10)
+    for now[0] in range(0, 101, 5):  # slow, but it moves
+        moved[0] = now[0]
+        assert not patience.over
+    now[0] = 111.0
+    assert patience.over
+    patience.renew()
+    assert not patience.over
+
+
+def test_a_process_that_starts_is_waited_for_while_it_is_given_processor_time(tmp_path):
+    processes = Processes(tmp_path)
+    try:
+        idle = processes.start("idle", ["sleep", "60"], {})
+        with pytest.raises(GaveUp, match=r"until it answers: its process did nothing"):
+            wait_for_start(lambda: False, idle.pid, "it answers", still_s=0.3)
+        busy = processes.start("busy", [sys.executable, "-c", "while True: pass"], {})
+        wait_for_start(lambda: processor_s(busy.pid) > 1.2, busy.pid, "it has worked", still_s=30)
+    finally:
+        processes.end_all()
+
+
+def test_decoder_processes_have_no_clock_of_their_own_to_read(tmp_path):
+    (tmp_path / "sitecustomize.py").write_text(CLOCK)
+    environment = {name: value for name, value in os.environ.items() if name != "FAULTS_CLOCK"}
+    environment["PYTHONPATH"] = str(tmp_path)
+    said = subprocess.run(
+        [sys.executable, "-c", "import time; print(time.time.__name__)"],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert (said.stdout, said.stderr) == ("time\n", "")
