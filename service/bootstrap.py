@@ -11,7 +11,7 @@ import socket
 import threading
 import time
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -77,19 +77,20 @@ def _wired(settings: Settings, *, micro_batches: bool = False) -> Iterator[Conte
         stack.callback(store.close)
         app = stack.enter_context(celery_app(settings))
         parts = _Watched(settings)
+        decoder = GuardedDecoder(settings.decode_threads)
         yield Context(
             registry=parts.watched(registry, "database"),
             store=parts.watched(store, "vectors"),
             blobs=parts.watched(blob_store(settings), "blobs"),
             queue=parts.watched(CeleryQueue(app, parts.outgoing), "queue"),
-            decoder=GuardedDecoder(settings.decode_threads),
+            decoder=decoder,
             search=OptunaSearch(),
             sender=HttpWebhookSender(private=settings.private_webhooks),
             clock=time.time,
             owner=f"{socket.gethostname()}:{os.getpid()}:{uuid.uuid4().hex[:8]}",
             limits=_limits(settings),
             fetcher=_fetcher(settings),
-            **_encoders(settings, stack, micro_batches=micro_batches),
+            **_encoders(settings, stack, decoder.get_ready, micro_batches=micro_batches),
         )
 
 
@@ -249,13 +250,20 @@ def blob_store(settings: Settings) -> BlobStore:
     return FsspecBlobStore(settings.blob_url or str(settings.data_dir.resolve() / BLOBS_FOLDER))
 
 
-def _encoders(settings: Settings, stack: ExitStack, *, micro_batches: bool) -> dict[str, Any]:
+def _encoders(
+    settings: Settings, stack: ExitStack, on_loading: Callable[[], None], *, micro_batches: bool
+) -> dict[str, Any]:
     """What the context has to do with encoding."""
     from service.adapters.encoder_finetuning import TransformersFinetuner
     from service.adapters.encoders import Encoders
     from service.adapters.logged_encoders import LoggedEncoders
 
-    own = Encoders(settings.data_dir / ENCODERS_FOLDER, device=settings.device, compiling=settings.compile)
+    own = Encoders(
+        settings.data_dir / ENCODERS_FOLDER,
+        device=settings.device,
+        compiling=settings.compile,
+        on_loading=on_loading,
+    )
     encoders = LoggedEncoders(own)
     parts: dict[str, Any] = {
         "encoders": encoders,

@@ -227,7 +227,7 @@ def trial_figures(trials: Sequence[FormTrial]) -> dict[str, float]:
 
 def measured(given: argparse.Namespace, console: Console) -> dict[str, Any]:
     """Everything, as the object that --json writes."""
-    count, repeated = (given.images or (32 if given.quick else 256)), (2 if given.quick else 3)
+    count, repeated = (given.images or (64 if given.quick else 256)), (2 if given.quick else 3)
     with tempfile.TemporaryDirectory(prefix="holotype-bench-") as name:
         scratch = Path(name)
         source = given.data or GROCERY
@@ -278,8 +278,8 @@ def print_table(console: Console, result: dict[str, Any]) -> None:
 def main() -> None:
     """Measure, print, write."""
     parser = argparse.ArgumentParser(description="How fast is an ingest, against what this machine can do?")
-    parser.add_argument("--quick", action="store_true", help="32 pictures, two rounds")
-    parser.add_argument("--images", type=int, metavar="N", help="how many pictures; 32 with --quick, else 256")
+    parser.add_argument("--quick", action="store_true", help="64 pictures, two rounds")
+    parser.add_argument("--images", type=int, metavar="N", help="how many pictures; 64 with --quick, else 256")
     parser.add_argument("--data", type=Path, metavar="FOLDER", help="pictures of your own, one folder a class")
     parser.add_argument("--encoder", default=PACKAGED_ENCODER)
     parser.add_argument("--seed", type=int, default=0, help="which pictures are drawn")

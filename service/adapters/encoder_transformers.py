@@ -17,7 +17,13 @@ import numpy as np
 from service.adapters.encoder_devices import cpu_flags, describe_device, resolve_device
 from service.adapters.encoder_fitting import padded
 from service.adapters.encoder_forms import EAGER, FLOAT32, Pass, eager_forms, eager_pass, eager_passes, in_form, stacked
-from service.adapters.encoder_loading import load_network, load_processor, load_tokenizer, processor_parameters
+from service.adapters.encoder_loading import (
+    import_frameworks,
+    load_network,
+    load_processor,
+    load_tokenizer,
+    processor_parameters,
+)
 from service.adapters.encoder_pooling import Network, projected, resolve_pooling
 from service.adapters.encoder_running import Compiling, Improving, Running
 from service.adapters.encoder_specification import Pooling
@@ -70,6 +76,7 @@ class TransformersEncoder:
         if precision not in PRECISIONS:
             raise InvalidInput(f"precision {precision!r} is unknown: give one of {', '.join(PRECISIONS)}")
         weights = weights_sha256(folder)  # first: what is wrong with the files shows before seconds of imports
+        import_frameworks()
         self._torch_device = resolve_device(device)
         self._device = describe_device(self._torch_device)
         self._folder = folder

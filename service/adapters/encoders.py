@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
 from service.adapters.backbone_files import WEIGHTS_SHA256, packaged_folder
@@ -23,7 +25,13 @@ class Encoders:
     """`ports.EncoderProvider`. Keeps what it loaded: one network a specification and process."""
 
     def __init__(
-        self, cache_dir: Path, *, device: str = "auto", precision: str = "auto", compiling: Compiling = "never"
+        self,
+        cache_dir: Path,
+        *,
+        device: str = "auto",
+        precision: str = "auto",
+        compiling: Compiling = "never",
+        on_loading: Callable[[], None] = lambda: None,
     ) -> None:
         """Remember where and how to load; nothing is loaded yet.
 
@@ -32,11 +40,13 @@ class Encoders:
             device: "auto", "cpu", "mps", "cuda", "cuda:N".
             precision: "auto", "float32", "bfloat16".
             compiling: "auto", "always", "never": whether faster forms of a network are made in the background.
+            on_loading: called before a network is loaded, which takes seconds; returns at once.
         """
         self._cache_dir = cache_dir
         self._device = device
         self._precision = precision
         self._compiling = compiling
+        self._on_loading = on_loading
         self._loaded: dict[Specification, Encoder] = {}
         self._lock = threading.Lock()
 
@@ -62,6 +72,7 @@ class Encoders:
             if self._device not in {"auto", "cpu"}:  # PyTorch takes seconds to import, and `pixel` needs none of it
                 resolve_device(self._device)
             return PixelEncoder()
+        self._on_loading()
         folder = self._folder(parsed)
         encoder = TransformersEncoder(
             folder,
@@ -71,6 +82,7 @@ class Encoders:
             kept_in=self._cache_dir / FORMS_FOLDER,
             compiling=self._compiling,
         )
+        gc.collect()  # the float32 network of one that runs in another form, which refers to itself
         found = encoder.fingerprint.weights_sha256
         if parsed.kind == "packaged" and found != WEIGHTS_SHA256:
             raise InvalidInput(

@@ -1,7 +1,7 @@
 """`ports.ImageDecoder` by processes of their own (`decoder_process`): a file that ends its decoder ends nothing else.
 
 A decoder costs a fifth of a second once and a copy of the pixels a picture. They are shared by all of this process,
-begun when first needed, and end with it, because their socket does.
+begun when first needed or before (`get_ready`), and end with it, because their socket does.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import numpy as np
@@ -46,7 +46,12 @@ class GuardedDecoder:
     def __init__(self, processes: int, decoder: str = DECODER) -> None:
         """`decoder` is the module that a process runs."""
         self._free = threading.BoundedSemaphore(processes)
+        self._at_first = min(processes, os.cpu_count() or 1)
         self._decoder = decoder
+
+    def get_ready(self) -> None:
+        """Begin processes in the background, a processor each, so that the first pictures do not wait for them."""
+        threading.Thread(target=self._begin, name="decoders", daemon=True).start()
 
     def decode(self, data: bytes, shortest_edge_px: int, box: Box | None = None) -> DecodedImage:
         """As `PillowDecoder.decode`. Raises ImageRejected; Unavailable when no process can be started."""
@@ -74,6 +79,15 @@ class GuardedDecoder:
         """As `PillowDecoder.size`; raises as `decode`."""
         told, _ = self._asked({"call": "size"}, data)
         return int(told["size"][0]), int(told["size"][1])
+
+    def _begin(self) -> None:
+        with suppress(Unavailable):  # whoever has a picture decoded is told
+            for number in range(self._at_first):
+                with self._free:
+                    if _idle_count(self._decoder) > number:
+                        continue
+                    with _process(self._decoder, fresh=True):
+                        pass
 
     def _asked(self, words: Mapping[str, Any], data: bytes) -> tuple[dict[str, Any], bytearray]:
         """The answer. Somebody else may have ended the process, so the picture is tried once more in a new one."""
@@ -170,6 +184,11 @@ def _process(decoder: str, *, fresh: bool) -> Iterator[_Process]:
         raise
     with _lock:
         _idle.append(process)
+
+
+def _idle_count(decoder: str) -> int:
+    with _lock:
+        return sum(process.decoder == decoder and process.alive for process in _idle)
 
 
 def _taken(decoder: str) -> _Process | None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import atexit
+import logging
 import os
 import sys
 from collections.abc import Sequence
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 import typer
 
@@ -95,6 +97,27 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return READER_GONE
 
 
+def program() -> NoReturn:
+    """The process: `main`, then an end at once, since taking PyTorch's thousands of modules apart takes a second."""
+    code: list[int] = []
+    atexit.register(_leave, code)  # the first to be registered is the last to run
+    code.append(main())
+    sys.exit(code[0])
+
+
+def _leave(code: Sequence[int]) -> None:
+    """After all else that had to be done at the end. What cannot be written, Python itself tells, in its slower end."""
+    if not code:
+        return
+    try:
+        sys.stdout.flush()
+        sys.stderr.flush()
+    except OSError:
+        return
+    logging.shutdown()  # logging was there first, so its own turn would come afterwards
+    os._exit(code[0])
+
+
 def _run(arguments: list[str], output: Output) -> int:
     command = typer.main.get_command(app)
     try:
@@ -109,4 +132,4 @@ def _run(arguments: list[str], output: Output) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    program()

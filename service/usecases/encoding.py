@@ -20,8 +20,9 @@ from service.usecases.context import Context, embedding_key, image_key
 
 logger = logging.getLogger(__name__)
 
-PARTS = 2
-"""A chunk goes through the network in this many batches: while one is there, the threads decode the next."""
+FIRST_PART, PARTS = 8, 2
+"""A chunk goes through the network in batches: while one is there, the threads decode the next. The first is an eighth,
+because nothing is there while it is decoded; the others are as many equal ones."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -96,20 +97,27 @@ def _encoded(
     pool = ThreadPoolExecutor(context.limits.decode_threads, thread_name_prefix="decode")
     try:
         waiting = [(one, pool.submit(_prepare, context, encoder, key_of, one)) for one in pictures]
-        part = -(-len(waiting) // PARTS)
-        for start in range(0, len(waiting), part):
+        for part in _parts(len(waiting)):
             ready: dict[str, _Prepared] = {}
-            for name, future in waiting[start : start + part]:
+            for name, future in waiting[part]:
                 prepared = _outcome(context, encoder, key_of, name, future)
                 if isinstance(prepared, str):
                     outcomes[name] = prepared
                 else:
                     ready[name] = prepared
             outcomes.update(_forward(encoder, ready))
-            waiting[start : start + part] = [(one, Future()) for one, _ in waiting[start : start + part]]  # lets go
+            waiting[part] = [(one, Future()) for one, _ in waiting[part]]  # lets go
     finally:
         pool.shutdown(cancel_futures=True)
     return outcomes
+
+
+def _parts(count: int) -> list[slice]:
+    """The places of a chunk's pictures, batch by batch."""
+    first = -(-count // FIRST_PART)
+    other = max(-(-(count - first) // PARTS), 1)
+    starts = [0, *range(first, count, other)]
+    return [slice(start, end) for start, end in zip(starts, [*starts[1:], count], strict=True)]
 
 
 def _prepare(context: Context, encoder: Encoder, key_of: Callable[[str], str], name: str) -> _Prepared | str:

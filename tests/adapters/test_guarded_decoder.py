@@ -122,9 +122,34 @@ def test_one_that_somebody_ended_meanwhile_costs_no_picture(decoder):
     assert decoder.decode(GOOD, 8).width_px == 70
 
 
+def test_those_that_are_begun_early_are_the_ones_that_decode():
+    own = GuardedDecoder(1)
+    own.decode(GOOD, 8)
+    for idle in [one for one in guarded_decoder._idle if one.decoder == guarded_decoder.DECODER]:
+        idle.kill()
+    own.get_ready()
+    until = time.monotonic() + 30
+    while not (early := _living()) and time.monotonic() < until:
+        time.sleep(0.01)
+    own.decode(GOOD, 8)
+    assert len(early) == 1
+    assert _living() == early
+
+
+def test_what_cannot_be_begun_early_is_told_by_the_first_picture():
+    none = GuardedDecoder(1, "tests.adapters.no_such_decoder")
+    none.get_ready()
+    with pytest.raises(Unavailable, match="does not start"):
+        none.decode(GOOD, 8)
+
+
 def test_one_that_cannot_be_started_is_an_outage():
     with pytest.raises(Unavailable, match="does not start: it ended with exit code 1"):
         GuardedDecoder(1, "tests.adapters.no_such_decoder").decode(GOOD, 8)
+
+
+def _living():
+    return [one._process.pid for one in guarded_decoder._idle if one.decoder == guarded_decoder.DECODER and one.alive]
 
 
 def test_it_ends_with_its_starter_whatever_ends_that():

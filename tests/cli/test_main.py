@@ -206,3 +206,20 @@ def test_output_without_json_keeps_standard_output() -> None:
     stream = sys.stdout
     with Output(as_json=False).kept_clean():
         assert sys.stdout is stream
+
+
+def test_the_process_does_what_is_left_to_do_and_ends_with_the_commands_code() -> None:
+    code = (
+        "import atexit; from service.cli import main as entry;"
+        "entry.main = lambda: atexit.register(print, 'the last words') and 7; entry.program()"
+    )
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (ran.returncode, ran.stdout, ran.stderr) == (7, "the last words\n", "")
+
+
+def test_output_that_cannot_be_written_at_the_end_is_no_success() -> None:
+    code = "from service.cli import main as entry; entry.main = lambda: print('lost') or 0; entry.program()"
+    with Path("/dev/full").open("w") as full:
+        ran = subprocess.run([sys.executable, "-c", code], stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert ran.returncode != 0
+    assert "No space left on device" in ran.stderr
