@@ -18,10 +18,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from pydantic import SecretStr
 
-from service.errors import InvalidInput
 from service.ports import BlobStore, PictureFetcher, RateLimiter, RecordsCopies, ReportWriter, VectorStore
 from service.records import Quotas
-from service.settings import Settings
+from service.settings import Settings, check_settings
 from service.usecases.context import Context, Limits
 
 if TYPE_CHECKING:
@@ -136,24 +135,6 @@ def continued_trace(settings: Settings, headers: Mapping[str, Any], name: str) -
     from service.adapters.tracing import continued
 
     return continued(headers, name)
-
-
-def check_settings(settings: Settings) -> None:
-    """Raises InvalidInput when the settings do not go together: other processes cannot see this one's parts."""
-    if not settings.distributed:
-        return
-    needed = {
-        "HOLOTYPE_QDRANT_URL": settings.qdrant_url,
-        "HOLOTYPE_DATABASE_URL": settings.database_url,
-        "HOLOTYPE_BLOB_URL": settings.blob_url,
-    }
-    missing = [name for name, value in needed.items() if value is None]
-    if missing:
-        raise InvalidInput(
-            f"HOLOTYPE_BROKER_URL is set, so other processes do the work and must reach the same data: set "
-            f"{', '.join(missing)} too (on one machine a SQLite file and a folder will do), or unset the broker",
-            missing=missing,
-        )
 
 
 def celery_app(settings: Settings) -> Celery:

@@ -14,6 +14,8 @@ from typing import Literal
 from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SecretsSettingsSource, SettingsConfigDict
 
+from service.errors import InvalidInput
+
 PACKAGED_ENCODER = "packaged:vit-s14?pooling=layers"
 ALWAYS_ALLOWED = ("packaged:vit-s14", "pixel")
 """Encoders that need nothing of the server but its own packages."""
@@ -160,3 +162,21 @@ class Settings(BaseSettings):
     def distributed(self) -> bool:
         """True when a broker is given: commands enqueue and wait, worker processes do the work."""
         return self.broker_url is not None
+
+
+def check_settings(settings: Settings) -> None:
+    """Raises InvalidInput when the settings do not go together: other processes cannot see this one's parts."""
+    if not settings.distributed:
+        return
+    needed = {
+        "HOLOTYPE_QDRANT_URL": settings.qdrant_url,
+        "HOLOTYPE_DATABASE_URL": settings.database_url,
+        "HOLOTYPE_BLOB_URL": settings.blob_url,
+    }
+    missing = [name for name, value in needed.items() if value is None]
+    if missing:
+        raise InvalidInput(
+            f"HOLOTYPE_BROKER_URL is set, so other processes do the work and must reach the same data: set "
+            f"{', '.join(missing)} too (on one machine a SQLite file and a folder will do), or unset the broker",
+            missing=missing,
+        )

@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 from pydantic import SecretStr
 
-from service.bootstrap import DATABASE_FILE, check_settings, open_context
+from service.bootstrap import DATABASE_FILE, open_context
 from service.errors import DataDirectoryInUse, InvalidInput, LeaseHeld, Unavailable
-from service.settings import Settings
+from service.settings import Settings, check_settings
 from service.usecases.context import for_worker
 from tests.processes import ROOT
 

@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from service.ports import QUEUES
-from service.settings import Settings
+from service.settings import Settings, check_settings
 
 ROOT = Path(__file__).parent.parent
 COMPOSE = yaml.safe_load((ROOT / "docker-compose.yml").read_text(encoding="utf-8"))
@@ -41,8 +41,6 @@ def test_every_variable_is_a_setting(text: str) -> None:
 
 @pytest.mark.parametrize("name", sorted(OURS))
 def test_the_environment_makes_distributed_settings(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    from service.bootstrap import check_settings
-
     for variable, value in filled(OURS[name]["environment"]).items():
         monkeypatch.setenv(variable, value)
     settings = Settings()

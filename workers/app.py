@@ -8,10 +8,10 @@ from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING
 
-from service.bootstrap import celery_app, check_settings, continued_trace, start_logging
+from service.bootstrap import celery_app, continued_trace, start_logging
 from service.errors import InvalidInput
 from service.ports import QUEUES, Sweep
-from service.settings import Settings
+from service.settings import Settings, check_settings
 
 if TYPE_CHECKING:
     from celery import Celery
