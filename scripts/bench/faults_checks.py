@@ -15,7 +15,7 @@ from service.errors import NotFound
 from service.records import FINAL_STATES, KINDS_OF_ITEMS, SLOTS, Catalogue, Example, ItemState, Job, JobKind, JobState
 from service.usecases.claimed import KILLER
 from service.usecases.context import Context, partition_of
-from service.usecases.splitting import payload_split
+from service.usecases.points import payload_split
 
 ENDS_WELL = {
     JobKind.INGEST: {ItemState.STORED, ItemState.DUPLICATE, ItemState.CONFLICT},

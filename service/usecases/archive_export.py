@@ -44,7 +44,8 @@ from service.usecases.archive_format import (
 from service.usecases.archive_manifest import Manifest
 from service.usecases.archive_prompts import prompts_line
 from service.usecases.archive_report import judged_names, renamed
-from service.usecases.context import Context, image_key, partition_of, references_key, report_key
+from service.usecases.context import Context, image_key, references_key, report_key
+from service.usecases.missing_points import fetch_whole
 from service.usecases.selections import chunked, head_of
 
 PIECE_BYTES = 256 * 1024
@@ -201,14 +202,13 @@ class _Export:
             after = some[-1].id
 
     def _with_points(self, examples: Sequence[Example]) -> Iterator[tuple[Example, Mapping[str, Any], Float32Array]]:
-        """Examples with payload and embedding; one without a point (lost, or dropped meanwhile) is left out."""
+        """Examples with payload and embedding; one that was dropped meanwhile, or whose embedding is lost, is not."""
         rows = {one.id: one for one in examples}
-        for ids in chunked(list(rows)):
-            points = self._context.store.fetch(partition_of(self._catalogue), ids)
-            if points.embeddings is None:
-                continue
-            for example_id, payload, row in zip(points.ids, points.payloads, points.embeddings, strict=True):
-                yield rows[example_id], payload, row
+        for some in chunked(examples):
+            points = fetch_whole(self._context, self._catalogue, some)
+            if points.embeddings is not None:
+                there = (rows[example_id] for example_id in points.ids)
+                yield from zip(there, points.payloads, points.embeddings, strict=True)
 
     def _part(self, found: Sequence[tuple[Example, Mapping[str, Any], Float32Array]]) -> Iterator[_Written]:
         number = self._counts.examples // PAGE_EXAMPLES

@@ -13,12 +13,12 @@ from service.usecases.context import Context, partition_of
 from service.usecases.decide import take_out
 from service.usecases.labels import checked_label
 from service.usecases.leases import kept_lease
+from service.usecases.points import payload_split
 from service.usecases.splitting import (
     BATCH,
     align_payloads,
     assign_open_splits,
     batches,
-    payload_split,
     splits_lease,
 )
 

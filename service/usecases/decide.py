@@ -12,7 +12,8 @@ from service.usecases.derived import forget_examples
 from service.usecases.forgetting import forget_pictures
 from service.usecases.labels import checked_label
 from service.usecases.leases import kept_lease
-from service.usecases.splitting import align_payloads, assign_open_splits, batches, payload_split, splits_lease
+from service.usecases.points import payload_split
+from service.usecases.splitting import align_payloads, assign_open_splits, batches, splits_lease
 
 MOST_NAMED = 5
 

@@ -21,8 +21,7 @@ from service.usecases.context import Context, example_id_of, partition_of
 from service.usecases.encoding import embeddings_of
 from service.usecases.fetching import fetched_chunk
 from service.usecases.lone_points import forget_lone_points
-from service.usecases.points import payload_of, point_of
-from service.usecases.splitting import CONFLICT_SPLIT
+from service.usecases.points import CONFLICT_SPLIT, payload_of, point_of
 
 logger = logging.getLogger(__name__)
 

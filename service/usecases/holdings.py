@@ -12,8 +12,9 @@ from service.core.duplicates import joined_groups, near_duplicate_groups
 from service.core.model import LabelledEmbeddings
 from service.errors import NothingToServe, PublishIncomplete
 from service.records import Catalogue, Example, ExampleState, Split
-from service.usecases.context import Context, partition_of
-from service.usecases.missing_points import bring_back_points
+from service.usecases.context import Context
+from service.usecases.missing_points import fetch_whole
+from service.usecases.selections import chunked
 
 FETCH_POINTS = 1000
 
@@ -39,31 +40,24 @@ class Holdings:
 def load_holdings(context: Context, catalogue: Catalogue) -> Holdings:
     """Read every ACTIVE example with an assigned split.
 
-    Rows without a point get it again first, from what was stored with the picture.
-    Raises NothingToServe when none is support, PublishIncomplete when rows have no point and it cannot be made again.
+    Raises NothingToServe when none is support, PublishIncomplete: as for `labelled_examples`.
     """
-    try:
-        return _read_holdings(context, catalogue)
-    except PublishIncomplete:
-        # Examples are being dropped, whose points go first, or a drop was broken off in between.
-        bring_back_points(context, catalogue, ())
-    return _read_holdings(context, catalogue)
-
-
-def _read_holdings(context: Context, catalogue: Catalogue) -> Holdings:
     read_at = context.clock()
-    examples = [
-        example
-        for example in context.registry.examples(catalogue.id)
-        if example.state is ExampleState.ACTIVE and example.split is not Split.UNASSIGNED
-    ]
-    if not any(example.split is Split.SUPPORT for example in examples):
+    examples, data = labelled_examples(
+        context,
+        catalogue,
+        [
+            example
+            for example in context.registry.examples(catalogue.id, state=ExampleState.ACTIVE)
+            if example.split is not Split.UNASSIGNED
+        ],
+    )
+    if data is None or not any(example.split is Split.SUPPORT for example in examples):
         raise NothingToServe(
             f"catalogue {catalogue.name!r} has {len(examples)} usable examples and none in the split 'support': "
             "ingest pictures with --split auto or support",
             catalogue=catalogue.name,
         )
-    data = labelled_examples(context, catalogue, examples)
     splits = np.array([example.split.value for example in examples])
     judging = splits == Split.HOLDOUT.value
     straddling = judging & np.isin(data.groups, data.groups[~judging])
@@ -77,24 +71,28 @@ def _read_holdings(context: Context, catalogue: Catalogue) -> Holdings:
     )
 
 
-def labelled_examples(context: Context, catalogue: Catalogue, examples: Sequence[Example]) -> LabelledEmbeddings:
-    """Examples with their embeddings, one row each in the order given.
+def labelled_examples(
+    context: Context, catalogue: Catalogue, wanted: Sequence[Example]
+) -> tuple[list[Example], LabelledEmbeddings | None]:
+    """Examples with their embeddings, row by row in the order given; without those that were dropped meanwhile.
 
+    Rows whose points were lost get them again first, from what was stored with the picture.
     Near-duplicates, and crops of one picture, under one label are in one group.
-    Raises PublishIncomplete when rows have no point in the store.
+    None for the embeddings of no example.
+    Raises PublishIncomplete when a row has no point and it cannot be made again.
     """
-    ids = [example.id for example in examples]
+    examples: list[Example] = []
     blocks = []
-    for start in range(0, len(ids), FETCH_POINTS):
-        wanted = ids[start : start + FETCH_POINTS]
-        found = context.store.fetch(partition_of(catalogue), wanted)
-        if list(found.ids) != wanted or found.embeddings is None:
-            raise PublishIncomplete(
-                f"{len(wanted) - len(found.ids)} of {len(wanted)} examples have a row and no point in the "
-                "vector store: ingest the same pictures again",
-                catalogue=catalogue.name,
-            )
-        blocks.append(found.embeddings)
+    for some in chunked(wanted, FETCH_POINTS):
+        found = fetch_whole(context, catalogue, some)
+        there = set(found.ids)
+        _check_dropped(context, catalogue, [one.id for one in some if one.id not in there], len(some))
+        if there and found.embeddings is not None:
+            examples += [one for one in some if one.id in there]
+            blocks.append(found.embeddings)
+    if not examples:
+        return [], None
+    ids = [example.id for example in examples]
     embeddings = np.concatenate(blocks)
     classes, codes = np.unique([example.label for example in examples], return_inverse=True)
     codes = codes.astype(np.int64)
@@ -105,7 +103,17 @@ def labelled_examples(context: Context, catalogue: Catalogue, examples: Sequence
         keys=[example.picture for example in examples],
     )
     groups = joined_groups(groups, codes, [example.content_hash for example in examples])
-    return LabelledEmbeddings(embeddings, codes, tuple(str(label) for label in classes), tuple(ids), groups)
+    return examples, LabelledEmbeddings(embeddings, codes, tuple(str(label) for label in classes), tuple(ids), groups)
+
+
+def _check_dropped(context: Context, catalogue: Catalogue, lacking: Sequence[str], of: int) -> None:
+    """Points go before their rows: one whose row is still there is lost. Raises PublishIncomplete."""
+    lost = len(context.registry.examples_by_id(catalogue.id, lacking)) if lacking else 0
+    if lost:
+        raise PublishIncomplete(
+            f"{lost} of {of} examples have a row and no point in the vector store: ingest the same pictures again",
+            catalogue=catalogue.name,
+        )
 
 
 def _split_hash(examples: Sequence[Example]) -> str:

@@ -127,9 +127,8 @@ def _told_by_rows(context: Context, catalogue: Catalogue, examples: Sequence[Exa
     """All but what takes pixels."""
     conflicts = [_conflict(one) for one in examples if one.state is ExampleState.CONFLICT]
     active = [one for one in examples if one.state is ExampleState.ACTIVE]
-    if not active:
-        return conflicts
-    return [*conflicts, *Survey.of(active, labelled_examples(context, catalogue, active)).findings()]
+    there, data = labelled_examples(context, catalogue, active)
+    return conflicts if data is None else [*conflicts, *Survey.of(there, data).findings()]
 
 
 def _conflict(example: Example) -> Finding:

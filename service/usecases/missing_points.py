@@ -11,11 +11,11 @@ from collections.abc import Sequence
 
 from service.core.stored_embedding import StoredEmbedding
 from service.errors import InvalidInput, NotFound
-from service.ports import Point
+from service.ports import Point, StoredPoints
 from service.records import Catalogue, Example
 from service.usecases.context import Context, embedding_key, partition_of
 from service.usecases.points import point_of
-from service.usecases.splitting import batches
+from service.usecases.selections import chunked
 
 logger = logging.getLogger(__name__)
 
@@ -40,9 +40,31 @@ def bring_back_points(context: Context, catalogue: Catalogue, stored: Sequence[s
     Raises:
         Unavailable: an outside system does not answer. It may be done again.
     """
-    held, partition, back = set(stored), partition_of(catalogue), 0
-    lacking = [row for row in context.registry.examples(catalogue.id) if row.id not in held]
-    for rows in batches(lacking):
+    held = set(stored)
+    return _bring_back(
+        context, catalogue, [row for row in context.registry.examples(catalogue.id) if row.id not in held]
+    )
+
+
+def fetch_whole(context: Context, catalogue: Catalogue, rows: Sequence[Example]) -> StoredPoints:
+    """The points of rows with their embeddings, in the rows' order; those that had lost theirs have it again.
+
+    Where points go before rows, as when examples are dropped, that may be broken off in between. What is still lacking
+    was dropped meanwhile, or its embedding is gone. Raises Unavailable.
+    """
+    partition, ids = partition_of(catalogue), [row.id for row in rows]
+    found = context.store.fetch(partition, ids)
+    if len(found.ids) == len(ids):
+        return found
+    there = set(found.ids)
+    if not _bring_back(context, catalogue, [row for row in rows if row.id not in there]):
+        return found
+    return context.store.fetch(partition, ids)
+
+
+def _bring_back(context: Context, catalogue: Catalogue, lacking: Sequence[Example]) -> int:
+    partition, back = partition_of(catalogue), 0
+    for rows in chunked(lacking):
         there = set(context.store.fetch(partition, [row.id for row in rows], with_embeddings=False).ids)
         points = points_of(context, catalogue, [row for row in rows if row.id not in there])
         context.store.insert(partition, points)

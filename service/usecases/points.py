@@ -7,13 +7,20 @@ from typing import Any
 
 from service.core.stored_embedding import StoredEmbedding
 from service.ports import Point
-from service.records import Example, Item
-from service.usecases.splitting import payload_split
+from service.records import Example, ExampleState, Item
+
+CONFLICT_SPLIT = "conflict"
+"""Payload split of an example in conflict: no query asks for it."""
 
 
 def point_of(example: Example, stored: StoredEmbedding) -> Point:
     """The point of a row, as the row says; without flags, and without a centrality."""
     return Point(example.id, stored.embedding, payload_of(example, payload_split(example), stored, example.created_at))
+
+
+def payload_split(example: Example) -> str:
+    """The payload's split for an example's row."""
+    return CONFLICT_SPLIT if example.state is ExampleState.CONFLICT else example.split.value
 
 
 def payload_of(source: Item | Example, split: str, outcome: StoredEmbedding, created_at: float) -> dict[str, Any]:

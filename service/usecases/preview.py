@@ -160,8 +160,9 @@ def _confusions(
     lost: Mapping[str, int] | None,
 ) -> tuple[list[Confusion], int]:
     """The classes that are concerned at all, and how many pictures were judged."""
-    active = [one for one in context.registry.examples(catalogue.id) if one.state is ExampleState.ACTIVE]
-    data = labelled_examples(context, catalogue, active)
+    _, data = labelled_examples(context, catalogue, context.registry.examples(catalogue.id, state=ExampleState.ACTIVE))
+    if data is None:
+        return [], 0
     result = rows_taken(data, newcomers, serving.recipe, SEED)
     answers = Counter(prediction.top[0].label for prediction in predictions)
     confusions = []

@@ -14,6 +14,7 @@ from service.errors import PublishIncomplete
 from service.ports import Partition
 from service.records import Example, ExampleState, Selection, SelectionMember, Slot, Split
 from service.usecases.context import Context
+from service.usecases.missing_points import fetch_whole
 from service.usecases.references import References
 from service.usecases.relabelled import read_at
 from service.usecases.selections import chunked, flagged
@@ -167,11 +168,14 @@ def verify_flags(context: Context, partition: Partition, selection: Selection, r
 
     Raises PublishIncomplete when they still disagree after VERIFY_ROUNDS comparisons, or nothing is left to serve.
     """
+    catalogue = context.registry.catalogue_by_id(selection.catalogue_id)
     for _ in range(VERIFY_ROUNDS):
         lacking, surplus = mend_flags(context, partition, selection, references)
         added = add_provisional_to(context, partition, selection, references)
         if not (lacking or surplus or added) and context.registry.members(selection.id):
             return
+        # A drop that was broken off has taken points, which cannot be flagged, and left their rows.
+        fetch_whole(context, catalogue, [*context.registry.examples_by_id(catalogue.id, sorted(lacking)).values()])
     raise PublishIncomplete(
         f"selection {selection.id} was not activated: in slot {selection.slot} {len(lacking)} references lack their "
         f"flag, {len(surplus)} points have one too many and {len(added)} came too late; what served before "

@@ -18,11 +18,10 @@ from service.core.splits import assign_splits
 from service.ports import Partition
 from service.records import Catalogue, Example, ExampleState, Split
 from service.usecases.context import Context, partition_of
+from service.usecases.missing_points import fetch_whole
+from service.usecases.points import CONFLICT_SPLIT, payload_split
 
 logger = logging.getLogger(__name__)
-
-CONFLICT_SPLIT = "conflict"
-"""Payload split of an example in conflict: no query asks for it."""
 
 BATCH = 500
 
@@ -69,7 +68,7 @@ def duplicate_groups(context: Context, catalogue: Catalogue, examples: Sequence[
 
     Those that have a split are grouped first.
     """
-    stored = context.store.fetch(partition_of(catalogue), [example.id for example in examples])
+    stored = fetch_whole(context, catalogue, examples)
     if stored.embeddings is None or len(stored.ids) == 0:
         return np.arange(len(examples), dtype=np.int64)
     place = {example_id: row for row, example_id in enumerate(stored.ids)}
@@ -80,7 +79,7 @@ def duplicate_groups(context: Context, catalogue: Catalogue, examples: Sequence[
         np.zeros(len(there), dtype=np.int64),
         keys=[f"{examples[row].split is Split.UNASSIGNED:d}{examples[row].picture}" for row in there],
     )
-    # An example whose point is missing resembles nothing that can be told: a group of its own.
+    # An example whose point is lost resembles nothing that can be told: a group of its own.
     groups = np.arange(len(there), len(there) + len(examples), dtype=np.int64)
     groups[there] = found
     return joined_groups(groups, np.zeros(len(examples), dtype=np.int64), [one.content_hash for one in examples])
@@ -99,11 +98,6 @@ def align_payloads(context: Context, catalogue: Catalogue) -> int:
     }
     _write_splits(context, partition, differing)
     return len(differing)
-
-
-def payload_split(example: Example) -> str:
-    """The payload's split for an example's row."""
-    return CONFLICT_SPLIT if example.state is ExampleState.CONFLICT else example.split.value
 
 
 def _write_splits(context: Context, partition: Partition, splits: Mapping[str, str]) -> None:

@@ -21,8 +21,8 @@ from service.usecases.context import Context, image_key, partition_of
 from service.usecases.lone_points import lone_points
 from service.usecases.missing_points import read_embedding
 from service.usecases.needed_blobs import PAGE, PUBLISHED, of_selection
+from service.usecases.points import payload_split
 from service.usecases.selections import chunked, flagged
-from service.usecases.splitting import payload_split
 from service.usecases.store_findings import Findings, StoreFinding
 
 AGREES = 1e-5

@@ -206,7 +206,7 @@ def test_what_is_recognised_all_the_same_is_no_outlier(tmp_path):
     odd = json.loads(near("odd", 0, 1)) | {"pixels": away.tolist(), "hash": "0f0f0f0f0f0f0f0f"}
     context = stocked(tmp_path, classes(each=12) | {"apple/odd.png": json.dumps(odd).encode()})
     catalogue = context.registry.catalogue("acme", "fruit")
-    data = labelled_examples(context, catalogue, context.registry.examples(catalogue.id))
+    _, data = labelled_examples(context, catalogue, context.registry.examples(catalogue.id))
     assert [data.ids[one.row] for one in outliers(data)] == [example(context, "odd.png").id]
     assert found(context, FindingKind.OUTLIER) == []
 
