@@ -12,6 +12,7 @@ from service.errors import AlreadyExists, ExampleNotFound, LeaseHeld, SelectionN
 from service.records import (
     AnsweredItem,
     Chunk,
+    Dropped,
     EmbeddedItem,
     Example,
     ExampleState,
@@ -27,8 +28,8 @@ from service.records import (
     Split,
     Trial,
 )
-from tests.fake_browsing import FakeBrowsing
 from tests.fake_control import FakeControl
+from tests.fake_dropped import FakeDropped
 from tests.fake_imports import FakeImports
 from tests.fake_jobs import FINISHED, ChunkRow, JobRow, locked
 from tests.fake_measures import FakeMeasures
@@ -82,12 +83,13 @@ class FakeChunks(FakeControl):
         pending = {item.id: item for item in self._pending(row, held)}
         for lost in failed:
             if lost.item_id in pending:
-                self._change(row, lost.item_id, state=ItemState.FAILED, reason=lost.reason)
+                self._change(row, lost.item_id, state=lost.state, reason=lost.reason)
         for one in answered:
             if one.item_id in pending:
                 self._change(row, one.item_id, state=ItemState.ANSWERED, result=one.result)
         for done in embedded:
-            if done.item_id in pending:
+            gone = self.dropped_rows.get((row.job.catalogue_id, done.example_id))
+            if done.item_id in pending and (gone is None or pending[done.item_id].label not in gone.labels):
                 state = self._settle_item(row.job.catalogue_id, pending[done.item_id], done)
                 self._change(row, done.item_id, state=state, example_id=done.example_id)
         held.settled = not self._pending(row, held)
@@ -145,6 +147,7 @@ class FakeChunks(FakeControl):
                 catalogue_id=catalogue_id,
                 state=ExampleState.ACTIVE,
                 created_at=self.clock(),
+                settled_labels=gone.labels if (gone := self.dropped_rows.pop(key, None)) else (),
                 **values,
             )
             return ItemState.STORED
@@ -232,6 +235,15 @@ class FakeExamples(FakeChunks):
                 self.member_rows[one.id].pop(example_id, None)
 
     @locked
+    def drop_examples(self, catalogue_id: str, example_ids: Sequence[str]) -> None:
+        self.catalogue_by_id(catalogue_id)
+        for key in [(catalogue_id, example_id) for example_id in example_ids]:
+            if (one := self.example_rows.get(key)) is not None:
+                labels = {one.label, *one.conflict_labels, *one.settled_labels}
+                self.dropped_rows[key] = Dropped(one.id, one.picture, tuple(sorted(labels)))
+        self.delete_examples(catalogue_id, example_ids)
+
+    @locked
     def pictures_in_use(self, tenant: str, content_hashes: Sequence[str]) -> set[str]:
         own = {one.id for one in self.rows.values() if one.tenant == tenant}
         used = {one.picture for one in self.example_rows.values() if one.catalogue_id in own}
@@ -247,7 +259,7 @@ class FakeExamples(FakeChunks):
         return sorted(found, key=lambda one: -one.created_at)
 
 
-class FakeRegistry(FakePrompts, FakeMeasures, FakeImports, FakeBrowsing, FakeExamples):
+class FakeRegistry(FakePrompts, FakeMeasures, FakeImports, FakeDropped, FakeExamples):
     @locked
     def open_selection(self, selection: Selection, members: Sequence[SelectionMember]) -> None:
         self.catalogue_by_id(selection.catalogue_id)

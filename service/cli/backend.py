@@ -121,8 +121,8 @@ class Backend(Protocol):
         """What may be wrong with the catalogue."""
         ...
 
-    def keep(self, name: str, examples: Sequence[str]) -> Mapping[str, Sequence[str]]:
-        """Accept what is found about examples; the kinds by example."""
+    def keep(self, name: str, examples: Sequence[str]) -> Value:
+        """Accept what is found about examples, take back what was dropped: `{kept: {id: [kind]}, taken_back: [id]}`."""
         ...
 
     def relabel(self, name: str, example: str, label: str) -> Value:
@@ -130,7 +130,7 @@ class Backend(Protocol):
         ...
 
     def drop(self, name: str, examples: Sequence[str]) -> list[str]:
-        """Take examples out; their ids."""
+        """Take examples out, and keep them out; their ids."""
         ...
 
     def checks(self, *, quick: bool) -> list[Check]:

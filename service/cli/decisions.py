@@ -18,13 +18,21 @@ def keep(
     name: CatalogueName,
     examples: Annotated[list[str], typer.Argument(metavar="EXAMPLE...", help="Ids of examples.", show_default=False)],
 ) -> None:
-    """Accept what `hygiene` lists about examples: it is not listed again.
+    """Accept what `hygiene` lists about examples: it is not listed again; take back what was dropped.
+
+    A dropped picture that is kept is stored when it is handed over again.
 
     Example: holotype keep groceries 5c0e7c1e-3f0c-5d0a-9a55-0a7c8e1f2b3d
     """
     kept = session.backend.keep(name, examples)
-    told = [f"{example} is kept: {', '.join(kinds) or 'nothing was found about it'}" for example, kinds in kept.items()]
-    session.output.result({"kept": kept}, *told)
+    told = [
+        f"{example} is kept: {', '.join(kinds) or 'nothing was found about it'}"
+        for example, kinds in kept["kept"].items()
+    ]
+    told += [
+        f"{example} is dropped no longer: the next ingest that brings it stores it" for example in kept["taken_back"]
+    ]
+    session.output.result(kept, *told)
 
 
 @command(app, "relabel")
@@ -49,7 +57,7 @@ def drop(
     name: CatalogueName,
     examples: Annotated[list[str], typer.Argument(metavar="EXAMPLE...", help="Ids of examples.", show_default=False)],
 ) -> None:
-    """Take examples out of a catalogue, for good.
+    """Take examples out of a catalogue. An ingest passes them over from now on, until `keep` takes that back.
 
     Example: holotype drop groceries 5c0e7c1e-3f0c-5d0a-9a55-0a7c8e1f2b3d
     """

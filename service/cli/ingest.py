@@ -52,7 +52,7 @@ def ingest(
     with stages() as on_progress:
         report = session.backend.ingest(name, path, split=split, label=label, on_progress=on_progress)
     session.output.result(report, *_tables(report))
-    kept = report["stored"] + report["duplicate"] + report["conflict"]
+    kept = report["stored"] + report["duplicate"] + report["conflict"] + report["skipped"]
     if report["failed"] and not kept:
         raise typer.Exit(FAILED)
 
@@ -60,12 +60,20 @@ def ingest(
 def _tables(report: Mapping[str, Any]) -> list[Table | str]:
     counts = (("stored", "stored"), ("duplicate", "there already"), ("conflict", "in conflict"), ("failed", "failed"))
     line = ", ".join(f"{report[key]} {words}" for key, words in counts)
+    if report["skipped"]:
+        line += f", {report['skipped']} skipped"
     if report["images_per_s"]:
         line += f"; {report['images_per_s']:.1f} images/s"
     said: list[Table | str] = [line]
     if report["errors"]:
         rows = [(one["path"], one["reason"]) for one in report["errors"]]
         said.append(table(_heading("failed", len(rows)), ("picture", "why"), rows[:SHOWN_ERRORS]))
+    if report["left_out"]:
+        rows = [(one["path"], one["id"]) for one in report["left_out"]]
+        said.append(
+            table(_heading("skipped, for they were dropped", len(rows)), ("picture", "id"), rows[:SHOWN_ERRORS])
+        )
+        said.append("`holotype keep NAME ID` takes that back: the next ingest stores the picture")
     if report["conflicts"]:
         rows = [(" = ".join(one["paths"]), " or ".join(one["labels"])) for one in report["conflicts"]]
         heading = _heading("the same picture under two labels", len(rows))

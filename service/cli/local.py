@@ -200,11 +200,12 @@ class LocalBackend:
         with self._session.open() as context:
             return survey_hygiene(context, self.tenant(), name, on_progress).as_dict()
 
-    def keep(self, name: str, examples: Sequence[str]) -> Mapping[str, Sequence[str]]:
+    def keep(self, name: str, examples: Sequence[str]) -> Value:
         from service.usecases.hygiene import keep
 
         with self._session.open() as context:
-            return keep(context, self.tenant(), name, examples)
+            kept = keep(context, self.tenant(), name, examples)
+        return {"kept": dict(kept.kinds), "taken_back": list(kept.taken_back)}
 
     def relabel(self, name: str, example: str, label: str) -> Value:
         from service.usecases.decide import relabel
@@ -217,7 +218,7 @@ class LocalBackend:
         from service.usecases.decide import drop
 
         with self._session.open() as context:
-            return drop(context, self.tenant(), name, examples)
+            return drop(context, self.tenant(), name, examples, remember=True)
 
     def checks(self, *, quick: bool) -> list[Check]:
         from service.cli.checks import run_checks

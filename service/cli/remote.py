@@ -195,8 +195,10 @@ class RemoteBackend:
             "unreadable": found.unreadable,
         }
 
-    def keep(self, name: str, examples: Sequence[str]) -> Mapping[str, Sequence[str]]:
-        return {example: self._client.decide(name, example, "keep").kept for example in examples}
+    def keep(self, name: str, examples: Sequence[str]) -> Value:
+        decided = {example: self._client.decide(name, example, "keep") for example in dict.fromkeys(examples)}
+        kept = {example: one.kept for example, one in decided.items() if one.label is not None}
+        return {"kept": kept, "taken_back": [example for example in decided if example not in kept]}
 
     def relabel(self, name: str, example: str, label: str) -> Value:
         changed = self._client.relabel_example(name, example, label).as_dict()
@@ -205,7 +207,7 @@ class RemoteBackend:
     def drop(self, name: str, examples: Sequence[str]) -> list[str]:
         dropped: list[str] = []
         for start in range(0, len(examples), MOST_DROPPED):
-            dropped += self._client.drop_examples(name, examples[start : start + MOST_DROPPED])
+            dropped += self._client.drop_examples(name, examples[start : start + MOST_DROPPED], remember=True)
         return dropped
 
     def checks(self, *, quick: bool) -> list[Check]:  # noqa: ARG002  no encoder is loaded here, quick or not

@@ -7,6 +7,7 @@ from typing import Any, Protocol
 
 from service.ports.archives import ArchiveRegistry
 from service.ports.browsing import BrowsingRegistry
+from service.ports.dropped import DroppedRegistry
 from service.ports.idempotency import IdempotencyRegistry
 from service.ports.job_control import JobControlRegistry
 from service.ports.prompts import PromptRegistry
@@ -144,7 +145,9 @@ class JobRegistry(JobControlRegistry, Protocol):
         An embedded item becomes STORED with a new example row; or DUPLICATE when the example is there under the same
         label (or one of its settled labels); or CONFLICT when it is there under another one: its example becomes
         CONFLICT with both labels in `conflict_labels`. An item whose example is in conflict already ends CONFLICT too.
-        An answered item becomes ANSWERED with its result, and is no example.
+        An answered item becomes ANSWERED with its result, and is no example. A failed one may be SKIPPED.
+        An embedded item whose picture was dropped under its label meanwhile stays PENDING; one that was dropped under
+        others alone is stored with those as settled labels, and is dropped no longer.
         Items no longer PENDING are left alone. Raises LeaseHeld when the lease went to somebody else.
         """
         ...
@@ -268,6 +271,7 @@ class Registry(
     CatalogueRegistry,
     JobRegistry,
     ExampleRegistry,
+    DroppedRegistry,
     BrowsingRegistry,
     SelectionRegistry,
     TenantRegistry,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from service.records.catalogues import (
     Catalogue,
     ClassPrompts,
+    Dropped,
     Example,
     ExampleState,
     Fingerprint,
@@ -57,6 +58,7 @@ __all__ = [
     "Chunk",
     "ClassPrompts",
     "Delivery",
+    "Dropped",
     "EmbeddedItem",
     "Example",
     "ExampleState",

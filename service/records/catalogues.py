@@ -110,6 +110,17 @@ class Example:
         return picture_name(self.content_hash, self.crop)
 
 
+class Dropped(NamedTuple):
+    """A picture that a person has dropped: it is not stored again under any of these labels until it is taken back.
+
+    `picture` is as `Example.picture`; `labels` are all under which it was ever handed over, in order.
+    """
+
+    example_id: str
+    picture: str
+    labels: tuple[str, ...]
+
+
 class Relabelling(NamedTuple):
     """That an example got another label: the one it had before, and when that was (seconds since 1970)."""
 

@@ -43,12 +43,16 @@ KINDS_OF_ITEMS = (JobKind.INGEST, JobKind.CLASSIFY)
 
 
 class ItemState(StrEnum):
-    """PENDING is the only state that is not final. ANSWERED is what a picture of a classify job becomes."""
+    """PENDING is the only state that is not final.
+
+    ANSWERED is what a picture of a classify job becomes, SKIPPED one that was dropped by a person before.
+    """
 
     PENDING = "pending"
     STORED = "stored"
     DUPLICATE = "duplicate"
     CONFLICT = "conflict"
+    SKIPPED = "skipped"
     FAILED = "failed"
     ANSWERED = "answered"
     CANCELLED = "cancelled"
@@ -149,10 +153,11 @@ class AnsweredItem:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FailedItem:
-    """An item that cannot be used, and why."""
+    """An item that cannot be used, and why. `state` may be SKIPPED."""
 
     item_id: int
     reason: str
+    state: ItemState = ItemState.FAILED
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -19,8 +20,10 @@ from service.core.vectors import checked_embeddings
 from service.errors import ImageRejected, InvalidInput
 from service.ports import ImageDecoder
 from service.records import Example, ExampleState
+from service.usecases.archive_dropped import archived_dropped
 from service.usecases.archive_fields import Fields, fields_of
 from service.usecases.archive_format import (
+    DROPPED,
     PROMPTS,
     ArchivedExample,
     ArchivedSelection,
@@ -58,7 +61,7 @@ def check_archive(archive: Archive, decoder: ImageDecoder) -> bool:
     labels, whole = _check_examples(archive, decoder)
     for number in range(archive.manifest.selections):
         _check_selection(archive, number, labels)
-    for _ in archived_prompts(archive):
+    for _ in chain(archived_prompts(archive), archived_dropped(archive)):
         pass  # each is checked as it is read
     expected = _expected(archive)
     if surplus := sorted(archive.manifest.members.keys() - expected):
@@ -218,7 +221,7 @@ def _check_selection(archive: Archive, number: int, labels: Mapping[bytes, str])
 
 def _expected(archive: Archive) -> set[str]:
     """Names of all members that the counts call for."""
-    names = {PROMPTS} & archive.manifest.members.keys()
+    names = {PROMPTS, DROPPED} & archive.manifest.members.keys()
     for number in range(archive.manifest.parts):
         names |= {examples_part(number), embeddings_part(number)}
     for number in range(archive.manifest.selections):

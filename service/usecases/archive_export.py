@@ -9,11 +9,10 @@ example that comes or goes meanwhile is in it is chance.
 from __future__ import annotations
 
 import hashlib
-import io
 import json
 import time
 import zipfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
@@ -26,8 +25,10 @@ from service.core.model import Float32Array
 from service.core.reference_set import ReferenceSet
 from service.errors import NotFound
 from service.records import Catalogue, Example, Relabelling, Selection, SelectionMember, SelectionState
+from service.usecases.archive_dropped import dropped_line
 from service.usecases.archive_fields import encoded
 from service.usecases.archive_format import (
+    DROPPED,
     MANIFEST,
     MAX_SELECTIONS,
     PAGE_EXAMPLES,
@@ -44,6 +45,7 @@ from service.usecases.archive_format import (
 from service.usecases.archive_manifest import Manifest
 from service.usecases.archive_prompts import prompts_line
 from service.usecases.archive_report import judged_names, renamed
+from service.usecases.archive_sink import Sink
 from service.usecases.context import Context, image_key, references_key, report_key
 from service.usecases.missing_points import fetch_whole
 from service.usecases.selections import chunked, head_of
@@ -77,29 +79,6 @@ class _Written:
     data: bytes
 
 
-class _Sink(io.RawIOBase):
-    """Collects what the zip writer writes, until it is taken. It cannot be sought: sizes follow their members."""
-
-    def __init__(self) -> None:
-        self._pieces: list[bytes] = []
-        self.length = 0
-
-    def writable(self) -> bool:
-        return True
-
-    def write(self, data: Any) -> int:  # noqa: ANN401 -- any buffer
-        piece = bytes(data)
-        self._pieces.append(piece)
-        self.length += len(piece)
-        return len(piece)
-
-    def take(self) -> bytes:
-        """What was written since the last time."""
-        taken = b"".join(self._pieces)
-        self._pieces, self.length = [], 0
-        return taken
-
-
 @dataclass(slots=True)
 class _Member:
     """A member of a selection that is in the archive."""
@@ -127,10 +106,9 @@ class _Export:
         self._shown: set[str] = set()
         self._kept: Mapping[str, frozenset[str]] = {}
         self._relabelled: Mapping[str, Relabelling] = {}
-        self._clock: Callable[[], float] = context.clock
 
     def pieces(self) -> Iterator[bytes]:
-        sink = _Sink()
+        sink = Sink()
         with zipfile.ZipFile(sink, "w", allowZip64=True) as archive:
             for part in self._parts():
                 self._write(archive, part)
@@ -139,7 +117,7 @@ class _Export:
         yield sink.take()
 
     def _write(self, archive: zipfile.ZipFile, part: _Written) -> None:
-        info = zipfile.ZipInfo(part.name, time.gmtime(max(self._clock(), 315_532_800))[:6])
+        info = zipfile.ZipInfo(part.name, time.gmtime(max(self._context.clock(), 315_532_800))[:6])
         info.external_attr = 0o100644 << 16
         archive.writestr(info, part.data)
         if part.name == image_member(part.name.rpartition("/")[2]):
@@ -153,8 +131,12 @@ class _Export:
         for selection, members in selections:
             yield from self._selection(selection, members)
         counts, catalogue = self._counts, self._catalogue
-        if prompts := self._context.registry.prompts(catalogue.id):
-            yield _Written(PROMPTS, b"".join(map(prompts_line, prompts)))
+        registry = self._context.registry
+        listed = {
+            PROMPTS: map(prompts_line, registry.prompts(catalogue.id)),
+            DROPPED: map(dropped_line, registry.dropped(catalogue.id)),
+        }
+        yield from (_Written(name, data) for name, lines in listed.items() if (data := b"".join(lines)))
         manifest = Manifest(
             holotype=__version__,
             catalogue=catalogue.name,

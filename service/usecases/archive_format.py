@@ -7,6 +7,7 @@ A zip of
   parts of it: what one shows is named HASH or HASH@CROP (`core.crop`);
 - `selections/000/`: `selection.json`, `report.json`, `members.jsonl` (the chosen ones first), `projections.npy` (of the
   chosen ones), and where there is a head `mean.npy` and `matrix.npy`;
+- `dropped.jsonl`, where pictures were dropped: a line each, with the labels under which it shall not come back;
 - `prompts.jsonl`, where classes start from words: a line a class, with its embedding;
 - `manifest.json`, the last: versions, encoder, counts, and size and sha256 of every member (an image's is its name).
 """
@@ -27,6 +28,7 @@ from service.usecases.labels import checked_label
 
 MANIFEST = "manifest.json"
 PROMPTS = "prompts.jsonl"
+DROPPED = "dropped.jsonl"
 PAGE_EXAMPLES = 1000
 """Examples a part: what is held in memory at once, beside one picture."""
 
@@ -118,7 +120,7 @@ def read_example(line: bytes, where: str) -> ArchivedExample:
     """An example without ids. Raises InvalidInput naming what cannot be; `where` is the line."""
     found = fields_of(line, where)
     state = ExampleState(found.one_of("state", [one.value for one in ExampleState]))
-    conflict = _labels(found, "conflict_labels")
+    conflict = labels_in(found, "conflict_labels")
     if (state is ExampleState.CONFLICT) != bool(conflict):
         raise found.wrong("conflict_labels", "the labels of an example in conflict, and of no other")
     content_hash, crop = picture_in(found)
@@ -136,7 +138,7 @@ def read_example(line: bytes, where: str) -> ArchivedExample:
         perceptual_hash=found.matching("perceptual_hash", _LOOKS),
         created_at=found.number("created_at"),
         conflict_labels=conflict,
-        settled_labels=_labels(found, "settled_labels"),
+        settled_labels=labels_in(found, "settled_labels"),
         metadata=_metadata(found),
     )
     kept = tuple(found.texts("kept", len(FindingKind), 100))
@@ -165,7 +167,8 @@ def picture_in(found: Fields) -> tuple[str, str]:
     return content_hash, crop
 
 
-def _labels(found: Fields, key: str) -> tuple[str, ...]:
+def labels_in(found: Fields, key: str) -> tuple[str, ...]:
+    """The labels of a field, each as it was archived. Raises InvalidInput for what no catalogue has."""
     return tuple(_label(found, key, one) for one in found.texts(key, MAX_LABELS, MAX_TEXT))
 
 

@@ -17,12 +17,12 @@ from dataclasses import replace
 from typing import IO
 from uuid import uuid4
 
-from service.core.crop import hash_and_crop
+from service.core.crop import hash_and_crop, picture_name
 from service.core.model import Float32Array
 from service.core.reference_set import ReferenceSet
 from service.core.stored_embedding import StoredEmbedding
 from service.errors import AlreadyExists, CatalogueNotFound, HolotypeError, LeaseHeld
-from service.records import Catalogue, Example, SelectionMember, SelectionState
+from service.records import Catalogue, Dropped, Example, SelectionMember, SelectionState
 from service.usecases import publish
 from service.usecases.archive_checks import (
     check_archive,
@@ -34,6 +34,7 @@ from service.usecases.archive_checks import (
     report_of,
     selection_of,
 )
+from service.usecases.archive_dropped import archived_dropped
 from service.usecases.archive_fields import encoded
 from service.usecases.archive_format import ArchivedExample
 from service.usecases.archive_prompts import archived_prompts
@@ -162,6 +163,7 @@ def _fill(context: Context, catalogue: Catalogue, archive: Archive, lease: KeptL
     if catalogue.fingerprint is None:
         return
     context.registry.put_prompts(catalogue.id, list(archived_prompts(archive)))
+    context.registry.add_dropped(catalogue.id, [_dropped(catalogue, *one) for one in archived_dropped(archive)])
     if assign_open_splits(context, catalogue):  # of an ingest that was going on when the archive was written
         align_payloads(context, catalogue)
     ids = [_add_selection(context, catalogue, archive, number) for number in range(archive.manifest.selections)]
@@ -216,6 +218,10 @@ def _example(catalogue: Catalogue, archived: Example) -> Example:
     return replace(
         archived, id=example_id_of(catalogue, archived.content_hash, archived.crop), catalogue_id=catalogue.id
     )
+
+
+def _dropped(catalogue: Catalogue, content_hash: str, crop: str, labels: tuple[str, ...]) -> Dropped:
+    return Dropped(example_id_of(catalogue, content_hash, crop), picture_name(content_hash, crop), labels)
 
 
 def _add_selection(context: Context, catalogue: Catalogue, archive: Archive, number: int) -> str:

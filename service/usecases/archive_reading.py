@@ -35,7 +35,7 @@ _DIRECTORY_ENTRY_BYTES = 46
 _ENTRY_EXTRA_BYTES = 150
 """The longest of our names with the 28 bytes that large files add, and something to spare."""
 _NAME = re.compile(
-    r"manifest\.json|prompts\.jsonl|examples/[0-9]{5,}\.jsonl|embeddings/[0-9]{5,}\.npy|images/[0-9a-f]{64}"
+    r"manifest\.json|(prompts|dropped)\.jsonl|examples/[0-9]{5,}\.jsonl|embeddings/[0-9]{5,}\.npy|images/[0-9a-f]{64}"
     r"|selections/[0-9]{3}/(selection\.json|report\.json|members\.jsonl|projections\.npy|mean\.npy|matrix\.npy)"
 )
 _BROKEN = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, struct.error, UnicodeError, RuntimeError)

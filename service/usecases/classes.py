@@ -108,6 +108,7 @@ def rename_label(context: Context, tenant: str, name: str, label: str, new: str)
     relabelled = 0
     if former != wanted:
         context.registry.rename_prompts(catalogue.id, former, wanted)
+        context.registry.rename_dropped(catalogue.id, former, wanted)
         relabelled = _relabel_all(context, catalogue, former, wanted)
         _align(context, catalogue, former, wanted)
         publish.add_provisional(context, catalogue)

@@ -48,11 +48,12 @@ def relabel(context: Context, tenant: str, name: str, example_id: str, label: st
     return changed
 
 
-def drop(context: Context, tenant: str, name: str, example_ids: Sequence[str]) -> list[str]:
+def drop(context: Context, tenant: str, name: str, example_ids: Sequence[str], *, remember: bool = False) -> list[str]:
     """Take examples out for good: point, row, place in selections, cached embedding, and bytes that nobody else needs.
 
     Points go first: a query must not name what the registry no longer knows, and a drop that was broken off can be
-    asked again as long as the rows are there.
+    asked again as long as the rows are there. With `remember` the pictures are passed over when they are handed over
+    again under the labels that they had, until `hygiene.keep` takes that back.
 
     Returns:
         The ids, each once, in the order asked.
@@ -69,17 +70,20 @@ def drop(context: Context, tenant: str, name: str, example_ids: Sequence[str]) -
         raise _unknown(unknown, len(wanted))
     examples = [found[example_id] for example_id in wanted]
     for batch in batches(examples):
-        take_out(context, catalogue, batch)
+        take_out(context, catalogue, batch, remember=remember)
     if examples:
         publish.add_provisional(context, catalogue)
     return wanted
 
 
-def take_out(context: Context, catalogue: Catalogue, examples: Sequence[Example]) -> None:
+def take_out(context: Context, catalogue: Catalogue, examples: Sequence[Example], *, remember: bool = False) -> None:
     """The part of `drop` that is done for some examples at a time; the rest is its callers'. Raises Unavailable."""
     ids = [example.id for example in examples]
     context.store.delete(partition_of(catalogue), ids)
-    context.registry.delete_examples(catalogue.id, ids)
+    if remember:
+        context.registry.drop_examples(catalogue.id, ids)
+    else:
+        context.registry.delete_examples(catalogue.id, ids)
     forget_pictures(context, catalogue, [example.picture for example in examples])
     forget_examples(context, catalogue, ids)
 

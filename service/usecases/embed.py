@@ -18,6 +18,7 @@ from service.records import Catalogue, Chunk, EmbeddedItem, Example, FailedItem,
 from service.usecases import publish
 from service.usecases.claimed import end_whole_job, finish_if_settled, given_back, lost_too_often
 from service.usecases.context import Context, example_id_of, partition_of
+from service.usecases.dropped import undropped_chunk
 from service.usecases.encoding import embeddings_of
 from service.usecases.fetching import fetched_chunk
 from service.usecases.lone_points import forget_lone_points
@@ -51,7 +52,8 @@ def _work(context: Context, job: Job, chunk: Chunk) -> None:
         return
     encoder.expect(job.total - job.done)
     fetched, failed = fetched_chunk(context, job, chunk)
-    _embed(context, replace(catalogue, fingerprint=encoder.fingerprint), encoder, fetched, failed)
+    wanted, skipped = undropped_chunk(context, catalogue, fetched)
+    _embed(context, replace(catalogue, fingerprint=encoder.fingerprint), encoder, wanted, [*failed, *skipped])
 
 
 def _open_encoder(context: Context, catalogue: Catalogue) -> Encoder:
@@ -71,9 +73,9 @@ def _open_encoder(context: Context, catalogue: Catalogue) -> Encoder:
 
 
 def _embed(
-    context: Context, catalogue: Catalogue, encoder: Encoder, chunk: Chunk, unfetched: Sequence[FailedItem]
+    context: Context, catalogue: Catalogue, encoder: Encoder, chunk: Chunk, left_out: Sequence[FailedItem]
 ) -> None:
-    """The chunk's pictures; `unfetched` are those of the claimed chunk that could not be fetched."""
+    """The chunk's pictures; `left_out` are those of the claimed chunk that could not be fetched, or were dropped."""
     ids = {_id_of(catalogue, item) for item in chunk.items}
     known = context.registry.examples_by_id(catalogue.id, sorted(ids))
     lost = _without_point(context, catalogue, list(known.values()))
@@ -84,7 +86,7 @@ def _embed(
     if points:
         context.store.insert(partition_of(catalogue), points)
     embedded, failed = _settled(catalogue, chunk.items, known, outcomes)
-    _settle(context, catalogue, chunk, embedded, [*failed, *unfetched])
+    _settle(context, catalogue, chunk, embedded, [*failed, *left_out])
 
 
 def _id_of(catalogue: Catalogue, item: Item) -> str:

@@ -9,14 +9,15 @@ from service.errors import JobFailed, NotFound
 from service.records import FINAL_STATES, Catalogue, Example, ExampleState, Item, ItemState, Job, JobKind, JobState
 from service.usecases import publish
 from service.usecases.classify_results import answers_report, forget_answered
-from service.usecases.context import Context
+from service.usecases.context import Context, example_id_of
+from service.usecases.forgetting import forget_pictures
 from service.usecases.job_control import cancel_waiting
 from service.usecases.job_view import images_per_s
 from service.usecases.jobs import end_job
 from service.usecases.leases import kept_lease
 from service.usecases.log_context import log_ids
 from service.usecases.lone_points import forget_points_of
-from service.usecases.splitting import align_payloads, assign_open_splits, splits_lease
+from service.usecases.splitting import align_payloads, assign_open_splits, batches, splits_lease
 
 
 def finish_ingest(context: Context, job_id: str) -> None:
@@ -50,11 +51,14 @@ def _stored(context: Context, job: Job) -> dict[str, Any]:
     if catalogue.fingerprint is not None:
         _settle_examples(context, catalogue)
         forget_points_of(context, catalogue, job)
-    return _report(context, job)
+        _forget_skipped(context, catalogue, job)
+    return _report(context, catalogue, job)
 
 
 def ingest_report(context: Context, job_id: str) -> dict[str, Any]:
-    """What `holotype ingest` prints: {job, stored, duplicate, conflict, failed, images_per_s, errors, conflicts}.
+    """What `holotype ingest` prints: {job, stored, duplicate, conflict, skipped, failed, images_per_s, errors, ...}.
+
+    `errors` lists what failed, `conflicts` one picture under several labels, `left_out` what was dropped before.
 
     Raises:
         NotFound: no such job.
@@ -97,11 +101,17 @@ def _settle_examples(context: Context, catalogue: Catalogue) -> None:
     publish.add_provisional(context, catalogue)
 
 
-def _report(context: Context, job: Job) -> dict[str, Any]:
+def _forget_skipped(context: Context, catalogue: Catalogue, job: Job) -> None:
+    """The bytes of pictures that were dropped before came along with the others, and nothing shows them."""
+    for some in batches(context.registry.items(job.id, [ItemState.SKIPPED])):
+        forget_pictures(context, catalogue, [item.picture for item in some])
+
+
+def _report(context: Context, catalogue: Catalogue, job: Job) -> dict[str, Any]:
     counts = context.registry.item_counts(job.id)
-    items = context.registry.items(job.id, [ItemState.FAILED, ItemState.CONFLICT])
+    items = context.registry.items(job.id, [ItemState.FAILED, ItemState.CONFLICT, ItemState.SKIPPED])
     report: dict[str, Any] = {"job": job.id}
-    for state in (ItemState.STORED, ItemState.DUPLICATE, ItemState.CONFLICT, ItemState.FAILED):
+    for state in (ItemState.STORED, ItemState.DUPLICATE, ItemState.CONFLICT, ItemState.SKIPPED, ItemState.FAILED):
         report[state.value] = counts.get(state, 0)
     if job.cancelled_at is not None:
         report["cancelled"] = counts.get(ItemState.CANCELLED, 0)
@@ -111,6 +121,15 @@ def _report(context: Context, job: Job) -> dict[str, Any]:
     ]
     held = [item for item in items if item.state is ItemState.CONFLICT]
     report["conflicts"] = _conflicts(held, _examples_of(context, job.catalogue_id, held))
+    report["left_out"] = [
+        {
+            "id": example_id_of(catalogue, item.content_hash, item.crop),
+            "path": item.source,
+            "reason": item.reason or "unknown",
+        }
+        for item in items
+        if item.state is ItemState.SKIPPED
+    ]
     return report
 
 

@@ -7,7 +7,7 @@ and one that was handed over under two labels is in conflict.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
@@ -93,13 +93,26 @@ def looked_over(
     return sorted([*findings, *blank], key=lambda one: order.index(one.kind)), unreadable
 
 
-def keep(context: Context, tenant: str, name: str, example_ids: Sequence[str]) -> dict[str, list[str]]:
-    """Accept what is found about examples now: those kinds are not listed for them again.
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """What keeping did.
+
+    Attributes:
+        kinds: every kind that is accepted, in the order of listing, by id of the example.
+        taken_back: ids of dropped pictures that are stored again when they are handed over again.
+    """
+
+    kinds: Mapping[str, Sequence[str]]
+    taken_back: Sequence[str]
+
+
+def keep(context: Context, tenant: str, name: str, example_ids: Sequence[str]) -> Kept:
+    """Accept what is found about examples now: those kinds are not listed for them again; take back what was dropped.
 
     Relabelling an example makes it new in this regard.
 
     Returns:
-        For each id, once and in the order asked, every kind that is accepted for it, in the order of listing.
+        Each id once, in the order asked.
 
     Raises:
         CatalogueNotFound, NothingToServe, PublishIncomplete, Unavailable: as for `survey_hygiene`.
@@ -108,13 +121,21 @@ def keep(context: Context, tenant: str, name: str, example_ids: Sequence[str]) -
     """
     catalogue = context.registry.catalogue(tenant, name)
     partition_of(catalogue)
-    asked = [context.registry.example(catalogue.id, example_id) for example_id in dict.fromkeys(example_ids)]
+    dropped = {one.example_id for one in context.registry.dropped(catalogue.id, example_ids)}
+    taken_back = [example_id for example_id in dict.fromkeys(example_ids) if example_id in dropped]
+    wanted = (example_id for example_id in dict.fromkeys(example_ids) if example_id not in dropped)
+    asked = [context.registry.example(catalogue.id, example_id) for example_id in wanted]
     held = [one.id for one in asked if one.state is ExampleState.CONFLICT]
     if held:
         raise InvalidInput(
             f"example {held[0]} was handed over under several labels: `relabel` says which it has, `drop` takes it out",
             examples=held,
         )
+    context.registry.take_back(catalogue.id, taken_back)
+    return Kept(_accept(context, catalogue, asked) if asked else {}, taken_back)
+
+
+def _accept(context: Context, catalogue: Catalogue, asked: Sequence[Example]) -> dict[str, list[str]]:
     findings = _told_by_rows(context, catalogue, context.registry.examples(catalogue.id))
     blank, _ = _blank(context, catalogue, asked, lambda _: None)
     kinds = kinds_by_example([*findings, *blank])

@@ -18,7 +18,7 @@ from service.usecases.splitting import BATCH, batches
 logger = logging.getLogger(__name__)
 
 UNFINISHED = (JobState.OPENING, JobState.QUEUED, JobState.RUNNING, JobState.PAUSED)
-NOT_STORED = (ItemState.FAILED, ItemState.CANCELLED)
+NOT_STORED = (ItemState.FAILED, ItemState.CANCELLED, ItemState.SKIPPED)
 OWN_KEYS = frozenset({"tenant", "catalogue", "selection_a", "selection_b"})
 """Payload keys that the store writes itself."""
 

@@ -54,7 +54,10 @@ class Review:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Decided:
-    """What became of an example: None of it where it was dropped. `kept` are all kinds that are accepted of it now."""
+    """What became of an example. `kept` are all kinds that are accepted of it now.
+
+    `example` is None where it was dropped, and where that was taken back: then the next ingest stores it.
+    """
 
     example: Example | None
     kept: Sequence[str]
@@ -103,6 +106,8 @@ def decide_finding(
 ) -> Decided:
     """Carry out a decision about an example; asked twice, nothing more happens, but a dropped one is not there again.
 
+    What was dropped is passed over by every ingest; `keep` takes that back.
+
     Raises:
         CatalogueNotFound, ExampleNotFound: there is none.
         InvalidInput: a label is missing, or given for nothing; an example in conflict cannot be kept.
@@ -113,12 +118,15 @@ def decide_finding(
         told = "needs a label: say which it has" if label is None else "takes no label: only relabel does"
         raise InvalidInput(f"the decision {decision.value} {told}", decision=decision.value)
     if decision is Decision.DROP:
-        decide.drop(context, tenant, name, [example_id])
+        decide.drop(context, tenant, name, [example_id], remember=True)
         return Decided(example=None, kept=())
     catalogue = context.registry.catalogue(tenant, name)
     if label is not None:
         changed = decide.relabel(context, tenant, name, example_id, label)
         return Decided(example=changed, kept=_kept(context, catalogue, example_id))
+    if context.registry.dropped(catalogue.id, [example_id]):
+        context.registry.take_back(catalogue.id, [example_id])
+        return Decided(example=None, kept=())
     example = context.registry.example(catalogue.id, example_id)
     survey = kept_survey(context, catalogue)
     found = [] if survey is None else _kinds_listed(survey["findings"], example)

@@ -120,6 +120,16 @@ def test_several_are_dropped_or_none(fruit):
         assert fruit.post(f"{FRUIT}/examples:delete", json=wrong).status_code == 422
 
 
+def test_several_stay_out_where_that_is_asked(fruit, context, tmp_path):
+    kept_out, deleted = [one["id"] for one in walked(fruit, f"{FRUIT}/examples", label="lime")[:2]]
+    for ids, remember in (([kept_out], True), ([deleted], False)):
+        answer = fruit.post(f"{FRUIT}/examples:delete", json={"ids": ids, "remember": remember})
+        assert answer.status_code == 200
+    report = ingest(context, "acme", "fruit", tmp_path / "fruit").result
+    assert (report["stored"], report["skipped"]) == (1, 1)
+    assert [one["id"] for one in report["left_out"]] == [kept_out]
+
+
 def test_a_picture_comes_back_as_it_was_handed_over(fruit, tmp_path):
     one = walked(fruit, f"{FRUIT}/examples", label="lime")[0]
     answer = fruit.get(one["links"]["image"])

@@ -124,6 +124,19 @@ def test_relabelling_settles_a_conflict_and_makes_an_example_new(fruit):
     assert listed(fruit, renew=True)["counts"]["blank"] == 1
 
 
+def test_dropped_it_stays_out_until_it_is_kept(fruit, context, tmp_path):
+    one = first(fruit, "blank")["example"]
+    decided(fruit, one["id"], "drop")
+    job = ingest(context, "acme", "fruit", tmp_path / "fruit")
+    assert fruit.get(f"/v1/jobs/{job.id}").json()["counts"] == {"conflict": 2, "duplicate": 26, "skipped": 1}
+    (item,) = fruit.get(f"/v1/jobs/{job.id}/items", params={"state": "skipped"}).json()["items"]
+    assert item["source"].endswith("plain.png")
+    assert item["reason"].startswith(f"it was dropped: `holotype keep fruit {one['id']}` takes that back")
+    assert decided(fruit, one["id"], "keep") == {"example": one["id"], "decision": "keep", "label": None, "kept": []}
+    assert decided(fruit, one["id"], "keep", 404)["code"] == "ExampleNotFound"
+    assert ingest(context, "acme", "fruit", tmp_path / "fruit").result["stored"] == 1
+
+
 def test_dropping_takes_every_trace_along(fruit, context):
     one = first(fruit, "blank")["example"]
     assert decided(fruit, one["id"], "drop") == {

@@ -87,7 +87,7 @@ def everything(run, folder, queries):
 
 
 def points(folder):
-    """What the vector store holds of all tenants, bit for bit; flags of what serves alone."""
+    """What the vector store holds of all tenants, bit for bit, flags of what serves alone; and what was dropped."""
     found = {}
     with open_context(Settings(data_dir=folder)) as context:
         for catalogue in context.registry.all_catalogues():
@@ -97,10 +97,14 @@ def points(folder):
                 flags = {key for key in payload if payload[key] == catalogue.active_selection}
                 told = {key: payload[key] for key in ("tenant", "catalogue", "label", "split", "source")}
                 found[example_id] = (told, flags, embedding.tobytes())
+            found |= {one.example_id: one for one in context.registry.dropped(catalogue.id)}
     return found
 
 
 def test_a_restored_installation_answers_bit_for_bit_the_same(run, filled, queries, tmp_path):
+    with open_context(Settings(data_dir=filled)) as context:
+        gone = context.registry.examples(context.registry.catalogue("default", "birds").id)[0].id
+    assert run(filled, "drop", "birds", gone)[0] == 0
     before, held = everything(run, filled, queries), points(filled)
     backups = tmp_path / "backups"
     backups.mkdir()

@@ -69,6 +69,25 @@ def test_findings_are_decided_and_stay_decided(holotype: Holotype, fruit: Path) 
     assert holotype("hygiene", "none")[0] == 3
 
 
+def test_what_is_dropped_stays_out_until_it_is_kept(holotype: Holotype, fruit: Path) -> None:
+    _, report = holotype("hygiene", "fruit")
+    gone = named(report["findings"], "blank", "blank.png")["example"]["id"]
+    assert holotype("drop", "fruit", gone) == (0, {"dropped": [gone]})
+    code, again = holotype("ingest", "fruit", fruit)
+    assert code == 0
+    assert (again["stored"], again["duplicate"], again["skipped"]) == (0, 36, 1)
+    (left_out,) = again["left_out"]
+    assert left_out["path"].endswith("blank.png")
+    assert f"`holotype keep fruit {gone}`" in left_out["reason"]
+    _, after = holotype("hygiene", "fruit")
+    assert (after["counts"]["blank"], after["examples"]) == (0, 36)
+
+    assert holotype("keep", "fruit", gone) == (0, {"kept": {}, "taken_back": [gone]})
+    assert holotype("ingest", "fruit", fruit)[1]["stored"] == 1
+    _, back = holotype("hygiene", "fruit")
+    assert named(back["findings"], "blank", "blank.png")["example"]["id"] == gone
+
+
 def test_examples_are_searched_by_picture(holotype: Holotype, fruit: Path) -> None:
     asked = fruit / "class-01" / "0-0001.png"
     code, found = holotype("search", "fruit", "--image", asked, "--top", "3")

@@ -190,6 +190,10 @@ def example(key, value):
     return lambda members: with_line(members, LINES, 3, lambda line: line.update({key: value}))
 
 
+def dropped(*lines):
+    return lambda members: members | {"dropped.jsonl": b"".join(json.dumps(line).encode() + b"\n" for line in lines)}
+
+
 def document(name, change):
     return lambda members: with_document(members, name, change)
 
@@ -265,6 +269,10 @@ FORGED = {
     "a line twice": lambda members: (
         members | {LINES: b"\n".join([*members[LINES].split(b"\n")[:-2], members[LINES].split(b"\n")[0]]) + b"\n"}
     ),
+    "a dropped picture without labels": dropped({"hash": "ab" * 32, "labels": []}),
+    "a dropped picture under no label": dropped({"hash": "ab" * 32, "labels": [" "]}),
+    "a dropped picture without a hash": dropped({"hash": "x", "labels": ["a"]}),
+    "a dropped picture twice": dropped(*[{"hash": "ab" * 32, "labels": ["a"]}] * 2),
     "an embedding that is not finite": embeddings(lambda rows: _one(rows, 5, np.nan)),
     "an embedding of no length": embeddings(lambda rows: _one(rows, 5, 0.0)),
     "an embedding that is too long": embeddings(lambda rows: _one(rows, 5, 1.0)),

@@ -97,12 +97,12 @@ def test_what_is_kept_is_not_listed_again_until_the_label_changes(tmp_path):
     before = survey(context)
     kinds = [one.kind.value for one in before.findings if one.example == wrong]
     assert "label" in kinds
-    assert keep(context, "acme", "fruit", [wrong.id, wrong.id]) == {wrong.id: kinds}
+    assert keep(context, "acme", "fruit", [wrong.id, wrong.id]).kinds == {wrong.id: kinds}
     after = survey(context)
     assert [one for one in after.findings if one.example == wrong] == []
     assert after.accepted == len(kinds)
     assert len(after.findings) + after.accepted == len(before.findings)
-    assert keep(context, "acme", "fruit", [wrong.id]) == {wrong.id: kinds}, "twice is once"
+    assert keep(context, "acme", "fruit", [wrong.id]).kinds == {wrong.id: kinds}, "twice is once"
 
     relabel(context, "acme", "fruit", wrong.id, "plum")
     assert [one.labels for one in found(context, FindingKind.LABEL)] == [("plum", "pear")]
@@ -111,7 +111,7 @@ def test_what_is_kept_is_not_listed_again_until_the_label_changes(tmp_path):
 def test_keeping_accepts_only_what_is_found_now(tmp_path):
     context = stocked(tmp_path, classes())
     one = example(context, "apple/0.png")
-    assert keep(context, "acme", "fruit", [one.id]) == {one.id: []}
+    assert keep(context, "acme", "fruit", [one.id]).kinds == {one.id: []}
     assert context.registry.kept_findings(one.catalogue_id) == {}
 
 
@@ -233,7 +233,7 @@ def test_blank_pictures_are_seen_in_their_pixels_and_broken_bytes_are_told(tmp_p
     context.blobs.delete([image_key("acme", gone.content_hash)])
     context.blobs.data[image_key("acme", bad.content_hash)] = b"no picture"
     assert set(survey(context).unreadable) == {gone.id, bad.id}
-    kinds = keep(context, "acme", "fruit", [finding.example.id])[finding.example.id]
+    kinds = keep(context, "acme", "fruit", [finding.example.id]).kinds[finding.example.id]
     assert "blank" in kinds
     assert found(context, FindingKind.BLANK) == []
 

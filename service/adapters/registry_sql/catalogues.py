@@ -126,6 +126,13 @@ def keep_catalogue(connection: Connection, catalogue_id: str) -> None:
         raise no_catalogue(catalogue_id)
 
 
+def hold_catalogue(connection: Connection, catalogue_id: str) -> None:
+    """As `keep_catalogue`, and nobody else who starts with that comes in meanwhile. Raises CatalogueNotFound."""
+    found = select(catalogues.c.id).where(catalogues.c.id == catalogue_id)
+    if connection.execute(found.with_for_update()).one_or_none() is None:
+        raise no_catalogue(catalogue_id)
+
+
 def catalogue_of(row: AnyRow) -> Catalogue:
     """The catalogue of a row."""
     values = row._asdict()

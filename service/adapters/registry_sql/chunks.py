@@ -68,7 +68,7 @@ class Chunks(Part):
         failed: Sequence[FailedItem],
         answered: Sequence[AnsweredItem] = (),
     ) -> Settlement:
-        """Items that are none of the three stay PENDING; then the chunk is not settled but free again.
+        """Items that are none of the three, or were dropped meanwhile, stay PENDING; then the chunk is free again.
 
         Called twice by the same owner it changes nothing and answers the same.
         """
@@ -77,7 +77,7 @@ class Chunks(Part):
         if not _held(connection, chunk, owner).settled:
             pending = {item.id: item for item in pending_items(connection, chunk.job_id, chunk.number)}
             outcomes: list[dict[str, Any]] = [
-                {"id_": item.item_id, "state": ItemState.FAILED, "reason": item.reason} for item in failed
+                {"id_": item.item_id, "state": item.state, "reason": item.reason} for item in failed
             ]
             outcomes += [{"id_": item.item_id, "state": ItemState.ANSWERED, "result": item.result} for item in answered]
             outcomes = [outcome for outcome in outcomes if outcome["id_"] in pending]

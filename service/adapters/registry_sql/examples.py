@@ -139,11 +139,8 @@ class Examples(Part):
     @writing
     def delete_examples(self, connection: Connection, catalogue_id: str, example_ids: Sequence[str]) -> None:
         """Ids that are not there are passed over."""
-        of_catalogue = select(selections.c.id).where(selections.c.catalogue_id == catalogue_id)
         for some in batches(example_ids):
-            chosen = (members.c.example_id.in_(some), members.c.selection_id.in_(of_catalogue))
-            connection.execute(delete(members).where(*chosen))
-            connection.execute(delete(examples).where(examples.c.catalogue_id == catalogue_id, examples.c.id.in_(some)))
+            delete_rows(connection, catalogue_id, some)
 
     @reading
     def pictures_in_use(self, connection: Connection, tenant: str, content_hashes: Sequence[str]) -> set[str]:
@@ -151,6 +148,14 @@ class Examples(Part):
         for some in batches(content_hashes):
             used |= _in_use(connection, tenant, some)
         return used
+
+
+def delete_rows(connection: Connection, catalogue_id: str, some: Sequence[str]) -> None:
+    """Rows of examples, at most `NAMES_A_STATEMENT`, and of selection members; what else hangs on them goes along."""
+    of_catalogue = select(selections.c.id).where(selections.c.catalogue_id == catalogue_id)
+    chosen = (members.c.example_id.in_(some), members.c.selection_id.in_(of_catalogue))
+    connection.execute(delete(members).where(*chosen))
+    connection.execute(delete(examples).where(examples.c.catalogue_id == catalogue_id, examples.c.id.in_(some)))
 
 
 def _chosen(found: Select[tuple[Any, ...]], split: Split | None, state: ExampleState | None) -> Select[tuple[Any, ...]]:

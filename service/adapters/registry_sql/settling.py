@@ -9,6 +9,7 @@ from typing import Any
 from sqlalchemy import Connection, bindparam, select, update
 
 from service.adapters.registry_sql.database import upsert
+from service.adapters.registry_sql.dropped import dropped_labels, forget_dropped
 from service.adapters.registry_sql.schema import examples
 from service.records import EmbeddedItem, ExampleState, Item, ItemState
 
@@ -45,11 +46,20 @@ def settle_embedded(
     The primary key (catalogue, example) decides between two chunks that bring the same picture at once: the second
     INSERT waits for the first's transaction, writes nothing, and then sees the first's row.
     """
-    by_item = {item.item_id: item for item in embedded if item.item_id in pending}
+    dropped = dropped_labels(connection, catalogue_id, [item.example_id for item in embedded])
+    by_item = {
+        item.item_id: item
+        for item in embedded
+        if item.item_id in pending and pending[item.item_id].label not in dropped.get(item.example_id, ())
+    }
     found = [by_item[item_id] for item_id in sorted(by_item)]
     first = {item.example_id: item for item in reversed(found)}
-    rows = {id_: _example(catalogue_id, pending[item.item_id], item, now) for id_, item in first.items()}
+    rows = {
+        id_: _example(catalogue_id, pending[item.item_id], item, dropped.get(id_, ()), now)
+        for id_, item in first.items()
+    }
     new, before = _present(connection, catalogue_id, rows)
+    forget_dropped(connection, catalogue_id, sorted(new & dropped.keys()))
     after = dict(before)
     outcomes = []
     for item in found:
@@ -64,7 +74,9 @@ def settle_embedded(
     return outcomes
 
 
-def _example(catalogue_id: str, row: Item, item: EmbeddedItem, now: float) -> dict[str, Any]:
+def _example(
+    catalogue_id: str, row: Item, item: EmbeddedItem, settled_labels: tuple[str, ...], now: float
+) -> dict[str, Any]:
     return {
         "catalogue_id": catalogue_id,
         "id": item.example_id,
@@ -77,6 +89,7 @@ def _example(catalogue_id: str, row: Item, item: EmbeddedItem, now: float) -> di
         "width_px": item.width_px,
         "height_px": item.height_px,
         "perceptual_hash": item.perceptual_hash,
+        "settled_labels": settled_labels,
         "created_at": now,
         "metadata": row.metadata,
     }
@@ -93,7 +106,10 @@ def _present(
     known: dict[str, KnownExample] = {}
     while missing := sorted(rows.keys() - known.keys()):
         inserted = _insert(connection, [rows[id_] for id_ in missing])
-        known |= {id_: KnownExample(rows[id_]["label"], ExampleState.ACTIVE, (), ()) for id_ in inserted}
+        known |= {
+            id_: KnownExample(rows[id_]["label"], ExampleState.ACTIVE, (), rows[id_]["settled_labels"])
+            for id_ in inserted
+        }
         known |= _known(connection, catalogue_id, [id_ for id_ in missing if id_ not in inserted])
         new |= inserted
     return new, known

@@ -81,6 +81,11 @@ class Unwanted(BaseModel):
     ids: list[Annotated[str, Field(max_length=64)]] = Field(
         min_length=1, max_length=MOST_DROPPED, examples=[[EXAMPLE_ID]]
     )
+    remember: bool = Field(
+        default=False,
+        description="As hygiene's decision `drop`: they are passed over when they are handed over again under labels "
+        "that they had, until the decision `keep` takes that back.",
+    )
 
 
 class Dropped(BaseModel):
@@ -163,11 +168,14 @@ def relabel_example(
 
 @router.delete("/catalogues/{catalogue}/examples/{example}", status_code=204, responses=responses(409))
 def drop_example(name: CatalogueName, example_id: ExampleId, who: Writer, context: ContextOf) -> None:
-    """Take an example out for good: its point, its row, its bytes where no other catalogue of yours needs them."""
+    """Take an example out for good: its point, its row, its bytes where no other catalogue of yours needs them.
+
+    It may be handed over again; hygiene's decision `drop` keeps it out.
+    """
     decide.drop(context, who.tenant, name, [example_id])
 
 
 @router.post("/catalogues/{catalogue}/examples:delete", responses=responses(409))
 def drop_examples(name: CatalogueName, body: Unwanted, who: Writer, context: ContextOf) -> Dropped:
     """Take several examples out for good: all of them, or none where one is unknown."""
-    return Dropped(dropped=decide.drop(context, who.tenant, name, body.ids))
+    return Dropped(dropped=decide.drop(context, who.tenant, name, body.ids, remember=body.remember))

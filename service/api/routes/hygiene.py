@@ -75,7 +75,10 @@ class DecidedBody(BaseModel):
 
     example: str = Field(examples=[EXAMPLE_ID])
     decision: Decision
-    label: str | None = Field(description="Its label now; null where it was dropped.", examples=["pear"])
+    label: str | None = Field(
+        description="Its label now; null where there is no such example: it was dropped, or that was taken back.",
+        examples=["pear"],
+    )
     kept: list[FindingKind] = Field(description="Kinds that are accepted of it and are not listed again.")
 
 
@@ -123,7 +126,11 @@ def list_findings(
 
 @router.post("/catalogues/{catalogue}/hygiene/decisions", responses=responses(409))
 def decide_finding(name: CatalogueName, body: HygieneDecision, who: Writer, context: ContextOf) -> DecidedBody:
-    """Keep an example as it is, give it another label, or drop it for good. The decision sticks."""
+    """Keep an example as it is, give it another label, or drop it for good. The decision sticks.
+
+    A dropped picture is passed over (`skipped`) when it is handed over again under a label that it had; `keep` with the
+    id of the dropped example takes that back, and the next ingest stores it.
+    """
     decided = reviewing.decide_finding(context, who.tenant, name, body.example, body.decision, body.label)
     return DecidedBody(
         example=body.example,

@@ -106,7 +106,9 @@ def list_job_items(
     job_id: JobId,
     who: Reader,
     context: ContextOf,
-    state: Annotated[list[ItemState] | None, Query(description="Only these; absent: all.", max_length=7)] = None,
+    state: Annotated[
+        list[ItemState] | None, Query(description="Only these; absent: all.", max_length=len(ItemState))
+    ] = None,
     cursor: Cursor = None,
     limit: Limit = 50,
 ) -> Page[ItemBody]:

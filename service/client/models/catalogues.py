@@ -123,7 +123,10 @@ class Hygiene(Answer):
 
 
 class Decided(Answer):
-    """What became of a decision: `label` is None where the example was dropped, `kept` are kinds not listed again."""
+    """What became of a decision: `kept` are kinds not listed again.
+
+    `label` is None where the example was dropped, or was dropped before and is kept now: the next ingest stores it.
+    """
 
     example: str
     decision: Literal["keep", "relabel", "drop"]

@@ -98,13 +98,14 @@ def drop_example(name: str, example: str) -> Call[None]:
     return delete(of(name, "examples", example))
 
 
-def drop_examples(name: str, examples: Sequence[str]) -> Call[list[str]]:
-    """Several examples less: all, or none where one is unknown; their ids."""
+def drop_examples(name: str, examples: Sequence[str], *, remember: bool = False) -> Call[list[str]]:
+    """Several examples less: all, or none where one is unknown; their ids. With `remember` they stay out."""
 
     def dropped(response: httpx.Response) -> list[str]:
         return list(response.json()["dropped"])
 
-    return Call(method="POST", path=of(name, "examples:delete"), json={"ids": list(examples)}, read=dropped)
+    body = {"ids": list(examples), "remember": remember}
+    return Call(method="POST", path=of(name, "examples:delete"), json=body, read=dropped)
 
 
 def example_image(name: str, example: str) -> Call[bytes]:
@@ -184,7 +185,7 @@ def hygiene(name: str, *, kind: str | None = None, limit: int = 500, renew: bool
 
 
 def decide(name: str, example: str, decision: str, label: str | None = None) -> Call[Decided]:
-    """Keep an example as it is, relabel it, or drop it."""
+    """Keep an example as it is, relabel it, or drop it; to keep a dropped one takes that back."""
     body = {"example": example, "decision": decision, "label": label}
     path = of(name, "hygiene", "decisions")
     return Call(method="POST", path=path, json=body, read=model(Decided))

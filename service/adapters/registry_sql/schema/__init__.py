@@ -9,6 +9,7 @@ from __future__ import annotations
 from service.adapters.registry_sql.schema.base import REVISION, VERSION_TABLE, metadata
 from service.adapters.registry_sql.schema.catalogues import (
     catalogues,
+    dropped,
     examples,
     kept_findings,
     prompts,
@@ -40,6 +41,7 @@ __all__ = [
     "catalogues",
     "chunks",
     "deliveries",
+    "dropped",
     "examples",
     "idempotency",
     "items",

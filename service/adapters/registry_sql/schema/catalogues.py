@@ -76,6 +76,15 @@ kept_findings = Table(
     ),
 )
 
+dropped = Table(
+    "holotype_dropped",
+    metadata,
+    of_catalogue(primary_key=True),
+    Column("example_id", Name, primary_key=True),
+    Column("picture", Name, nullable=False),
+    Column("labels", Labels, nullable=False),
+)
+
 relabelled = Table(
     "holotype_relabelled",
     metadata,

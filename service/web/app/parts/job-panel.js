@@ -14,6 +14,7 @@ const STATES = {
 };
 const COUNTED = {
   stored: "stored", duplicate: "already there", conflict: "in conflict", answered: "answered", failed: "failed",
+  skipped: "dropped before, passed over",
   cancelled: "cancelled", pending: "to do",
 };
 const SHOWN_FAILURES = 50;

@@ -14,7 +14,7 @@ const WORDS = { keep: "Keep", relabel: "Relabel", drop: "Drop" };
 const DONE = { keep: "kept", relabel: "relabelled", drop: "dropped" };
 const KEYS = [
   ["k", "keep: it is right, and is not listed again"], ["r", "relabel: go to the label, Enter takes it"],
-  ["d", "drop: delete the picture"], ["u", "undo the last decision, for five seconds"],
+  ["d", "drop: delete the picture, and keep it out"], ["u", "undo the last decision, for five seconds"],
   ["← →", "the finding before, the next one"], ["?", "this help"],
 ];
 
