@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -11,7 +11,7 @@ from service.client import Picture
 from service.errors import InvalidInput
 
 if TYPE_CHECKING:
-    from service.usecases.sources import Source
+    from service.usecases.sources import Source, Sources
 
 UPLOADING = "uploading"
 MOST_ASKED = 1000
@@ -23,7 +23,7 @@ AUTO = "auto"
 class HandedOver:
     """Pictures to be handed over, read as they are asked for; `failures` are those that cannot be."""
 
-    sources: Sequence[Source]
+    sources: Sources
     on_progress: OnProgress
     failures: list[Value] = field(default_factory=list)
 

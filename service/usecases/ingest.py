@@ -14,7 +14,7 @@ from service.usecases.finish_ingest import ingest_report
 from service.usecases.handing_over import Picture, filled_job
 from service.usecases.labels import checked_name
 from service.usecases.manifests import SPLITS
-from service.usecases.sources import Source, find_sources
+from service.usecases.sources import Source, Sources
 
 __all__ = ["ingest_report", "start_ingest"]
 
@@ -63,11 +63,11 @@ def start_ingest(
     return filled_job(context, catalogue, JobKind.INGEST, parameters, pictures, on_taken=taken)
 
 
-def sources_to_ingest(path: Path, split: str, label: str | None) -> list[Source]:
+def sources_to_ingest(path: Path, split: str, label: str | None) -> Sources:
     """The pictures of PATH, at least one. Raises InvalidInput, ManifestError as `start_ingest`."""
     if split not in SPLITS:
         raise InvalidInput(f"the split is {split!r}; it must be one of {', '.join(SPLITS)}")
-    sources = list(find_sources(path, label, SPLITS[split]))
+    sources = Sources(path, label, SPLITS[split])
     if not sources:
         raise InvalidInput(
             f"no picture under {path}: looked for JPEG, PNG and WebP files (.jpg, .png, .webp) in a folder per class",

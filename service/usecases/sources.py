@@ -13,8 +13,9 @@ from __future__ import annotations
 import os
 import re
 import stat
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from service.errors import InvalidInput, counted
@@ -65,6 +66,21 @@ class Source:
         """What reports call it: the path as given, and the line of a manifest that could not be used."""
         shown = os.fsencode(self.path).decode("utf-8", "replace")
         return f"{shown}, line {self.line}" if self.line is not None and self.failure else shown
+
+
+class Sources:
+    """The pictures under PATH, counted at once and walked anew each time: a list of a million takes 600 MB."""
+
+    def __init__(self, path: Path, label: str | None, split: Split) -> None:
+        """Raises InvalidInput, ManifestError as `find_sources`."""
+        self._walk = partial(find_sources, path, label, split)
+        self._count = sum(1 for _ in self._walk())
+
+    def __len__(self) -> int:
+        return self._count
+
+    def __iter__(self) -> Iterator[Source]:
+        return self._walk()
 
 
 def find_sources(path: Path, label: str | None, split: Split) -> Iterator[Source]:
@@ -132,10 +148,9 @@ def _single(path: Path, label: str | None, split: Split) -> Source:
 def _folder(root: Path, label: str | None, split: Split) -> Iterator[Source]:
     """The folder's pictures; those that lie directly in it have no label of their own."""
     strays = labelled = 0  # failures are neither
-    pictures = list(_pictures(root))
     if label is not None:
-        _check_one_class(root, pictures)
-    for path in pictures:
+        _check_one_class(root, _pictures(root))
+    for path in _pictures(root):
         parts = path.relative_to(root).parts
         failure = _link_failure(root, path) or refused_kind(path)
         if label is None and len(parts) == 1:
@@ -151,7 +166,7 @@ def _folder(root: Path, label: str | None, split: Split) -> Iterator[Source]:
         )
 
 
-def _check_one_class(root: Path, pictures: Sequence[Path]) -> None:
+def _check_one_class(root: Path, pictures: Iterable[Path]) -> None:
     """One label for a folder of class folders would relabel them all."""
     inner = [path for path in pictures if len(path.relative_to(root).parts) > 1]
     if inner:

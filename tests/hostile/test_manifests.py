@@ -28,7 +28,7 @@ TEN_MB = 10_000_000
 
 
 def on_disk(path: Path) -> list[Source]:
-    return sources_to_ingest(path, "auto", None)
+    return list(sources_to_ingest(path, "auto", None))
 
 
 def over_http(path: Path) -> list[Picture]:
@@ -230,6 +230,6 @@ def test_a_folder_of_circles_and_devices_ends(tmp_path):
     (tmp_path / "pear").symlink_to("pear")
     (tmp_path / "apple/zero.jpg").symlink_to("/dev/zero")
     (tmp_path / "apple/circle.jpg").symlink_to("circle.jpg")
-    found = sources_to_ingest(tmp_path, "auto", None)
+    found = list(sources_to_ingest(tmp_path, "auto", None))
     assert [one.path.name for one in found if one.failure is None] == ["good.png"]
     assert all(one.failure for one in found if one.path.name != "good.png")

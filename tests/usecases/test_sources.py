@@ -9,7 +9,7 @@ import pytest
 
 from service.errors import InvalidInput, ManifestError
 from service.records import Split
-from service.usecases.sources import find_sources
+from service.usecases.sources import Sources, find_sources
 from tests.fakes import write_pictures
 
 AUTO = Split.UNASSIGNED
@@ -249,3 +249,13 @@ def test_what_is_no_manifest(tmp_path, name, text, reason):
 
 def test_a_csv_without_labels_is_fine_with_a_label(tmp_path):
     assert found(manifest(tmp_path, "path\na.jpg\n"), label="pear") == [("a.jpg", "pear")]
+
+
+def test_they_are_counted_at_once_and_walked_anew_each_time(tmp_path):
+    for name in ("a", "b", "c"):
+        (tmp_path / f"{name}.jpg").write_bytes(b"\xff\xd8\xff")
+    sources = Sources(tmp_path, "pear", AUTO)
+    assert len(sources) == 3
+    assert list(sources) == list(sources) == list(find_sources(tmp_path, "pear", AUTO))
+    with pytest.raises(InvalidInput, match="is not there"):
+        Sources(tmp_path / "nothing", "pear", AUTO)
