@@ -51,13 +51,16 @@ class FakeBrowsing(FakeJobs):
     @locked
     def relabelled_examples(self, catalogue_id: str, since: float) -> list[Example]:
         active = self.examples(catalogue_id, state=ExampleState.ACTIVE)
-        never = ("", float("-inf"))
-        return [one for one in active if self.relabelled_rows.get((catalogue_id, one.id), never)[1] > since]
+        return [one for one in active if self._label_at(one, since) != one.label]
 
     @locked
     def relabelled_counts(self, catalogue_id: str, since: float) -> dict[tuple[str, str], int]:
         found = self.relabelled_examples(catalogue_id, since)
-        return Counter((self.relabelled_rows[catalogue_id, one.id][0], one.label) for one in found)
+        return Counter((self._label_at(one, since), one.label) for one in found)
+
+    def _label_at(self, example: Example, since: float) -> str:
+        later = [one for one in self.relabelled_rows.get((example.catalogue_id, example.id), []) if one.at > since]
+        return later[0].former if later else example.label
 
     @locked
     def labels_page(self, catalogue_id: str, after: str | None, limit: int) -> list[LabelCounts]:

@@ -41,12 +41,12 @@ class FakeImports(FakeJobs):
         self.example_rows |= {(catalogue_id, one.id): one for one in examples}
 
     @locked
-    def relabellings(self, catalogue_id: str) -> dict[str, Relabelling]:
-        return {id_: Relabelling(*one) for (of, id_), one in self.relabelled_rows.items() if of == catalogue_id}
+    def relabellings(self, catalogue_id: str) -> dict[str, list[Relabelling]]:
+        return {id_: list(several) for (of, id_), several in self.relabelled_rows.items() if of == catalogue_id}
 
     @locked
-    def add_relabellings(self, catalogue_id: str, of_examples: Mapping[str, Relabelling]) -> None:
-        self.relabelled_rows |= {(catalogue_id, id_): (one.former, one.at) for id_, one in of_examples.items()}
+    def add_relabellings(self, catalogue_id: str, of_examples: Mapping[str, Sequence[Relabelling]]) -> None:
+        self.relabelled_rows |= {(catalogue_id, id_): list(several) for id_, several in of_examples.items()}
 
     @locked
     def finish_import(self, catalogue_id: str, name: str, lease: str, owner: str) -> None:

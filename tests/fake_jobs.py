@@ -29,6 +29,7 @@ from service.records import (
     JobKind,
     JobState,
     NewItem,
+    Relabelling,
     Selection,
     SelectionMember,
     Trial,
@@ -67,7 +68,7 @@ class FakeCatalogues(FakeTenants):
         self.selection_rows: dict[str, Selection] = {}
         self.member_rows: dict[str, dict[str, SelectionMember]] = {}
         self.kept_rows: dict[tuple[str, str], set[str]] = {}
-        self.relabelled_rows: dict[tuple[str, str], tuple[str, float]] = {}
+        self.relabelled_rows: dict[tuple[str, str], list[Relabelling]] = {}
         self.dropped_rows: dict[tuple[str, str], Dropped] = {}
         self.trial_rows: dict[str, list[Trial]] = {}
         self.closed = False

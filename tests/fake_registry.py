@@ -20,6 +20,7 @@ from service.records import (
     Item,
     ItemState,
     JobState,
+    Relabelling,
     Selection,
     SelectionMember,
     SelectionState,
@@ -211,7 +212,9 @@ class FakeExamples(FakeChunks):
         self.example_rows[catalogue_id, example_id] = changed
         if label != former.label:
             self.kept_rows.pop((catalogue_id, example_id), None)
-            self.relabelled_rows[catalogue_id, example_id] = (former.label, self.clock())
+            self.relabelled_rows.setdefault((catalogue_id, example_id), []).append(
+                Relabelling(former.label, self.clock())
+            )
         return changed
 
     @locked
@@ -311,6 +314,17 @@ class FakeRegistry(FakePrompts, FakeMeasures, FakeImports, FakeDropped, FakeExam
     @locked
     def member_counts(self, selection_id: str) -> dict[str, int]:
         return dict(Counter(member.label for member in self.members(selection_id)))
+
+    @locked
+    def members_astray(self, selection_id: str) -> dict[str, str]:
+        catalogue_id = self.selection_rows[selection_id].catalogue_id
+        return {
+            example_id: example.label
+            for example_id, member in self.member_rows[selection_id].items()
+            if (example := self.example_rows.get((catalogue_id, example_id))) is not None
+            and example.state is ExampleState.ACTIVE
+            and example.label != member.label
+        }
 
     @locked
     def add_members(self, selection_id: str, members: Sequence[SelectionMember]) -> None:

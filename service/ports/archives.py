@@ -34,11 +34,11 @@ class ArchiveRegistry(Protocol):
         """Rows as they are. Raises CatalogueNotFound when the catalogue is gone, QuotaExceeded."""
         ...
 
-    def relabellings(self, catalogue_id: str) -> dict[str, Relabelling]:
-        """Of each example that was ever relabelled, by its id, the last time."""
+    def relabellings(self, catalogue_id: str) -> dict[str, list[Relabelling]]:
+        """Of each example that was ever relabelled, by its id, each time, the first first."""
         ...
 
-    def add_relabellings(self, catalogue_id: str, of_examples: Mapping[str, Relabelling]) -> None:
+    def add_relabellings(self, catalogue_id: str, of_examples: Mapping[str, Sequence[Relabelling]]) -> None:
         """Those of examples that `add_examples` has added."""
         ...
 

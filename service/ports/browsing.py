@@ -51,11 +51,11 @@ class BrowsingRegistry(Protocol):
         ...
 
     def relabelled_examples(self, catalogue_id: str, since: float) -> list[Example]:
-        """ACTIVE examples that were given another label after `since` (seconds since 1970), by id."""
+        """ACTIVE examples that have another label than at `since` (seconds since 1970), by id."""
         ...
 
     def relabelled_counts(self, catalogue_id: str, since: float) -> dict[tuple[str, str], int]:
-        """How many those are by (the label that they had before the last change, label now)."""
+        """How many those are by (the label that they had then, label now)."""
         ...
 
     def labels_page(self, catalogue_id: str, after: str | None, limit: int) -> list[LabelCounts]:

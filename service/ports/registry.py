@@ -253,8 +253,12 @@ class SelectionRegistry(Protocol):
         """How many `members` each label has."""
         ...
 
+    def members_astray(self, selection_id: str) -> dict[str, str]:
+        """Example id to label of those that are ACTIVE under another label than they have in the selection."""
+        ...
+
     def add_members(self, selection_id: str, members: Sequence[SelectionMember]) -> None:
-        """Provisional references; ones that are there stay as they are, unless they have another label by now.
+        """More references; ones that are there stay as they are, unless they have another label by now.
 
         A reference that was relabelled is none any more (`members` leaves it out); it may become one of its new label.
         """

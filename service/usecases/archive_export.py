@@ -105,7 +105,7 @@ class _Export:
         self._wanted: dict[str, _Member | None] = {}
         self._shown: set[str] = set()
         self._kept: Mapping[str, frozenset[str]] = {}
-        self._relabelled: Mapping[str, Relabelling] = {}
+        self._relabelled: Mapping[str, Sequence[Relabelling]] = {}
 
     def pieces(self) -> Iterator[bytes]:
         sink = Sink()
@@ -209,7 +209,7 @@ class _Export:
                 centrality=None if centrality is None else float(centrality),
                 kept=tuple(sorted(self._kept.get(example.id, ()))),
                 image=image,
-                relabelled=self._relabelled.get(example.id),
+                relabelled=tuple(self._relabelled.get(example.id, ())),
             )
             lines.append(example_line(archived))
         yield _Written(examples_part(number), b"".join(lines))

@@ -139,6 +139,13 @@ class Fields:
         """The fields of an object."""
         return Fields(self.mapping(key), f"{self.where}: {key}")
 
+    def inners(self, key: str, most: int) -> list[Fields]:
+        """The fields of each object of a list."""
+        given = self.value(key)
+        if not isinstance(given, list) or len(given) > most or not all(isinstance(one, dict) for one in given):
+            raise self.wrong(key, f"a list of at most {most} objects")
+        return [Fields(one, f"{self.where}: {key}") for one in given]
+
 
 def _storable(text: str) -> bool:
     """Without NUL, which PostgreSQL does not take, and without halves of surrogate pairs, which are no UTF-8."""

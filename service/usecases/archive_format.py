@@ -35,6 +35,7 @@ PAGE_EXAMPLES = 1000
 MAX_SELECTIONS = 999
 MAX_LABELS = 10_000
 MAX_METADATA = 100
+MAX_RELABELLINGS = 100_000
 MAX_TEXT = 10_000
 MAX_EDGE_PX = 1_000_000
 
@@ -79,14 +80,14 @@ class ArchivedExample:
         centrality: as its point has it.
         kept: kinds of findings that a person accepts.
         image: are its bytes in the archive?
-        relabelled: the last time that it got another label; None where it never did, and in archives of before.
+        relabelled: each time that it got another label, the first first; archives of before have none, or the last.
     """
 
     example: Example
     centrality: float | None
     kept: tuple[str, ...]
     image: bool
-    relabelled: Relabelling | None = None
+    relabelled: tuple[Relabelling, ...] = ()
 
 
 RELABELLED = "relabelled"
@@ -110,7 +111,7 @@ def example_line(one: ArchivedExample) -> bytes:
                 "image": one.image,
             }
             | {name: getattr(row, name) for name in _COPIED}
-            | ({} if one.relabelled is None else {RELABELLED: one.relabelled._asdict()})
+            | ({RELABELLED: [each._asdict() for each in one.relabelled]} if one.relabelled else {})
         )
         + b"\n"
     )
@@ -150,11 +151,12 @@ def read_example(line: bytes, where: str) -> ArchivedExample:
     )
 
 
-def _relabelled(found: Fields) -> Relabelling | None:
+def _relabelled(found: Fields) -> tuple[Relabelling, ...]:
     if RELABELLED not in found.whole_object:
-        return None
-    inner = found.inner(RELABELLED)
-    return Relabelling(_label(inner, "former", inner.value("former")), inner.number("at"))
+        return ()
+    one_alone = isinstance(found.value(RELABELLED), dict)
+    several = [found.inner(RELABELLED)] if one_alone else found.inners(RELABELLED, MAX_RELABELLINGS)
+    return tuple(Relabelling(_label(one, "former", one.value("former")), one.number("at")) for one in several)
 
 
 def picture_in(found: Fields) -> tuple[str, str]:

@@ -190,7 +190,7 @@ def _add(
     )
     context.registry.add_relabellings(
         catalogue.id,
-        {row.id: one.relabelled for row, one in zip(examples, archived, strict=True) if one.relabelled is not None},
+        {row.id: one.relabelled for row, one in zip(examples, archived, strict=True) if one.relabelled},
     )
     for one in archived:
         if one.image:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 
 import numpy as np
@@ -45,6 +45,11 @@ class References:
                 chosen.append(member.example_id)
         parts = [self._published.take(chosen)] if chosen else []
         return joined([*parts, *(self.provisional(label, ids) for label, ids in provisional.items())])
+
+    def chosen(self, labels: Mapping[str, str]) -> list[str]:
+        """Those of the examples (id to label) that were chosen under this label."""
+        published = dict(zip(self._published.ids, self._published.labels, strict=True)) if labels else {}
+        return [example_id for example_id, label in labels.items() if published.get(example_id) == label]
 
     def provisional(self, label: str, ids: Sequence[str]) -> ReferenceSet:
         """Examples through the head, pulled towards their mean by the recipe; those that the store holds."""

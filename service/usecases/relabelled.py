@@ -16,11 +16,11 @@ AS_OF = "as_of"
 
 @dataclass(frozen=True, slots=True)
 class Changed:
-    """Examples that were given another label since a selection's examples were read.
+    """Examples that have another label than when a selection's examples were read; what was undone is none.
 
     Attributes:
         since: when those were read, seconds since 1970.
-        moves: how many of them by (label before the last change, label now).
+        moves: how many of them by (label then, label now).
     """
 
     since: float

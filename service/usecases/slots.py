@@ -71,11 +71,13 @@ def add_provisional_to(
 ) -> list[str]:
     """Give the selection provisional members, in its slot, where labels lack references; the ids that were added.
 
-    A label that has provisional references gets those that came since, and the pull of all of them is renewed.
+    A label that has provisional references gets those that came since, and the pull of all of them is renewed. What was
+    chosen, relabelled and is back under its label is a chosen reference again.
     """
-    members = context.registry.members(selection.id)
+    back = references.chosen(context.registry.members_astray(selection.id))
+    members = _chosen_again(context, partition, selection, references, back)
     present = {member.example_id for member in members}
-    added: list[str] = []
+    added = [example_id for example_id in back if example_id in present]
     for label, ids in provisional_candidates(context, selection, members).items():
         if present.issuperset(ids):
             continue
@@ -88,6 +90,21 @@ def add_provisional_to(
             write_flags(context, partition, selection.slot, selection.id, own)
         added.extend(sorted(taken))
     return added
+
+
+def _chosen_again(
+    context: Context, partition: Partition, selection: Selection, references: References, ids: Sequence[str]
+) -> list[SelectionMember]:
+    """The members, with these among them; those have their own flags and projections again."""
+    rows = context.registry.examples_by_id(selection.catalogue_id, ids).values()
+    again = [SelectionMember(example_id=row.id, label=row.label, centrality=None) for row in rows]
+    if again:
+        context.registry.add_members(selection.id, again)
+    members = context.registry.members(selection.id)
+    if again:
+        own = [member for member in members if member.example_id in ids and not member.provisional]
+        write_flags(context, partition, selection.slot, selection.id, references.of(own))
+    return members
 
 
 def _taken_as_provisional(context: Context, selection: Selection, label: str, ids: Sequence[str]) -> set[str]:

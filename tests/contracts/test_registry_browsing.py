@@ -178,5 +178,11 @@ def test_what_was_relabelled_since_is_known(
     assert registry.relabelled_examples(catalogue.id, began + 1) == changed
     assert registry.relabelled_examples(catalogue.id, began + 2) == []
     assert registry.relabelled_counts("x", 0) == {}
+    assert registry.relabelled_counts(catalogue.id, began) == {("jay", "rook"): len(jays)}, "of two the first"
+    clock.now += 1
+    registry.relabel_example(catalogue.id, jays[1].id, "jay", jays[1].split)
+    assert registry.relabelled_counts(catalogue.id, began) == {("jay", "rook"): len(jays) - 1}, "undone is unchanged"
+    assert jays[1].id not in {one.id for one in registry.relabelled_examples(catalogue.id, began)}
+    assert registry.relabelled_counts(catalogue.id, began + 2) == {("rook", "jay"): 1}, "it was a rook by then"
     registry.delete_examples(catalogue.id, [jays[0].id])
-    assert registry.relabelled_counts(catalogue.id, 0) == {("jay", "rook"): len(jays) - 1}
+    assert registry.relabelled_counts(catalogue.id, 0) == {("jay", "rook"): len(jays) - 2}

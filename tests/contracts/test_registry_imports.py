@@ -92,7 +92,10 @@ def test_relabellings_are_kept_as_they_are(registry: Registry) -> None:
     registry.add_examples(half.id, rows)
     registry.add_relabellings(half.id, {})
     assert registry.relabellings(half.id) == {}
-    moved = {rows[0].id: Relabelling("hawk", 30.0), rows[1].id: Relabelling("kite", 20.5)}
+    moved = {
+        rows[0].id: [Relabelling("kite", 10.0), Relabelling("hawk", 30.0)],
+        rows[1].id: [Relabelling("kite", 20.5)],
+    }
     registry.add_relabellings(half.id, moved)
     assert registry.relabellings(half.id) == moved
     assert registry.relabelled_counts(half.id, 25.0) == {("hawk", "owl"): 1}

@@ -50,6 +50,29 @@ def labels_of(context, ids):
     return [one.prediction.label for one in given], [note for one in given for note in one.notes]
 
 
+def ids_and_flags(context, selection):
+    """Members, whether they are provisional, and their projections in the slot that serves."""
+    members = {one.example_id: (one.label, one.provisional) for one in context.registry.members(selection.id)}
+    flag = {f"selection_{selection.slot}": selection.id}
+    points = context.store.fetch(partition_of(fruit_of(context)), sorted(members))
+    field = f"projection_{selection.slot}"
+    nearest = context.store.nearest(partition_of(fruit_of(context)), field, points.embeddings, flag, limit=3)
+    return members, [[(hit.example_id, round(hit.similarity, 5)) for hit in hits] for hits in nearest]
+
+
+def test_an_example_that_was_none_moved_and_came_back_is_none_again(stock):
+    context, _ = stock
+    selection = publish(context, fruit_of(context), draft(context, each=2), sleep=no_sleep)
+    context.clock.now += 10
+    before = ids_and_flags(context, selection)
+    one = min(ids_of(context, "pear", Split.SUPPORT) - before[0].keys())
+    relabel(context, "acme", "fruit", one, "apple")
+    assert len(context.registry.members(selection.id)) == len(before[0]) + 1
+    relabel(context, "acme", "fruit", one, "pear")
+    assert ids_and_flags(context, selection) == before
+    assert stored_evaluation(context, "acme", "fruit")["changed"] is None
+
+
 def test_a_merged_class_answers_for_the_one_that_it_went_into(served):
     context, selection = served
     pears = ids_of(context, "pear", Split.SUPPORT)
@@ -165,11 +188,16 @@ def test_the_reconciler_finishes_a_merge_that_was_broken_off(served):
     assert serves_whole(context)
 
 
-def test_a_reference_that_moved_away_and_back_answers_again(served):
+def test_a_reference_that_moved_away_and_back_is_what_it_was(served):
     context, selection = served
+    before = ids_and_flags(context, selection)
     one = of_label(context, selection, "pear")[0].example_id
     relabel(context, "acme", "fruit", one, "apple")
+    assert stored_evaluation(context, "acme", "fruit")["changed"]["into"] == {"apple": 1}
+    context.clock.now += 10
     relabel(context, "acme", "fruit", one, "pear")
-    assert one in {member.example_id for member in of_label(context, selection, "pear")}
+    assert stored_evaluation(context, "acme", "fruit")["changed"] is None
+    assert ids_and_flags(context, selection) == before, "a chosen one, not a provisional one"
     assert serves_whole(context)
+    assert reconcile(context, fruit_of(context)) == 0
     assert context.registry.selection(fruit_of(context).id, selection.id).state is SelectionState.ACTIVE

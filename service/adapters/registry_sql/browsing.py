@@ -177,8 +177,12 @@ def _member_columns() -> Select[tuple[Any, ...]]:
 
 
 def _relabelled(columns: Select[Any], catalogue_id: str, since: float) -> Select[Any]:
-    """Of examples that are ACTIVE under another label than the one they had last, relabelled after `since`."""
+    """Of examples that are ACTIVE under another label than at `since`: the first relabelling after that tells which."""
+    those = (relabelled.c.catalogue_id == catalogue_id) & (relabelled.c.at > since)
+    first = select(relabelled.c.example_id, func.min(relabelled.c.at).label("at")).where(those)
+    firsts = first.group_by(relabelled.c.example_id).subquery()
+    is_first = (relabelled.c.example_id == firsts.c.example_id) & (relabelled.c.at == firsts.c.at)
     same = (examples.c.catalogue_id == relabelled.c.catalogue_id) & (examples.c.id == relabelled.c.example_id)
-    return columns.select_from(relabelled.join(examples, same)).where(
-        relabelled.c.catalogue_id == catalogue_id, relabelled.c.at > since, ~HELD
+    return columns.select_from(relabelled.join(firsts, is_first).join(examples, same)).where(
+        relabelled.c.catalogue_id == catalogue_id, examples.c.label != relabelled.c.former, ~HELD
     )

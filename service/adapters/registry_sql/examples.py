@@ -196,10 +196,7 @@ def _in_use(connection: Connection, tenant: str, hashes: Sequence[str]) -> set[s
 
 
 def note_relabelled(connection: Connection, catalogue_id: str, former: Iterable[Example], now: float) -> None:
-    """Remember of examples that get another label which one they had, and when that was."""
+    """Remember of examples that get another label which one they had, and when that was; of a moment the first."""
     rows = [{"catalogue_id": catalogue_id, "example_id": one.id, "former": one.label, "at": now} for one in former]
     if rows:
-        noted = upsert(connection, relabelled)
-        anew = {name: noted.excluded[name] for name in ("former", "at")}
-        key = [relabelled.c.catalogue_id, relabelled.c.example_id]
-        connection.execute(noted.on_conflict_do_update(index_elements=key, set_=anew), rows)
+        connection.execute(upsert(connection, relabelled).on_conflict_do_nothing(), rows)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from typing import Any
@@ -55,18 +56,21 @@ class Imports(Part):
             connection.execute(_insert, [{name: getattr(one, name) for name in _COLUMNS} for one in examples])
 
     @reading
-    def relabellings(self, connection: Connection, catalogue_id: str) -> dict[str, Relabelling]:
-        columns = select(relabelled.c.example_id, relabelled.c.former, relabelled.c.at)
-        found = connection.execute(columns.where(relabelled.c.catalogue_id == catalogue_id))
-        return {example_id: Relabelling(former, at) for example_id, former, at in found}
+    def relabellings(self, connection: Connection, catalogue_id: str) -> dict[str, list[Relabelling]]:
+        columns = select(relabelled.c.example_id, relabelled.c.former, relabelled.c.at).order_by(relabelled.c.at)
+        by_example: defaultdict[str, list[Relabelling]] = defaultdict(list)
+        for example_id, *one in connection.execute(columns.where(relabelled.c.catalogue_id == catalogue_id)):
+            by_example[example_id].append(Relabelling(*one))
+        return dict(by_example)
 
     @writing
     def add_relabellings(
-        self, connection: Connection, catalogue_id: str, of_examples: Mapping[str, Relabelling]
+        self, connection: Connection, catalogue_id: str, of_examples: Mapping[str, Sequence[Relabelling]]
     ) -> None:
         rows = [
             {"catalogue_id": catalogue_id, "example_id": example_id, "former": one.former, "at": one.at}
-            for example_id, one in of_examples.items()
+            for example_id, several in of_examples.items()
+            for one in several
         ]
         if rows:
             connection.execute(insert(relabelled), rows)

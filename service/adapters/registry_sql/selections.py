@@ -88,6 +88,16 @@ class Selections(Part):
         counted = valid_members(select(members.c.label, func.count()), selection_id).group_by(members.c.label)
         return {label: int(count) for label, count in connection.execute(counted)}
 
+    @reading
+    def members_astray(self, connection: Connection, selection_id: str) -> dict[str, str]:
+        same = (examples.c.catalogue_id == selections.c.catalogue_id) & (examples.c.id == members.c.example_id)
+        joined = members.join(selections, selections.c.id == members.c.selection_id).join(examples, same)
+        found = (
+            select(examples.c.id, examples.c.label).select_from(joined).where(members.c.selection_id == selection_id)
+        )
+        found = found.where(examples.c.state == ExampleState.ACTIVE, examples.c.label != members.c.label)
+        return {str(row.id): str(row.label) for row in connection.execute(found)}
+
     @writing
     def add_members(self, connection: Connection, selection_id: str, members: Sequence[SelectionMember]) -> None:
         """Raises SelectionNotFound."""

@@ -86,16 +86,16 @@ dropped = Table(
 )
 
 relabelled = Table(
-    "holotype_relabelled",
+    "holotype_relabellings",
     metadata,
     Column("catalogue_id", Name, primary_key=True),
     Column("example_id", Name, primary_key=True),
+    Column("at", Double, primary_key=True),
     Column("former", Name, nullable=False),
-    Column("at", Double, nullable=False),
     ForeignKeyConstraint(
         ["catalogue_id", "example_id"], ["holotype_examples.catalogue_id", "holotype_examples.id"], ondelete="CASCADE"
     ),
-    Index("ix_holotype_relabelled_at", "catalogue_id", "at"),
+    Index("ix_holotype_relabellings_at", "catalogue_id", "at"),
 )
 
 prompts = Table(
