@@ -19,9 +19,10 @@ from functools import cached_property
 from typing import Literal
 
 import numpy as np
-from scipy.linalg import solve_triangular
+from scipy.linalg import block_diag, solve_triangular
 
 from service.core.model import Float32Array, Float64Array, IntArray
+from service.core.parts import across_shrinkage, count_parts, loosened
 from service.core.vectors import class_sums
 from service.errors import InvalidInput
 
@@ -100,6 +101,8 @@ class Scatter:
         class_means: (c, r) means of the classes that have rows, minus `mean`, in the basis.
         counts: (c,) rows of those classes.
         within: (r, r) pooled within-class covariance, in the basis.
+        parts: embeddings that lie side by side in a row (`core.parts`); in the basis they are as many equal parts.
+        across: 0..1, how much of what `within` says across parts is noise.
     """
 
     mean: Float64Array
@@ -107,21 +110,26 @@ class Scatter:
     class_means: Float64Array
     counts: IntArray
     within: Float64Array
+    parts: int
+    across: float
 
     @staticmethod
     def of(embeddings: Float32Array, codes: IntArray) -> Scatter:
         """Scatter of embeddings (n, d) under codes (n,); n >= 1."""
+        parts = count_parts(embeddings)
         rows = embeddings.astype(np.float64)
         mean = rows.mean(axis=0)
         rows -= mean
         basis = None
-        if SPANNED_SHARE * len(rows) <= len(mean):
-            basis, coordinates = np.linalg.qr(rows.T)
-            rows = coordinates.T
+        if SPANNED_SHARE * parts * len(rows) <= len(mean):
+            spanned = [np.linalg.qr(part.T) for part in np.split(rows, parts, axis=1)]
+            basis = block_diag(*(axes for axes, _ in spanned))
+            rows = np.concatenate([coordinates.T for _, coordinates in spanned], axis=1)
         present, inverse, counts = np.unique(codes, return_inverse=True, return_counts=True)
         means = class_sums(rows, inverse, len(present)) / counts[:, None]
         away = rows - means[inverse]
-        return Scatter(mean, basis, means, counts, away.T @ away / len(rows))
+        across = across_shrinkage(away, parts, len(rows) - len(present))
+        return Scatter(mean, basis, means, counts, away.T @ away / len(rows), parts, across)
 
     @cached_property
     def total(self) -> Float64Array:
@@ -130,9 +138,14 @@ class Scatter:
         return np.asarray(self.within + self.class_means.T @ weighted)
 
     @cached_property
+    def believed(self) -> Float64Array:
+        """(r, r) the within-class covariance, as far as it is to be believed across parts."""
+        return loosened(self.within, self.parts, self.across)
+
+    @cached_property
     def within_axes(self) -> tuple[Float64Array, Float64Array]:
-        """Eigenvalues (r,), ascending, and eigenvectors (r, r) of `within`: found once, whatever the shrinkage."""
-        values, axes = np.linalg.eigh(self.within)
+        """Eigenvalues (r,), ascending, and eigenvectors (r, r) of `believed`: found once, whatever the shrinkage."""
+        values, axes = np.linalg.eigh(self.believed)
         return values, axes
 
     @cached_property
@@ -193,7 +206,7 @@ def _lda(scatter: Scatter, shrinkage: float) -> Float64Array:
     variance, dimension = np.trace(scatter.within), len(scatter.mean)
     floor = shrinkage * variance / dimension
     if floor > MIN_VARIANCE_SHARE * variance:
-        root = np.linalg.cholesky((1.0 - shrinkage) * scatter.within + floor * np.eye(len(scatter.within)))
+        root = np.linalg.cholesky((1.0 - shrinkage) * scatter.believed + floor * np.eye(len(scatter.believed)))
         axes = _separating(solve_triangular(root, means.T, lower=True).T)
         return scatter.in_full(solve_triangular(root, axes.T, lower=True, trans="T"))
     values, axes = scatter.within_axes

@@ -37,7 +37,7 @@ MAX_SEARCHED_CLASSES = 100
 STEPS = (50, 200)
 """Of a trained head: few where there is little to learn from. Cross-fitting chooses, which is early stopping."""
 
-SEARCH_VERSION = 5
+SEARCH_VERSION = 6
 """Goes up with whatever changes a trial's value or the order of trials: older studies are not resumed then."""
 
 OnTrial = Callable[[Trial], None]

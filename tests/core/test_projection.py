@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -254,6 +255,44 @@ def test_few_rows_give_the_head_that_all_dimensions_give(
     assert spanned.matrix.shape == full.matrix.shape
     cosines = [head.project(asked) @ head.project(data.embeddings).T for head in (spanned, full)]
     assert cosines[0] == pytest.approx(cosines[1], abs=1e-5)
+
+
+def two_parts(sizes: list[int], width: int) -> LabelledEmbeddings:
+    """Clusters whose rows are two embeddings side by side, each of half the squared length."""
+    data = clusters(sizes, width=width)
+    first, second = np.split(data.embeddings, 2, axis=1)
+    sides = np.concatenate([normalised(first), normalised(second)], axis=1) / np.float32(np.sqrt(2.0))
+    return replace(data, embeddings=sides)
+
+
+@pytest.mark.parametrize("kind", HEAD_KINDS)
+def test_few_rows_of_parts_give_the_head_that_all_dimensions_give(
+    kind: HeadKind, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data, asked = two_parts([4, 6, 5], width=80), unit_rows(9, 80, seed=4)
+    scatter = Scatter.of(data.embeddings, data.codes)
+    assert scatter.parts == 2
+    assert scatter.basis is not None
+    assert 0.0 < scatter.across < 1.0
+    spanned = fitted(kind, data, 0.05)
+    monkeypatch.setattr(projection, "SPANNED_SHARE", 1000)
+    whole = Scatter.of(data.embeddings, data.codes)
+    assert whole.basis is None
+    assert whole.across == pytest.approx(scatter.across)
+    cosines = [head.project(asked) @ head.project(data.embeddings).T for head in (spanned, fit_head(kind, whole, 0.05))]
+    assert cosines[0] == pytest.approx(cosines[1], abs=1e-5)
+
+
+def test_whitening_of_parts_is_by_what_is_believed_across_them() -> None:
+    data = two_parts([9, 9, 9], width=20)
+    scatter = Scatter.of(data.embeddings, data.codes)
+    within, _ = covariances(data)
+    within[:10, 10:] *= 1 - scatter.across
+    within[10:, :10] *= 1 - scatter.across
+    for kind in ("within", "lda"):
+        matrix = fit_head(kind, scatter, 0.1).matrix.astype(np.float64)
+        whitened = matrix.T @ shrunk(within, 0.1) @ matrix
+        assert whitened == pytest.approx(np.eye(len(whitened)), abs=1e-4)
 
 
 @given(
