@@ -47,6 +47,7 @@ from service.usecases.archive_prompts import prompts_line
 from service.usecases.archive_report import judged_names, renamed
 from service.usecases.archive_sink import Sink
 from service.usecases.context import Context, image_key, references_key, report_key
+from service.usecases.example_pages import example_pages
 from service.usecases.missing_points import fetch_whole
 from service.usecases.selections import chunked, head_of
 
@@ -169,19 +170,13 @@ class _Export:
         registry, catalogue = self._context.registry, self._catalogue.id
         self._kept, self._relabelled = registry.kept_findings(catalogue), registry.relabellings(catalogue)
         waiting: list[tuple[Example, Mapping[str, Any], Float32Array]] = []
-        for some in self._pages():
+        for some in example_pages(registry, self._catalogue):
             waiting.extend(self._with_points(some))
             while len(waiting) >= PAGE_EXAMPLES:
                 yield from self._part(waiting[:PAGE_EXAMPLES])
                 del waiting[:PAGE_EXAMPLES]
         if waiting:
             yield from self._part(waiting)
-
-    def _pages(self) -> Iterator[list[Example]]:
-        after: str | None = None
-        while some := self._context.registry.examples_page(self._catalogue.id, after, PAGE_EXAMPLES):
-            yield some
-            after = some[-1].id
 
     def _with_points(self, examples: Sequence[Example]) -> Iterator[tuple[Example, Mapping[str, Any], Float32Array]]:
         """Examples with payload and embedding; one that was dropped meanwhile, or whose embedding is lost, is not."""

@@ -10,11 +10,11 @@ from service.errors import InvalidInput, quoted
 from service.records import FINAL_STATES, Catalogue, ExampleState, JobKind, JobState, Split
 from service.usecases.context import Context, head_key, partition_of, references_key, report_key, uploads_prefix
 from service.usecases.derived import forget_derived
+from service.usecases.example_pages import example_pages
 from service.usecases.forgetting import forget_pictures
 from service.usecases.jobs import end_job
 from service.usecases.labels import checked_name
 from service.usecases.relabelled import changed_since
-from service.usecases.splitting import batches
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -147,7 +147,7 @@ def remove_catalogue(context: Context, catalogue: Catalogue) -> None:
     _delete_points(context, catalogue)
     # Failed items have no example, but may have bytes.
     handed_over = {item.picture for job in jobs for item in context.registry.items(job.id) if item.content_hash}
-    for batch in batches(context.registry.examples(catalogue.id)):
+    for batch in example_pages(context.registry, catalogue):
         context.registry.delete_examples(catalogue.id, [example.id for example in batch])
         forget_pictures(context, catalogue, [example.picture for example in batch])
     forget_pictures(context, catalogue, sorted(handed_over))

@@ -14,6 +14,7 @@ from service.errors import InvalidInput, NotFound
 from service.ports import Point, StoredPoints
 from service.records import Catalogue, Example
 from service.usecases.context import Context, embedding_key, partition_of
+from service.usecases.example_pages import example_pages
 from service.usecases.points import point_of
 from service.usecases.selections import chunked
 
@@ -41,9 +42,8 @@ def bring_back_points(context: Context, catalogue: Catalogue, stored: Sequence[s
         Unavailable: an outside system does not answer. It may be done again.
     """
     held = set(stored)
-    return _bring_back(
-        context, catalogue, [row for row in context.registry.examples(catalogue.id) if row.id not in held]
-    )
+    lacking = (row for page in example_pages(context.registry, catalogue) for row in page if row.id not in held)
+    return _bring_back(context, catalogue, list(lacking))
 
 
 def fetch_whole(context: Context, catalogue: Catalogue, rows: Sequence[Example]) -> StoredPoints:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Literal
 
 from service.ports import Registry
@@ -22,13 +23,13 @@ from service.records import (
     SelectionState,
 )
 from service.usecases.context import bytes_key, embedding_key, image_key, references_key, report_key
+from service.usecases.example_pages import example_pages
 from service.usecases.splitting import BATCH
 
 PICTURES, EMBEDDINGS, HEADS, REPORTS, UPLOADS = "images", "embeddings", "heads", "reports", "uploads"
 FOLDERS = (PICTURES, EMBEDDINGS, HEADS, REPORTS, UPLOADS)
 """What keys have behind the tenant, of all that is needed."""
 
-PAGE = 1000
 NOT_FINAL = tuple(state for state in JobState if state not in FINAL_STATES)
 PUBLISHED = (SelectionState.ACTIVE, SelectionState.RETIRED)
 
@@ -77,12 +78,9 @@ def of_selection(catalogue: Catalogue, selection: Selection) -> Iterator[NeededB
 
 def _of_examples(registry: Registry, catalogue: Catalogue) -> Iterator[NeededBlob]:
     digest = "" if catalogue.fingerprint is None else catalogue.fingerprint.digest
-    after: str | None = None
-    while page := registry.examples_page(catalogue.id, after, PAGE):
-        for example in page:
-            yield NeededBlob(image_key(catalogue.tenant, example.content_hash), "picture")
-            yield NeededBlob(embedding_key(catalogue.tenant, digest, example.picture), "embedding")
-        after = page[-1].id
+    for example in chain.from_iterable(example_pages(registry, catalogue)):
+        yield NeededBlob(image_key(catalogue.tenant, example.content_hash), "picture")
+        yield NeededBlob(embedding_key(catalogue.tenant, digest, example.picture), "embedding")
 
 
 def _of_job(registry: Registry, job: Job) -> Iterator[NeededBlob]:

@@ -18,6 +18,7 @@ from service.core.splits import assign_splits
 from service.ports import Partition
 from service.records import Catalogue, Example, ExampleState, Split
 from service.usecases.context import Context, partition_of
+from service.usecases.example_pages import example_pages
 from service.usecases.missing_points import fetch_whole
 from service.usecases.points import CONFLICT_SPLIT, payload_split
 
@@ -40,12 +41,10 @@ def assign_open_splits(context: Context, catalogue: Catalogue) -> int:
         Unavailable: the store or the registry does not answer.
     """
     registry = context.registry
-    waiting = {example.label for example in registry.examples(catalogue.id, Split.UNASSIGNED, ExampleState.ACTIVE)}
-    by_label: dict[str, list[Example]] = {}
-    for example in registry.examples(catalogue.id, state=ExampleState.ACTIVE, labels=sorted(waiting)):
-        by_label.setdefault(example.label, []).append(example)
+    waiting = example_pages(registry, catalogue, split=Split.UNASSIGNED, state=ExampleState.ACTIVE)
     assigned = 0
-    for examples in by_label.values():
+    for label in sorted({example.label for page in waiting for example in page}):
+        examples = registry.examples(catalogue.id, state=ExampleState.ACTIVE, labels=[label])
         fresh = {example.id for example in examples if example.split is Split.UNASSIGNED}
         if not fresh:  # dropped or relabelled meanwhile
             continue
@@ -93,7 +92,8 @@ def align_payloads(context: Context, catalogue: Catalogue) -> int:
     found = {example_id: value for value in values for example_id in context.store.ids(partition, {"split": value})}
     differing = {
         example.id: payload_split(example)
-        for example in context.registry.examples(catalogue.id)
+        for page in example_pages(context.registry, catalogue)
+        for example in page
         if found.get(example.id, payload_split(example)) != payload_split(example)
     }
     _write_splits(context, partition, differing)

@@ -18,9 +18,10 @@ from service.errors import NotFound
 from service.ports import Partition, StoredPoints
 from service.records import SLOTS, Catalogue, Example, Selection
 from service.usecases.context import Context, image_key, partition_of
+from service.usecases.example_pages import example_pages
 from service.usecases.lone_points import lone_points
 from service.usecases.missing_points import read_embedding
-from service.usecases.needed_blobs import PAGE, PUBLISHED, of_selection
+from service.usecases.needed_blobs import PUBLISHED, of_selection
 from service.usecases.points import payload_split
 from service.usecases.selections import chunked, flagged
 from service.usecases.store_findings import Findings, StoreFinding
@@ -89,10 +90,7 @@ class _Comparison:
         self._dimension = dimension
 
     def pages(self) -> Iterator[Sequence[Example]]:
-        after: str | None = None
-        while page := self._context.registry.examples_page(self._catalogue.id, after, PAGE):
-            yield page
-            after = page[-1].id
+        return example_pages(self._context.registry, self._catalogue)
 
     def examples(self, rows: Sequence[Example]) -> Findings:
         """Some rows with their points and bytes; named by example id."""

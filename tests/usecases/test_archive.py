@@ -177,6 +177,7 @@ def test_a_picture_whose_bytes_are_gone_is_exported_without_them(tmp_path):
 
 def test_examples_that_come_and_go_while_it_is_written_leave_it_whole(tmp_path, monkeypatch):
     monkeypatch.setattr("service.usecases.archive_export.PAGE_EXAMPLES", 6)
+    monkeypatch.setattr("service.usecases.example_pages.PAGE", 6)
     context, catalogue = with_selections(tmp_path)
     watched = WatchedStore(context.store)
     rows = context.registry.examples(catalogue.id)
