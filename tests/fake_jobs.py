@@ -19,6 +19,7 @@ from service.errors import (
 from service.records import (
     FINAL_STATES,
     Catalogue,
+    Deleted,
     Dropped,
     Example,
     ExampleState,
@@ -70,6 +71,7 @@ class FakeCatalogues(FakeTenants):
         self.kept_rows: dict[tuple[str, str], set[str]] = {}
         self.relabelled_rows: dict[tuple[str, str], list[Relabelling]] = {}
         self.dropped_rows: dict[tuple[str, str], Dropped] = {}
+        self.deleted_rows: dict[tuple[str, str], Deleted] = {}
         self.trial_rows: dict[str, list[Trial]] = {}
         self.closed = False
 
@@ -135,8 +137,9 @@ class FakeCatalogues(FakeTenants):
             del self.example_rows[key]
             self.kept_rows.pop(key, None)
             self.relabelled_rows.pop(key, None)
-        for key in [key for key in self.dropped_rows if key[0] == catalogue_id]:
-            del self.dropped_rows[key]
+        for rows in (self.dropped_rows, self.deleted_rows):
+            for key in [key for key in rows if key[0] == catalogue_id]:
+                del rows[key]
         for one in [one for one in self.selection_rows.values() if one.catalogue_id == catalogue_id]:
             del self.selection_rows[one.id]
             self.member_rows.pop(one.id, None)

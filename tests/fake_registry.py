@@ -12,6 +12,7 @@ from service.errors import AlreadyExists, ExampleNotFound, LeaseHeld, SelectionN
 from service.records import (
     AnsweredItem,
     Chunk,
+    Deleted,
     Dropped,
     EmbeddedItem,
     Example,
@@ -30,7 +31,7 @@ from service.records import (
     Trial,
 )
 from tests.fake_control import FakeControl
-from tests.fake_dropped import FakeDropped
+from tests.fake_deleted import FakeDeleted
 from tests.fake_imports import FakeImports
 from tests.fake_jobs import FINISHED, ChunkRow, JobRow, locked
 from tests.fake_measures import FakeMeasures
@@ -231,7 +232,8 @@ class FakeExamples(FakeChunks):
     @locked
     def delete_examples(self, catalogue_id: str, example_ids: Sequence[str]) -> None:
         for example_id in example_ids:
-            self.example_rows.pop((catalogue_id, example_id), None)
+            if (gone := self.example_rows.pop((catalogue_id, example_id), None)) is not None:
+                self.deleted_rows[catalogue_id, example_id] = Deleted(catalogue_id, example_id, gone.picture)
             self.kept_rows.pop((catalogue_id, example_id), None)
             self.relabelled_rows.pop((catalogue_id, example_id), None)
             for one in self.selections(catalogue_id):
@@ -262,7 +264,7 @@ class FakeExamples(FakeChunks):
         return sorted(found, key=lambda one: -one.created_at)
 
 
-class FakeRegistry(FakePrompts, FakeMeasures, FakeImports, FakeDropped, FakeExamples):
+class FakeRegistry(FakePrompts, FakeMeasures, FakeImports, FakeDeleted, FakeExamples):
     @locked
     def open_selection(self, selection: Selection, members: Sequence[SelectionMember]) -> None:
         self.catalogue_by_id(selection.catalogue_id)

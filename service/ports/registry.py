@@ -7,6 +7,7 @@ from typing import Any, Protocol
 
 from service.ports.archives import ArchiveRegistry
 from service.ports.browsing import BrowsingRegistry
+from service.ports.deleted import DeletedRegistry
 from service.ports.dropped import DroppedRegistry
 from service.ports.idempotency import IdempotencyRegistry
 from service.ports.job_control import JobControlRegistry
@@ -213,7 +214,7 @@ class ExampleRegistry(Protocol):
         ...
 
     def delete_examples(self, catalogue_id: str, example_ids: Sequence[str]) -> None:
-        """Rows of examples and of selection members; items keep their state."""
+        """Rows of examples and of selection members; items keep their state. Noted as `deleted`."""
         ...
 
     def pictures_in_use(self, tenant: str, content_hashes: Sequence[str]) -> set[str]:
@@ -276,6 +277,7 @@ class Registry(
     JobRegistry,
     ExampleRegistry,
     DroppedRegistry,
+    DeletedRegistry,
     BrowsingRegistry,
     SelectionRegistry,
     TenantRegistry,

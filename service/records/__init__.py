@@ -5,6 +5,7 @@ from __future__ import annotations
 from service.records.catalogues import (
     Catalogue,
     ClassPrompts,
+    Deleted,
     Dropped,
     Example,
     ExampleState,
@@ -57,6 +58,7 @@ __all__ = [
     "Catalogue",
     "Chunk",
     "ClassPrompts",
+    "Deleted",
     "Delivery",
     "Dropped",
     "EmbeddedItem",

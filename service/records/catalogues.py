@@ -121,6 +121,14 @@ class Dropped(NamedTuple):
     labels: tuple[str, ...]
 
 
+class Deleted(NamedTuple):
+    """An example whose row is gone, while its picture's bytes may be there still; `picture` as `Example.picture`."""
+
+    catalogue_id: str
+    example_id: str
+    picture: str
+
+
 class Relabelling(NamedTuple):
     """That an example got another label: the one it had before, and when that was (seconds since 1970)."""
 

@@ -9,6 +9,7 @@ from typing import Any
 from service.errors import InvalidInput, quoted
 from service.records import FINAL_STATES, Catalogue, ExampleState, JobKind, JobState, Split
 from service.usecases.context import Context, head_key, partition_of, references_key, report_key, uploads_prefix
+from service.usecases.deleted import forget_all_deleted
 from service.usecases.derived import forget_derived
 from service.usecases.example_pages import example_pages
 from service.usecases.forgetting import forget_pictures
@@ -149,7 +150,7 @@ def remove_catalogue(context: Context, catalogue: Catalogue) -> None:
     handed_over = {item.picture for job in jobs for item in context.registry.items(job.id) if item.content_hash}
     for batch in example_pages(context.registry, catalogue):
         context.registry.delete_examples(catalogue.id, [example.id for example in batch])
-        forget_pictures(context, catalogue, [example.picture for example in batch])
+    forget_all_deleted(context, catalogue)
     forget_pictures(context, catalogue, sorted(handed_over))
     for job in jobs:
         if job.kind is JobKind.CLASSIFY:

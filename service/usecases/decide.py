@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from service.errors import ExampleNotFound, quoted
-from service.records import Catalogue, Example, ExampleState, Split
+from service.records import Catalogue, Deleted, Example, ExampleState, Split
 from service.usecases import publish
 from service.usecases.context import Context, partition_of
-from service.usecases.derived import forget_examples
-from service.usecases.forgetting import forget_pictures
+from service.usecases.deleted import forget_deleted
 from service.usecases.labels import checked_label
 from service.usecases.leases import kept_lease
 from service.usecases.points import payload_split
@@ -84,8 +83,7 @@ def take_out(context: Context, catalogue: Catalogue, examples: Sequence[Example]
         context.registry.drop_examples(catalogue.id, ids)
     else:
         context.registry.delete_examples(catalogue.id, ids)
-    forget_pictures(context, catalogue, [example.picture for example in examples])
-    forget_examples(context, catalogue, ids)
+    forget_deleted(context, catalogue, [Deleted(catalogue.id, one.id, one.picture) for one in examples])
 
 
 def _unknown(ids: Sequence[str], asked: int) -> ExampleNotFound:

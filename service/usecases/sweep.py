@@ -15,6 +15,7 @@ from service.records import KINDS_OF_ITEMS, Catalogue, ItemState, Job, JobState
 from service.usecases import publish
 from service.usecases.archive_import import sweep_imports
 from service.usecases.context import Context
+from service.usecases.deleted import sweep_deleted
 from service.usecases.idempotency import forget_old_requests
 from service.usecases.job_control import MOST_TOKENS
 from service.usecases.jobs import end_job
@@ -46,6 +47,7 @@ class SweepReport:
         forgotten: requests whose idempotency keys were forgotten.
         imports: half-built catalogues deleted whose import died.
         leftovers: ended jobs whose failed pictures' bytes were forgotten.
+        deleted: deleted examples whose bytes were forgotten.
         deliveries: messages to webhooks enqueued.
     """
 
@@ -57,6 +59,7 @@ class SweepReport:
     forgotten: int = 0
     imports: int = 0
     leftovers: int = 0
+    deleted: int = 0
     deliveries: int = 0
 
 
@@ -82,6 +85,7 @@ def sweep(context: Context) -> SweepReport:
         repaired=_reconcile(context),
         forgotten=forget_old_requests(context),
         leftovers=forget_leftovers(context),
+        deleted=sweep_deleted(context),
         deliveries=announce_due(context),
     )
 

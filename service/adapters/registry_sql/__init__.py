@@ -10,6 +10,7 @@ from service.adapters.registry_sql.catalogues import Catalogues
 from service.adapters.registry_sql.chunks import Chunks
 from service.adapters.registry_sql.claiming import Claims
 from service.adapters.registry_sql.database import Database
+from service.adapters.registry_sql.deleted import DeletedExamples
 from service.adapters.registry_sql.dropped import DroppedExamples
 from service.adapters.registry_sql.examples import Examples
 from service.adapters.registry_sql.idempotency import Idempotency
@@ -39,6 +40,7 @@ class SqlRegistry(
     Chunks,
     Examples,
     DroppedExamples,
+    DeletedExamples,
     Browsing,
     Selections,
     Tenants,

@@ -12,6 +12,7 @@ from service.adapters.registry_sql.database import Part, reading, records, upser
 from service.adapters.registry_sql.jobs import FINISHED
 from service.adapters.registry_sql.schema import (
     catalogues,
+    deleted,
     examples,
     items,
     jobs,
@@ -151,11 +152,22 @@ class Examples(Part):
 
 
 def delete_rows(connection: Connection, catalogue_id: str, some: Sequence[str]) -> None:
-    """Rows of examples, at most `NAMES_A_STATEMENT`, and of selection members; what else hangs on them goes along."""
+    """Rows of examples, at most `NAMES_A_STATEMENT`, and of selection members; what else hangs on them goes along.
+
+    Noted as deleted, since their bytes are elsewhere and not yet gone.
+    """
+    these = (examples.c.catalogue_id == catalogue_id) & examples.c.id.in_(some)
+    found = connection.execute(select(examples.c.id, examples.c.content_hash, examples.c.crop).where(these))
+    noted = [
+        {"catalogue_id": catalogue_id, "example_id": row.id, "picture": picture_name(row.content_hash, row.crop)}
+        for row in found
+    ]
+    if noted:
+        connection.execute(upsert(connection, deleted).on_conflict_do_nothing(), noted)
     of_catalogue = select(selections.c.id).where(selections.c.catalogue_id == catalogue_id)
     chosen = (members.c.example_id.in_(some), members.c.selection_id.in_(of_catalogue))
     connection.execute(delete(members).where(*chosen))
-    connection.execute(delete(examples).where(examples.c.catalogue_id == catalogue_id, examples.c.id.in_(some)))
+    connection.execute(delete(examples).where(these))
 
 
 def _chosen(found: Select[tuple[Any, ...]], split: Split | None, state: ExampleState | None) -> Select[tuple[Any, ...]]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from service.adapters.registry_sql.schema.base import REVISION, VERSION_TABLE, metadata
 from service.adapters.registry_sql.schema.catalogues import (
     catalogues,
+    deleted,
     dropped,
     examples,
     kept_findings,
@@ -40,6 +41,7 @@ __all__ = [
     "api_keys",
     "catalogues",
     "chunks",
+    "deleted",
     "deliveries",
     "dropped",
     "examples",

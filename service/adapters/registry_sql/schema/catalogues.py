@@ -85,6 +85,14 @@ dropped = Table(
     Column("labels", Labels, nullable=False),
 )
 
+deleted = Table(
+    "holotype_deleted",
+    metadata,
+    of_catalogue(primary_key=True),
+    Column("example_id", Name, primary_key=True),
+    Column("picture", Name, nullable=False),
+)
+
 relabelled = Table(
     "holotype_relabellings",
     metadata,
