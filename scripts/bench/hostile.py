@@ -46,10 +46,14 @@ def table(found: dict[str, int]) -> str:
     steps = f"{found['tenant_steps']}, of which {found['tenant_attacks']} at what is another's: nothing read, counted, "
     rows = [
         (
-            "hostile files decoded in one process, which lived",
+            "hostile files given to the service's decoder",
             f"{found['hostile_files']}: {taken} taken, {refused} refused with a sentence",
         ),
-        ("most memory that one took", f"{found['hostile_peak_mb']} MB; the limit is {found['hostile_cap_mb']} MB"),
+        (
+            "most memory that one took of its decoder process",
+            f"{found['hostile_peak_mb']} MB; the limit is {found['hostile_cap_mb']} MB",
+        ),
+        ("decoder processes that it took: one, unless files end them", str(found["hostile_decoders"])),
         (
             "good pictures among hostile ones",
             f"{found['hostile_neighbours_stored']} among {found['hostile_files_ingested']}, all stored",

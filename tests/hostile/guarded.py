@@ -1,78 +1,75 @@
-"""Decodes hostile files in a process of its own, whose memory the system limits: `python -m tests.hostile.guarded`.
-
-What it did is a JSON object on standard output. Should the process die of a file, the last line of the file that the
-first argument names is what it died of.
-"""
+"""Hostile files given to the decoder that the service uses, and what its processes took for each."""
 
 from __future__ import annotations
 
-import json
-import resource
-import sys
+import os
 import time
 from collections import Counter
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
-from service.adapters.images import MAX_PIXELS, PillowDecoder
+from service.adapters.decoder_process import MEMORY_MB
+from service.adapters.guarded_decoder import DECODER, GuardedDecoder
+from service.adapters.image_refusals import MAX_PIXELS
 from service.errors import ImageRejected
 from tests.hostile.pictures import hostile_files
 
-CAP_MB = 1024
+CAP_MB = MEMORY_MB
 """What decoding one picture may take at most, beside what the process has anyway."""
 MB = 1024 * 1024
 LONGEST_REASON = 400
+EDGE_PX = 224
 
 
-def main(note: Path, count: int, seed: int) -> None:
-    decoder = PillowDecoder()
-    began = _status("VmSize")
-    resource.setrlimit(resource.RLIMIT_AS, (began + CAP_MB * MB,) * 2)
-    ended, reasons, wrong = Counter(), Counter(), []
-    peaks, slow = [], []
-    with note.open("w") as doing:
-        for number, (name, data) in enumerate(hostile_files(count, seed)):
-            doing.seek(0)
-            doing.write(f"{number}: {name}\n")
-            doing.flush()
-            before, at = _fresh_peak(), time.process_time()
-            try:
-                decoded = decoder.decode(data, 224)
-            except ImageRejected as error:
-                ended["refused"] += 1
-                reasons[_kind(error.message)] += 1
-                if not is_a_sentence(error.message):
-                    wrong.append(f"{name}: {error.message!r}")
-            else:
-                ended["taken"] += 1
-                if not _is_a_picture(decoded):
-                    wrong.append(f"{name}: {decoded.pixels.shape} of {decoded.pixels.dtype}")
-            slow.append((round(time.process_time() - at, 2), name))
-            peaks.append((round((_status("VmHWM") - before) / MB), name))
-    sys.stdout.write(
-        json.dumps(
-            {
-                "files": sum(ended.values()),
-                **ended,
-                "reasons": reasons.most_common(),
-                "wrong": wrong[:20],
-                "peak_mb": max(peaks),
-                "slowest_s": max(slow),
-            }
-        )
-    )
+@dataclass(slots=True)
+class Told:
+    """What came of the files. `processes` are the decoders that there were: one, unless a file ended it."""
+
+    taken: int = 0
+    refused: int = 0
+    reasons: Counter[str] = field(default_factory=Counter)
+    wrong: list[str] = field(default_factory=list)
+    peak_mb: tuple[int, str] = (0, "")
+    slowest_s: tuple[float, str] = (0.0, "")
+    processes: set[int] = field(default_factory=set)
+
+
+def decoded(count: int, seed: int) -> Told:
+    """Decode so many hostile files one after the other. Linux only."""
+    decoder, told = GuardedDecoder(processes=1), Told()
+    decoder.size(_blank())  # from now on there is a process
+    for name, data in hostile_files(count, seed):
+        before, at = {one: _fresh_peak(one) for one in _decoders()}, time.perf_counter()
+        try:
+            picture = decoder.decode(data, EDGE_PX)
+        except ImageRejected as error:
+            told.refused += 1
+            told.reasons[_kind(error.message)] += 1
+            if not is_a_sentence(error.message):
+                told.wrong.append(f"{name}: {error.message!r}")
+        else:
+            told.taken += 1
+            if not _is_a_picture(picture):
+                told.wrong.append(f"{name}: {picture.pixels.shape} of {picture.pixels.dtype}")
+        told.slowest_s = max(told.slowest_s, (round(time.perf_counter() - at, 2), name))
+        after = _decoders()
+        told.processes |= set(after)
+        for one in set(after) & set(before):
+            told.peak_mb = max(told.peak_mb, (round((_status(one, "VmHWM") - before[one]) / MB), name))
+    return told
 
 
 def is_a_sentence(message: str) -> bool:
     """What a person can act on, and no part of the file itself."""
-    return 20 < len(message) < LONGEST_REASON and "needs more memory" not in message and message.isprintable()
+    return 20 < len(message) < LONGEST_REASON and "of memory to decode" not in message and message.isprintable()
 
 
-def _is_a_picture(decoded) -> bool:
-    pixels = decoded.pixels
+def _is_a_picture(picture) -> bool:
+    pixels = picture.pixels
     right = pixels.dtype == np.uint8 and pixels.ndim == 3 and pixels.shape[2] == 3 and pixels.size > 0
-    return right and decoded.width_px * decoded.height_px <= MAX_PIXELS
+    return right and picture.width_px * picture.height_px <= MAX_PIXELS
 
 
 def _kind(message: str) -> str:
@@ -80,17 +77,26 @@ def _kind(message: str) -> str:
     return " ".join(message.translate(str.maketrans("", "", "0123456789")).split(" (")[0].split()[:8])
 
 
-def _status(field: str) -> int:
-    """Bytes, of this process, that Linux gives for a field such as VmSize."""
-    lines = Path("/proc/self/status").read_text().splitlines()
+def _blank() -> bytes:
+    from tests.adapters.pictures import as_file, noise
+
+    return as_file(noise(seed=0))
+
+
+def _decoders() -> list[int]:
+    """Process ids of the decoders that this process has begun and that live."""
+    children = Path(f"/proc/{os.getpid()}/task")
+    found = [int(pid) for task in children.iterdir() for pid in (task / "children").read_text().split()]
+    return [pid for pid in found if DECODER.encode() in Path(f"/proc/{pid}/cmdline").read_bytes()]
+
+
+def _status(pid: int, field: str) -> int:
+    """Bytes that Linux gives for a field such as VmRSS."""
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
     return int(next(line for line in lines if line.startswith(f"{field}:")).split()[1]) * 1024
 
 
-def _fresh_peak() -> int:
+def _fresh_peak(pid: int) -> int:
     """Bytes that are used now; from here on VmHWM tells the most since now."""
-    Path("/proc/self/clear_refs").write_text("5")
-    return _status("VmRSS")
-
-
-if __name__ == "__main__":
-    main(Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]))
+    Path(f"/proc/{pid}/clear_refs").write_text("5")
+    return _status(pid, "VmRSS")

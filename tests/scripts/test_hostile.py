@@ -14,7 +14,8 @@ def test_every_count_is_in_the_table():
         "hostile_files_ingested": 17,
         "tenant_steps": 18,
         "tenant_attacks": 19,
+        "hostile_decoders": 20,
     }
     written = table(counts)
     assert [count for count in counts.values() if str(count) not in written] == []
-    assert len(written.splitlines()) == 6
+    assert len(written.splitlines()) == 7
