@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from service.errors import InvalidInput, NotAuthenticated, NotFound, quoted
 from service.records import ApiKey, Scope
 from service.usecases.context import Context
-from service.usecases.labels import checked_name
+from service.usecases.labels import checked_name, is_one_line
 
 PREFIX = "holo"
 KEY_ID_BYTES = 8
@@ -42,7 +42,8 @@ def create_key(
 
     Raises:
         TenantNotFound: there is no such tenant.
-        InvalidInput: no scope, a name that is empty or longer than `MAX_KEY_NAME`, or an end that is past.
+        InvalidInput: no scope, an end that is past, or a name that is blank, longer than `MAX_KEY_NAME` or holds
+            control characters.
     """
     made = _new_key(context, tenant, name, scopes, expires_at)
     context.registry.add_key(made.key)
@@ -58,6 +59,8 @@ def _new_key(
         raise InvalidInput(f"a key needs a scope: {', '.join(Scope)}")
     if not 1 <= len(name) <= MAX_KEY_NAME:
         raise InvalidInput(f"the name of the key has {len(name)} characters; 1 to {MAX_KEY_NAME} are allowed")
+    if not name.strip() or not is_one_line(name):
+        raise InvalidInput(f"the name of the key, {name!a}, is blank, holds control characters or is not valid UTF-8")
     now = context.clock()
     if expires_at is not None and expires_at <= now:
         raise InvalidInput("the key would have expired already", expires_at=expires_at)

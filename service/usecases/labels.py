@@ -26,12 +26,17 @@ def checked_label(label: str) -> str:
         raise InvalidInput("the label is empty: a label is the name of a class, 1 to 200 characters")
     if len(clean) > MAX_LABEL:
         raise InvalidInput(f"the label {clean[:30]!r}... has {len(clean)} characters; at most {MAX_LABEL} are allowed")
-    if any(unicodedata.category(character) in _REFUSED_CATEGORIES for character in clean):
+    if not is_one_line(clean):
         raise InvalidInput(f"the label {clean!a} holds control characters or is not valid UTF-8: rename it")
     if any(part in {".", ".."} for part in clean.split("/")):
         # In a URL it would stand for what is above it: to delete such a class would be to delete its catalogue.
         raise InvalidInput(f"the label {clean!r} has '.' or '..' for a part: rename it")
     return clean
+
+
+def is_one_line(text: str) -> bool:
+    """Can it be stored and shown as one line: no control characters, nothing that is not valid UTF-8?"""
+    return not any(unicodedata.category(character) in _REFUSED_CATEGORIES for character in text)
 
 
 def checked_name(name: str, what: str = "catalogue") -> str:

@@ -51,7 +51,16 @@ def test_no_two_keys_are_alike(context):
 
 @pytest.mark.parametrize(
     ("name", "scopes", "expires_at"),
-    [("", [Scope.READ], None), ("x" * 101, [Scope.READ], None), ("x", [], None), ("x", [Scope.READ], 1_000_000.0)],
+    [
+        ("", [Scope.READ], None),
+        (" ", [Scope.READ], None),
+        ("x" * 101, [Scope.READ], None),
+        ("x\0y", [Scope.READ], None),
+        ("\x1b[31m", [Scope.READ], None),
+        ("\ud800", [Scope.READ], None),
+        ("x", [], None),
+        ("x", [Scope.READ], 1_000_000.0),
+    ],
 )
 def test_what_is_no_key_is_refused(context, name, scopes, expires_at):
     with pytest.raises(InvalidInput):

@@ -22,7 +22,7 @@ from service.adapters.registry_sql.schema import (
     selections,
 )
 from service.core.crop import picture_name
-from service.errors import ExampleNotFound
+from service.errors import ExampleNotFound, quoted
 from service.records import Example, ExampleState, ItemState, Split
 
 NAMES_A_STATEMENT = 1000
@@ -178,7 +178,7 @@ def _chosen(found: Select[tuple[Any, ...]], split: Split | None, state: ExampleS
 
 def _one(found: list[Example], example_id: str) -> Example:
     if not found:
-        raise ExampleNotFound(f"the catalogue has no example {example_id!r}", example=example_id)
+        raise ExampleNotFound(f"the catalogue has no example {quoted(example_id)}", example=example_id)
     return found[0]
 
 

@@ -12,7 +12,7 @@ from sqlalchemy import Connection, Select, func, insert, select, update
 from service.adapters.registry_sql.catalogues import keep_catalogue, no_catalogue
 from service.adapters.registry_sql.database import Part, reading, records, upsert, writing
 from service.adapters.registry_sql.schema import catalogues, examples, members, selections, trials
-from service.errors import AlreadyExists, InvalidInput, SelectionNotFound
+from service.errors import AlreadyExists, InvalidInput, SelectionNotFound, quoted
 from service.records import ExampleState, Selection, SelectionMember, SelectionState, Slot, Trial
 
 SELECTION_COLUMNS = [column for column in selections.c if column.name != "serial"]
@@ -136,7 +136,7 @@ def valid_members(
 
 def no_selection(selection_id: str) -> SelectionNotFound:
     """The error for an id that the catalogue has no selection of."""
-    return SelectionNotFound(f"the catalogue has no selection {selection_id!r}", selection=selection_id)
+    return SelectionNotFound(f"the catalogue has no selection {quoted(selection_id)}", selection=selection_id)
 
 
 def _add_members(connection: Connection, selection_id: str, new: Sequence[SelectionMember]) -> None:
