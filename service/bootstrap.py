@@ -173,7 +173,8 @@ def place_to_restore(settings: Settings) -> Iterator[Place]:
         return _wired(settings.model_copy(update={"database_url": url, "broker_url": None}))
 
     with owned_directory(settings.data_dir):
-        yield Place(settings.data_dir, records_copies(settings), blob_store(settings), opened)
+        encoders = settings.data_dir / ENCODERS_FOLDER
+        yield Place(settings.data_dir, records_copies(settings), blob_store(settings), encoders, opened)
 
 
 def start_logging(settings: Settings) -> None:
@@ -222,6 +223,13 @@ def _vector_store(settings: Settings) -> VectorStore:
 
     key = settings.qdrant_api_key
     return QdrantStore.at(settings.qdrant_url, key.get_secret_value() if key else None)
+
+
+def encoder_files(settings: Settings, specification: str) -> Mapping[str, Path]:
+    """What a backup takes along of an encoder: `Encoders.files_of`."""
+    from service.adapters.encoders import Encoders
+
+    return Encoders(settings.data_dir / ENCODERS_FOLDER).files_of(specification)
 
 
 def blob_store(settings: Settings) -> BlobStore:

@@ -23,7 +23,13 @@ import numpy as np
 from service.adapters.encoder_devices import resolve_device
 from service.adapters.encoder_loading import load_network
 from service.adapters.encoder_pooling import Network, pooled, resolve_pooling
-from service.adapters.encoder_specification import Pooling, parse_specification
+from service.adapters.encoder_specification import (
+    FINETUNED,
+    Pooling,
+    finetuned_folder,
+    parse_specification,
+    pooling_of,
+)
 from service.adapters.encoders import Encoders
 from service.adapters.weights_hash import weights_sha256
 from service.core.model import Float32Array, IntArray
@@ -86,8 +92,10 @@ class TransformersFinetuner:
             )
             best, watched = training.run(on_batch)
         if best == 0:
-            return Finetuned(None, len(watched) - 1, 0, watched)
-        return Finetuned(_written(network, source, self._folder), len(watched) - 1, best, watched)
+            return Finetuned(None, None, len(watched) - 1, 0, watched)
+        folder = _written(network, source, self._folder)
+        encoder = f"{FINETUNED}{folder.name.removeprefix('finetuned-')}{pooling_of(specification)}"
+        return Finetuned(folder, encoder, len(watched) - 1, best, watched)
 
 
 @contextmanager
@@ -237,7 +245,7 @@ def _written(network: Network, source: Path, folder: Path) -> Path:
         network.save_pretrained(partial, safe_serialization=True)
         for path in _beside(source):
             shutil.copyfile(path, partial / path.name)
-        final = folder / f"finetuned-{weights_sha256(partial)[:16]}"
+        final = finetuned_folder(folder, weights_sha256(partial)[:16])
         if not final.exists():  # the same training again gives the same weights
             partial.rename(final)
         return final.resolve()

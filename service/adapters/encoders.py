@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gc
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from service.adapters.backbone_files import WEIGHTS_SHA256, packaged_folder
@@ -12,7 +12,7 @@ from service.adapters.backbone_hub import hub_folder
 from service.adapters.encoder_devices import resolve_device
 from service.adapters.encoder_pixel import PixelEncoder
 from service.adapters.encoder_running import Compiling
-from service.adapters.encoder_specification import Specification, parse_specification
+from service.adapters.encoder_specification import FINETUNED, Specification, finetuned_folder, parse_specification
 from service.adapters.encoder_transformers import TransformersEncoder
 from service.errors import InvalidInput
 from service.ports import Encoder
@@ -84,6 +84,8 @@ class Encoders:
         )
         gc.collect()  # the float32 network of one that runs in another form, which refers to itself
         found = encoder.fingerprint.weights_sha256
+        if parsed.kind == "finetuned" and not found.startswith(parsed.name):
+            raise InvalidInput(f"the weights in {folder} have sha256 {found}: copy the folder again", found=found)
         if parsed.kind == "packaged" and found != WEIGHTS_SHA256:
             raise InvalidInput(
                 f"the weights in {folder} have sha256 {found}; {WEIGHTS_SHA256} is expected: delete the folder, and it"
@@ -93,7 +95,29 @@ class Encoders:
             )
         return encoder
 
+    def files_of(self, specification: str) -> Mapping[str, Path]:
+        """The files of a fine-tuned encoder, by path below the folder of all encoders: what a backup takes along.
+
+        None of another, which can be had again where it came from. Raises InvalidInput when it is not there.
+        """
+        parsed = parse_specification(specification)
+        if parsed.kind != "finetuned":
+            return {}
+        folder = self._folder(parsed)
+        return {f"{folder.name}/{path.name}": path for path in sorted(folder.iterdir()) if path.is_file()}
+
     def _folder(self, parsed: Specification) -> Path:
         if parsed.kind == "packaged":
             return packaged_folder(self._cache_dir)
+        if parsed.kind == "finetuned":
+            return self._finetuned(parsed.name)
         return hub_folder(parsed.name) if parsed.kind == "hub" else Path(parsed.name)
+
+    def _finetuned(self, name: str) -> Path:
+        folder = finetuned_folder(self._cache_dir, name)
+        if not folder.is_dir():
+            raise InvalidInput(
+                f"encoder {FINETUNED}{name} is not in {self._cache_dir}: copy its folder {folder.name} from where it "
+                "was fine-tuned, or restore a backup"
+            )
+        return folder

@@ -22,7 +22,7 @@ def create(
     encoder: Annotated[
         str | None,
         typer.Option(
-            help="Hub id, local folder, packaged:vit-s14 or pixel; HOLOTYPE_ENCODER where it is left out.",
+            help="Hub id, local folder, packaged:vit-s14, finetuned:HASH or pixel; absent: HOLOTYPE_ENCODER.",
             metavar="ID",
             show_default=False,
         ),

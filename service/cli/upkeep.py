@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 import uuid
+from functools import partial
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Annotated
 
@@ -60,12 +61,13 @@ def backup(
 ) -> None:
     """Write everything of all tenants into one file, while others go on working.
 
-    Records, pictures, stored embeddings and selections, each with its checksum; points are made from them again. The
-    file holds whatever there is of secrets (hashes of keys, secrets of webhooks): only you can read it.
+    Records, pictures, stored embeddings, selections and fine-tuned encoders, each with its checksum; points are made
+    from them again. The file holds whatever there is of secrets (hashes of keys, secrets of webhooks): only you can
+    read it.
 
     Example: holotype backup /mnt/backups
     """
-    from service.bootstrap import blob_store, records_copies
+    from service.bootstrap import blob_store, encoder_files, records_copies
     from service.usecases.backup import write_backup
 
     session.refuse_server(AT_THE_DATA)
@@ -77,7 +79,8 @@ def backup(
     try:
         with stages() as on_progress, _for_me_alone(unfinished) as opened:
             blobs = blob_store(session.settings)
-            summary = write_backup(records, blobs, opened, file.parent, time.time, on_progress)
+            files = partial(encoder_files, session.settings)
+            summary = write_backup(records, blobs, opened, file.parent, time.time, on_progress, files)
             opened.flush()
             os.fsync(opened.fileno())
         unfinished.replace(file)

@@ -45,12 +45,14 @@ class Finetuned:
 
     Attributes:
         folder: the new encoder, as `transformers` loads it; None where no epoch was better than none.
+        encoder: its specification.
         epochs: how many were trained.
         best_epoch: the one that was kept, from 1; 0 where none was better.
         watched: share of the watched pictures nearest to their own class's mean, before and after each epoch.
     """
 
     folder: Path | None
+    encoder: str | None
     epochs: int
     best_epoch: int
     watched: tuple[float, ...]

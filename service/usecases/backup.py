@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -23,9 +23,11 @@ from uuid import uuid4
 from service import __version__
 from service.errors import Busy, NotFound
 from service.ports import BlobStore, RecordsCopies, Registry
-from service.usecases.backup_format import BLOBS, MANIFEST, RECORDS, SUMMARY, BackupWriter, manifest_bytes
+from service.usecases.backup_format import BLOBS, ENCODERS, MANIFEST, RECORDS, SUMMARY, BackupWriter, manifest_bytes
 from service.usecases.context import OnProgress
 from service.usecases.needed_blobs import needed_blobs
+
+EncoderFiles = Callable[[str], Mapping[str, Path]]
 
 ROUNDS = 10
 TOLD = 100
@@ -62,6 +64,7 @@ def write_backup(
     work: Path,
     clock: Callable[[], float],
     on_progress: OnProgress = lambda *_: None,
+    encoder_files: EncoderFiles = lambda _: {},
 ) -> BackupSummary:
     """Write the backup to a file, from front to end.
 
@@ -72,9 +75,10 @@ def write_backup(
         work: a folder for the copy of the records while it is read.
         clock: seconds since 1970.
         on_progress: told of bytes copied, of how many examples.
+        encoder_files: the files of a catalogue's encoder that have to be taken along, by path below all encoders.
 
     Raises:
-        InvalidInput: there is nothing to back up.
+        InvalidInput: there is nothing to back up, or a fine-tuned encoder is not there.
         Busy: pictures are dropped faster than they can be copied.
         Unavailable: an outside system does not answer.
     """
@@ -82,17 +86,29 @@ def write_backup(
         TemporaryDirectory(dir=work, prefix=".backup-") as folder,
         BackupWriter(file, Path(folder, "checksums"), clock()) as writer,
     ):
-        return _Copying(records, blobs, writer, on_progress).run(Path(folder, RECORDS), clock())
+        copying = _Copying(records, blobs, writer, on_progress, encoder_files)
+        return copying.run(Path(folder, RECORDS), clock())
 
 
 class _Copying:
-    def __init__(self, records: RecordsCopies, blobs: BlobStore, writer: BackupWriter, on_progress: OnProgress) -> None:
+    def __init__(
+        self,
+        records: RecordsCopies,
+        blobs: BlobStore,
+        writer: BackupWriter,
+        on_progress: OnProgress,
+        encoder_files: EncoderFiles,
+    ) -> None:
         self._records, self._blobs, self._writer, self._on_progress = records, blobs, writer, on_progress
+        self._encoder_files = encoder_files
         self._copied: set[bytes] = set()
+        self._encoders: set[str] = set()
 
     def run(self, copy: Path, now: float) -> BackupSummary:
         self._writer.add(MANIFEST, manifest_bytes(uuid4().hex, __version__, now))
         summary = self._until_whole(copy)
+        with self._records.opened(copy) as registry:
+            self._copy_encoders(registry)
         self._writer.add_file(RECORDS, copy)
         self._writer.add(SUMMARY, json.dumps(summary.as_dict()).encode())
         self._writer.end()
@@ -131,6 +147,14 @@ class _Copying:
                 self._copied.add(name)
                 self._on_progress("copying", len(self._copied), 0)
         return missing
+
+    def _copy_encoders(self, registry: Registry) -> None:
+        """Each once; they never change."""
+        for encoder in sorted({one.encoder for one in registry.all_catalogues()}):
+            for name, path in self._encoder_files(encoder).items():
+                if name not in self._encoders:
+                    self._writer.add_file(f"{ENCODERS}{name}", path)
+                    self._encoders.add(name)
 
     def _summary(self, registry: Registry, missing: set[str]) -> BackupSummary:
         return BackupSummary(

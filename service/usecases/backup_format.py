@@ -2,6 +2,7 @@
 
 - `manifest.json`, the first: the version that wrote it, when, and the backup's own id;
 - `blobs/KEY`: the bytes of pictures, stored embeddings, heads, references and reports, under the keys that they have;
+- `encoders/FOLDER/FILE`: fine-tuned encoders that catalogues use, as they are in the data directory;
 - `records.db`: all records as an SQLite database of one moment;
 - `summary.json`: how many, and which bytes were lost already when it was made;
 - `checksums.sha256`, the last: a line a member, as `sha256sum --check` reads it.
@@ -24,12 +25,13 @@ from service.errors import InvalidInput
 
 FORMAT = 1
 MANIFEST, RECORDS, SUMMARY, CHECKSUMS = "manifest.json", "records.db", "summary.json", "checksums.sha256"
-BLOBS = "blobs/"
+BLOBS, ENCODERS = "blobs/", "encoders/"
 MAX_DOCUMENT_BYTES = 64 * 1024 * 1024
 """Of a manifest and a summary."""
 
 _PIECE = 1024 * 1024
 _LINE = re.compile(r"[0-9a-f]{64}  .+\n")
+_ENCODER_FILE = re.compile(r"finetuned-[0-9a-f]{16}/[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 _ID = re.compile(r"[0-9a-f]{32}")
 
 
@@ -128,6 +130,14 @@ def read_document(member: Member) -> dict[str, Any]:
     if not isinstance(found, dict):
         raise InvalidInput(f"{member.name} is no JSON object")
     return found
+
+
+def checked_encoder_file(name: str) -> str:
+    """Of an encoder's file, below the folder of all encoders. Raises InvalidInput for one that leads elsewhere."""
+    path = name.removeprefix(ENCODERS)
+    if not _ENCODER_FILE.fullmatch(path):
+        raise InvalidInput(f"{name[:100]!a} in the backup is no file of a fine-tuned encoder")
+    return path
 
 
 def manifest_bytes(backup_id: str, version: str, now: float) -> bytes:

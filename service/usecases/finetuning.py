@@ -98,7 +98,7 @@ def _result(context: Context, job: Job) -> dict[str, Any]:
     found = _finetuner(context).finetune(catalogue.encoder, training, request.plan, on_batch)
     return {
         **_told(found),
-        **(_judged(context, job, holdings, pictures, found) if found.folder is not None else {}),
+        **(_judged(context, job, holdings, pictures, found) if found.encoder is not None else {}),
     }
 
 
@@ -183,7 +183,8 @@ def _training(pictures: _Pictures, holdings: Holdings) -> TrainingPictures:
 
 def _told(found: Finetuned) -> dict[str, Any]:
     return {
-        "encoder": None if found.folder is None else str(found.folder),
+        "encoder": found.encoder,
+        "folder": None if found.folder is None else str(found.folder),
         "epochs": found.epochs,
         "best_epoch": found.best_epoch,
         "watched": list(found.watched),
@@ -193,7 +194,7 @@ def _told(found: Finetuned) -> dict[str, Any]:
 
 def _why(found: Finetuned) -> str:
     before = f"{100 * found.watched[0]:.1f} % of the tuning pictures were nearest to their own class's mean"
-    if found.folder is None:
+    if found.encoder is None:
         return f"nothing is kept: {before} before, and no more after any of {found.epochs} epochs"
     return (
         f"{before} before, {100 * found.watched[found.best_epoch]:.1f} % after epoch {found.best_epoch}, which is "
@@ -203,7 +204,7 @@ def _why(found: Finetuned) -> str:
 
 def _judged(context: Context, job: Job, holdings: Holdings, pictures: _Pictures, found: Finetuned) -> dict[str, Any]:
     """Both encoders on pictures that chose nothing, or on the tuning pictures where there is no holdout."""
-    encoder = context.encoders.load(str(found.folder))
+    encoder = context.encoders.load(str(found.encoder))
     judged, measured_on = (holdings.holdout, "holdout") if len(holdings.holdout) else (holdings.tuning, "tuning")
     value: dict[str, Any] = {"fingerprint": encoder.fingerprint.digest}
     if not len(judged):

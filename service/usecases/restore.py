@@ -18,10 +18,12 @@ from service.ports import BlobStore, RecordsCopies
 from service.ports.backups import RESTORING
 from service.usecases.backup_format import (
     BLOBS,
+    ENCODERS,
     MANIFEST,
     RECORDS,
     SUMMARY,
     Member,
+    checked_encoder_file,
     checked_manifest,
     read_document,
     read_members,
@@ -40,12 +42,14 @@ class Place:
         folder: the data directory.
         records: the records, which have to be empty.
         blobs: the bytes, which have to be none.
+        encoders: the folder of fine-tuned encoders.
         opened: wires a context of the records in a file with the bytes and the vector store of the place.
     """
 
     folder: Path
     records: RecordsCopies
     blobs: BlobStore
+    encoders: Path
     opened: OpenContext
 
 
@@ -94,12 +98,10 @@ def _unpacked(place: Place, file: IO[bytes], on_progress: OnProgress) -> Path:
             fresh = not (work / RECORDS).exists()
         elif member.name == RECORDS:
             _write(member, work / f"{RECORDS}.unfinished")
-        elif member.name.startswith(BLOBS):
-            place.blobs.put(member.name.removeprefix(BLOBS), member.data.read())
+        elif member.name != SUMMARY:
+            _put(place, member)
             count += 1
             on_progress("restoring", count, 0)
-        elif member.name != SUMMARY:
-            raise InvalidInput(f"{member.name[:100]!a} is no member of a backup")
     _scratch(place.folder).unlink(missing_ok=True)
     if work is None or not (work / f"{RECORDS}.unfinished").exists():
         raise InvalidInput("the backup holds no records")
@@ -108,6 +110,18 @@ def _unpacked(place: Place, file: IO[bytes], on_progress: OnProgress) -> Path:
             check_no_points(context)
     (work / f"{RECORDS}.unfinished").replace(work / RECORDS)
     return work
+
+
+def _put(place: Place, member: Member) -> None:
+    """Bytes under their key, or a file of an encoder."""
+    if member.name.startswith(BLOBS):
+        place.blobs.put(member.name.removeprefix(BLOBS), member.data.read())
+    elif member.name.startswith(ENCODERS):
+        path = place.encoders / checked_encoder_file(member.name)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _write(member, path)
+    else:
+        raise InvalidInput(f"{member.name[:100]!a} is no member of a backup")
 
 
 def _scratch(folder: Path) -> Path:

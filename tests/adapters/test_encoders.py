@@ -1,3 +1,4 @@
+import shutil
 import threading
 
 import numpy as np
@@ -6,6 +7,7 @@ import pytest
 from service.adapters import encoders
 from service.adapters.encoder_pixel import PixelEncoder
 from service.adapters.encoders import Encoders
+from service.adapters.weights_hash import weights_sha256
 from service.errors import InvalidInput
 from tests.adapters import networks
 
@@ -60,3 +62,22 @@ def test_an_absent_device_is_an_error(tmp_path):
     networks.write_folder(tmp_path, networks.VIT)
     with pytest.raises(InvalidInput, match="'cuda:99' is not here"):
         Encoders(tmp_path / "cache", device="cuda:99").load(str(tmp_path))
+
+
+def test_a_fine_tuned_encoder_is_named_by_its_weights_and_refused_when_they_are_others(tmp_path):
+    folder = networks.write_folder(tmp_path / "vit", networks.VIT)
+    name = weights_sha256(folder)[:16]
+    provider = Encoders(tmp_path / "encoders", device="cpu")
+    with pytest.raises(InvalidInput, match=rf"finetuned:{name} is not in .*: copy its folder finetuned-{name}"):
+        provider.load(f"finetuned:{name}")
+    place = tmp_path / "encoders" / f"finetuned-{name}"
+    shutil.copytree(folder, place)
+    assert provider.load(f"finetuned:{name}").fingerprint == provider.load(str(folder)).fingerprint
+    assert {path.parent for path in provider.files_of(f"finetuned:{name}?pooling=mean").values()} == {place}
+    assert provider.files_of("pixel") == provider.files_of(str(folder)) == {}
+    place.rename(tmp_path / "encoders" / "finetuned-0123456789abcdef")
+    with pytest.raises(InvalidInput, match=f"have sha256 {name}"):
+        provider.load("finetuned:0123456789abcdef")
+    for other in ("../../etc", name.upper(), name + "/..", ""):
+        with pytest.raises(InvalidInput, match="16 hex digits"):
+            provider.check(f"finetuned:{other}")

@@ -32,17 +32,28 @@ def test_a_tuned_copy_of_the_encoder_serves_a_new_catalogue(
         "finetune", "tints", "--blocks", 2, "--epochs", 12, "--batch", 16, "--learning-rate", 2e-3, "--seed", 1
     )
     assert code == 0
-    made = Path(found["encoder"])
-    assert made.parent == (data_dir / "encoders").resolve()
+    made, place = found["encoder"], Path(found["folder"])
+    assert place.parent == (data_dir / "encoders").resolve()
+    assert made == f"finetuned:{place.name.removeprefix('finetuned-')}"
     assert (found["measured_on"], found["images"]) == ("holdout", 16)
     assert found["watched"][found["best_epoch"]] > found["watched"][0] + 0.1
     assert found["after"]["raw"] != found["before"]["raw"]
     assert holotype("catalogue", "create", "tuned", "--encoder", made)[0] == 0
     assert holotype("ingest", "tuned", pictures)[0] == 0
     answers = holotype("classify", "tuned", pictures / "tint-0" / "0.png")[1]
-    assert answers[0]["encoder"] == {"specification": str(made), "fingerprint": found["fingerprint"]}
+    assert answers[0]["encoder"] == {"specification": made, "fingerprint": found["fingerprint"]}
     _, tints = holotype("catalogue", "show", "tints")
     assert tints["encoder"] == str(folder), "the catalogue stays on its encoder"
+
+    backup, fresh = tmp_path / "backup.tar", tmp_path / "elsewhere"
+    assert holotype("backup", backup)[0] == 0
+    data_dir.rename(tmp_path / "gone")  # nothing of it may be needed
+    folder.rename(tmp_path / "vit-gone")
+    code, restored = holotype("restore", backup, "--data-dir", fresh)
+    assert (code, restored["left"]) == (0, [])
+    assert (fresh / "encoders" / place.name / "model.safetensors").is_file()
+    again = holotype("classify", "tuned", pictures / "tint-0" / "0.png", "--data-dir", fresh)[1]
+    assert again == answers, "to the last bit"
 
 
 def test_an_encoder_without_weights_is_refused(holotype: Holotype, pictures: Path) -> None:

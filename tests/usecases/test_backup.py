@@ -10,8 +10,9 @@ import pytest
 
 from service.adapters.registry_sql.copies import SqlCopies
 from service.bootstrap import records_copies
-from service.errors import Busy
+from service.errors import Busy, InvalidInput
 from service.usecases.backup import write_backup
+from service.usecases.backup_format import checked_encoder_file
 from service.usecases.context import image_key
 from service.usecases.decide import drop
 from service.usecases.ingest import start_ingest
@@ -97,3 +98,21 @@ def test_a_backup_that_never_comes_to_an_end_says_so(stocked, settings, tmp_path
     monkeypatch.setattr("service.usecases.backup.ROUNDS", 3)
     summary, _ = backed_up(context, settings, tmp_path, another)
     assert sorted(summary.lost_keys) == sorted(lost), "what two copies in a row want in vain was lost before"
+
+
+TUNED = "finetuned-0123456789abcdef"
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "../../etc/passwd",
+        "finetuned-0123456789abcdef/../../x",
+        "/etc/passwd",
+        "packaged/x",
+        "finetuned-0123456789abcdef/",
+    ],
+)
+def test_files_of_encoders_go_nowhere_else(path):
+    with pytest.raises(InvalidInput, match="is no file of a fine-tuned encoder"):
+        checked_encoder_file(f"encoders/{path}")

@@ -39,13 +39,13 @@ class Trainer:
 
 @pytest.fixture
 def trainer(tmp_path):
-    return Trainer(Finetuned(tmp_path / "tuned", epochs=4, best_epoch=1, watched=(0.5, 0.75, 0.7, 0.7, 0.7)))
+    return Trainer(Finetuned(tmp_path / "tuned", "tuned", epochs=4, best_epoch=1, watched=(0.5, 0.75, 0.7, 0.7, 0.7)))
 
 
 @pytest.fixture
 def context(trainer, tmp_path):
     made = fake_context(finetuner=trainer)
-    made.encoders.known[str(tmp_path / "tuned")] = FakeEncoder("tuned")
+    made.encoders.known["tuned"] = FakeEncoder("tuned")
     ingested(made, write_pictures(tmp_path / "fruit", fruit(12)))
     made.queue.messages.clear()
     return made
@@ -75,7 +75,7 @@ def test_support_is_learnt_from_and_tuning_watched(context, trainer):
 
 def test_both_encoders_are_judged_on_the_holdout(context, trainer):
     result = ran(context).result
-    assert (result["encoder"], result["epochs"], result["best_epoch"]) == (str(trainer.found.folder), 4, 1)
+    assert (result["encoder"], result["epochs"], result["best_epoch"]) == ("tuned", 4, 1)
     assert result["measured_on"] == "holdout"
     catalogue = context.registry.catalogue("acme", "fruit")
     assert result["images"] == len(context.registry.examples(catalogue.id, Split.HOLDOUT))
@@ -89,17 +89,17 @@ def test_both_encoders_are_judged_on_the_holdout(context, trainer):
 
 def test_the_new_embeddings_are_there_for_a_new_catalogue(context, trainer, tmp_path):
     ran(context)
-    encoder = context.encoders.load(str(trainer.found.folder))
+    encoder = context.encoders.load("tuned")
     judged = encoder.encoded
     assert judged > 0
-    context.registry.create_catalogue("acme", "again", str(trainer.found.folder))
-    ingested(context, tmp_path / "fruit", "again", encoder=str(trainer.found.folder))
+    context.registry.create_catalogue("acme", "again", "tuned")
+    ingested(context, tmp_path / "fruit", "again", encoder="tuned")
     tuning = len(context.registry.examples(context.registry.catalogue("acme", "fruit").id, Split.TUNING))
     assert encoder.encoded == judged + tuning, "only what the job had no use for is encoded"
 
 
 def test_where_nothing_was_better_nothing_is_judged(context, trainer):
-    trainer.found = Finetuned(None, epochs=3, best_epoch=0, watched=(0.5, 0.5, 0.4, 0.5))
+    trainer.found = Finetuned(None, None, epochs=3, best_epoch=0, watched=(0.5, 0.5, 0.4, 0.5))
     result = ran(context).result
     assert result["encoder"] is None
     assert "before" not in result
