@@ -1,7 +1,7 @@
 """Holotype against everything else that can be done with the same embeddings: clean, mislabelled, unknown, one-shot.
 
-    scripts/bench_accuracy [--quick] [--data FOLDER...] [--only NAME...] [--shots M...] [--seed N] [--jobs N]
-                           [--json FILE] [--with FILE...] [--readme]
+    scripts/bench_accuracy [--quick] [--data FOLDER...] [--only NAME...] [--shots M...] [--noise PERCENT...]
+                           [--seed N] [--jobs N] [--json FILE] [--with FILE...] [--readme]
 
 Every case goes through the product's own code: search by cross-fitting over what is handed over, and pictures that
 chose nothing to judge (bench_selection shows what the gate says). The panel answers on the same embeddings behind the
@@ -102,6 +102,9 @@ def arguments() -> argparse.Namespace:
     )
     parser.add_argument("--only", nargs="*", default=list(SETS), choices=SETS, help="data sets besides; default: all")
     parser.add_argument("--shots", type=int, nargs="+", metavar="M", help="support pictures a class")
+    parser.add_argument(
+        "--noise", type=int, nargs="+", default=[0, 20], metavar="PERCENT", help="labels that are wrong; 0 20"
+    )
     parser.add_argument("--seed", type=int, default=0, help="first seed")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, metavar="N", help="cases at a time")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures to this file")
@@ -128,7 +131,7 @@ def main() -> None:
     began = time.perf_counter()
     seeds, shots, trials = (2, (10,), 12) if asked.quick else (5, (1, 5, 10, 20), 40)
     shots = tuple(asked.shots or shots)
-    extent = Extent(asked.quick, tuple(range(asked.seed, asked.seed + seeds)), shots, trials)
+    extent = Extent(asked.quick, tuple(range(asked.seed, asked.seed + seeds)), shots, trials, tuple(asked.noise))
     if asked.quick:
         console.print(f"quick: {seeds} seeds, {trials} trials a search, and of large data sets a part only")
     sets = found_sets(asked.only, asked.data, quick=asked.quick, console=console)

@@ -57,11 +57,8 @@ class Extent:
     seeds: tuple[int, ...]
     shots: tuple[int, ...]
     trials: int
-
-    @property
-    def noises(self) -> tuple[int, ...]:
-        """Per cent of the labels that are wrong."""
-        return (0, 20)
+    noises: tuple[int, ...] = (0, 20)
+    """Per cent of the labels that are wrong."""
 
 
 def found_sets(names: Sequence[str], folders: Sequence[Path], *, quick: bool, console: Console) -> list[DataSet]:

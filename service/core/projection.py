@@ -215,13 +215,16 @@ def _lda(scatter: Scatter, shrinkage: float) -> Float64Array:
 
 
 def _separating(means: Float64Array) -> Float64Array:
-    """Directions (w, d) that weighted, whitened class means (c, d) spread in; one at least."""
-    if len(means) > means.shape[1]:  # then the eigenvectors of the smaller product are found three times as fast
-        squares, columns = np.linalg.eigh(means.T @ means)
-        values, axes = np.sqrt(np.clip(squares[::-1], 0.0, None)), columns.T[::-1]
-    else:
-        _, values, axes = np.linalg.svd(means, full_matrices=False)
-    return np.asarray(axes[: max(1, int(np.sum(values > 1e-6 * values[0])))])
+    """Directions (w, d) that weighted, whitened class means (c, d) spread in; one at least.
+
+    By the eigenvectors of the smaller product, found two to three times as fast as singular vectors.
+    """
+    few = len(means) <= means.shape[1]
+    squares, columns = np.linalg.eigh(means @ means.T if few else means.T @ means)
+    values = np.sqrt(np.clip(squares[::-1], 0.0, None))
+    width = max(1, int(np.sum(values > 1e-6 * values[0])))
+    axes = columns[:, ::-1][:, :width].T
+    return np.asarray(axes @ means / np.maximum(values[:width, None], SHORTEST) if few else axes)
 
 
 def fit_head(kind: HeadKind, scatter: Scatter, shrinkage: float) -> Head:
