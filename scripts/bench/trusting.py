@@ -14,7 +14,7 @@ from service.core.pairing import compared_pairs
 from service.core.recipe import Recipe
 from service.core.rejection import Policy
 from service.core.reliability import reliability, separation
-from service.core.trust import readings
+from service.core.trust import readings, with_nearness
 from service.core.verification import Pairs, equal_error, rates
 from service.errors import InvalidInput
 from service.usecases.trusting import measure_trust
@@ -83,8 +83,10 @@ def unknown_in(
     policy, otsu = figures
     scores = fitted.scores(judged.embeddings)
     strangers = judged.take(~known)
+    nearness = (judged.embeddings @ fitted.data.embeddings.T).max(axis=1)
+    table = with_nearness(readings(scores, fitted.recipe.temperature), nearness)
     return UnknownFound(
-        trust=policy.trust.probabilities(readings(scores, fitted.recipe.temperature)),
+        trust=policy.trust.probabilities(table),
         raw=(judged.embeddings @ fitter.data.embeddings.T).max(axis=1).astype(np.float64),
         known=known,
         right=known & (scores.argmax(axis=1) == judged.codes),

@@ -149,7 +149,7 @@ class Policy:
 
     trust: TrustModel
     confidence: TrustModel | None
-    typical: tuple[float, float, float]
+    typical: tuple[float, ...]
     curve: tuple[CurvePoint, ...]
     class_curves: Mapping[str, tuple[CurvePoint, ...]] = field(default_factory=dict)
     class_shares: Mapping[str, float] = field(default_factory=dict)
@@ -187,15 +187,15 @@ class Policy:
         )
 
     def judged(self, prediction: Prediction, table: Float64Array, max_error: float) -> Rejected | None:
-        """None for an answer that is accepted; `table` holds its readings, (3,)."""
+        """None for an answer that is accepted; `table` holds its readings, (3 or 4,)."""
         needed = self.threshold(max_error, prediction.label)
         trust = float(self.trust.probabilities(table[None, :])[0])
         return None if trust >= needed and needed < NOBODY else Rejected(self._reason(prediction, table), trust, needed)
 
     def _reason(self, prediction: Prediction, table: Float64Array) -> str:
         """What costs more trust against a typical right answer: distance, or a rival."""
-        lost = np.array(self.trust.weights) * (np.array(self.typical) - table)
-        if len(prediction.top) < 2 or lost[0] >= lost[1] + lost[2]:
+        lost = np.array(self.trust.weights) * (np.array(self.typical) - table[: len(self.typical)])
+        if len(prediction.top) < 2 or lost[0] + lost[3:].sum() >= lost[1] + lost[2]:
             return "too far"
         return f"torn between {prediction.top[0].label} and {prediction.top[1].label}"
 
@@ -212,12 +212,14 @@ class Policy:
 
     @staticmethod
     def from_dict(value: Mapping[str, Any]) -> Policy:
-        """Reads `as_dict` back."""
-        best, margin, surprise = (float(one) for one in value["typical"])
+        """Reads `as_dict` back. Raises ValueError where it cannot be."""
+        trust, typical = TrustModel.from_dict(value["trust"]), tuple(float(one) for one in value["typical"])
+        if len(typical) != len(trust.weights):
+            raise ValueError(f"{len(typical)} typical readings for {len(trust.weights)} weights")
         return Policy(
-            trust=TrustModel.from_dict(value["trust"]),
+            trust=trust,
             confidence=None if value["confidence"] is None else TrustModel.from_dict(value["confidence"]),
-            typical=(best, margin, surprise),
+            typical=typical,
             curve=_read(value["curve"]),
             class_curves={str(label): _read(curve) for label, curve in value.get("class_curves", {}).items()},
             class_shares={str(label): float(share) for label, share in value.get("class_shares", {}).items()},

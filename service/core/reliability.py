@@ -38,10 +38,15 @@ def reliability(confidence: Float64Array, right: BoolArray) -> dict[str, Any]:
     return {"ece": float(off / len(order)), "bins": bins}
 
 
-def log_loss(confidence: Float64Array, right: BoolArray) -> float:
-    """Mean negative logarithm of what was claimed for what happened; a proper score, the smaller the better."""
+def losses(confidence: Float64Array, right: BoolArray) -> Float64Array:
+    """Negative logarithm of what was claimed for what happened, (n,); a proper score, the smaller the better."""
     claimed = np.where(right, confidence, 1.0 - confidence)
-    return float(-np.log(np.maximum(claimed, 1e-9)).mean())
+    return np.asarray(-np.log(np.maximum(claimed, 1e-9)))
+
+
+def log_loss(confidence: Float64Array, right: BoolArray) -> float:
+    """Mean of `losses`."""
+    return float(losses(confidence, right).mean())
 
 
 def separation(trust: Float64Array, known: BoolArray) -> dict[str, float]:

@@ -6,8 +6,11 @@ fifth of the classes unknown, on pictures and classes that fitted nothing): AURO
 best score, 0.816 the margin, 0.828 the confidence, 0.859 the energy (logsumexp), 0.887 best and margin together, 0.888
 all three; area under the risk-coverage curve 0.063, 0.071, 0.069, 0.067, 0.053, 0.053. On digits (10 classes, means of
 two heads) all three and the best score alone draw: 0.922 and 0.920, area 0.044 and 0.045. The largest raw similarity
-reaches 0.784 and 0.656. Fitting "right" draws with fitting "known". Calibrated anew for known classes the same
-three readings are the confidence, where they measure better than the temperature.
+reaches 0.784 and 0.656. As a fourth reading (five seeds, ten a class, a head with a strong pull, which draws all
+pictures near the means) it raises the AUROC on digits from 0.827 to 0.872 and lowers the area under the risk-coverage
+curve from 0.096 to 0.086; on groceries both stay (0.864 and 0.863, 0.063 and 0.064): it is read where it measures
+better. Fitting "right" draws with fitting "known". Calibrated anew for known classes the first three readings are the
+confidence, where they measure better than the temperature.
 """
 
 from __future__ import annotations
@@ -23,7 +26,7 @@ from service.core.voting import confidences
 from service.errors import InvalidInput
 
 READINGS = 3
-"""Best score, margin, surprise."""
+"""Best score, margin, surprise; a fourth, the nearness, is read by models that have a weight for it."""
 MIN_OF_EACH = 5
 """Right answers, and wrong ones, below which nothing is fitted."""
 LEAST_CONFIDENCE = 1e-12
@@ -59,24 +62,34 @@ def _surprise(confidence: Float64Array) -> Float64Array:
     return np.asarray(-np.log(np.maximum(confidence, LEAST_CONFIDENCE)))
 
 
+def with_nearness(table: Float64Array, nearness: Float32Array) -> Float64Array:
+    """Readings (n, 3) and the largest raw similarity of each picture with a support picture (n,): (n, 4)."""
+    return np.column_stack([table, nearness.astype(np.float64)])
+
+
 @dataclass(frozen=True, slots=True)
 class TrustModel:
     """Probability = 1 / (1 + exp(-(weights . readings + bias))).
 
     Attributes:
-        weights: of the best score, the margin and the surprise, as they are (not standardised).
+        weights: of the best score, the margin, the surprise and maybe the nearness, as they are (not standardised).
         bias: of the sum.
     """
 
-    weights: tuple[float, float, float]
+    weights: tuple[float, ...]
     bias: float
 
+    @property
+    def reads_nearness(self) -> bool:
+        """Does it need the fourth reading?"""
+        return len(self.weights) > READINGS
+
     def logits(self, table: Float64Array) -> Float64Array:
-        """Weighted sums of readings (n, 3), float64 (n,)."""
-        return np.asarray(table @ np.array(self.weights) + self.bias)
+        """Weighted sums of readings (n, 3 or 4), float64 (n,); a fourth that it has no weight for is passed over."""
+        return np.asarray(table[:, : len(self.weights)] @ np.array(self.weights) + self.bias)
 
     def probabilities(self, table: Float64Array) -> Float64Array:
-        """Of readings (n, 3): float64 (n,), 0..1."""
+        """Of readings (n, 3 or 4): float64 (n,), 0..1."""
         return np.asarray(1.0 / (1.0 + np.exp(-np.clip(self.logits(table), -60.0, 60.0))))
 
     def as_dict(self) -> dict[str, Any]:
@@ -86,15 +99,17 @@ class TrustModel:
     @staticmethod
     def from_dict(value: Mapping[str, Any]) -> TrustModel:
         """Reads `as_dict` back."""
-        best, margin, surprise = (float(weight) for weight in value["weights"])
-        return TrustModel((best, margin, surprise), float(value["bias"]))
+        weights = tuple(float(weight) for weight in value["weights"])
+        if len(weights) not in (READINGS, READINGS + 1):
+            raise ValueError(f"{len(weights)} weights for {READINGS} readings, or one more")
+        return TrustModel(weights, float(value["bias"]))
 
 
 def fit_trust(table: Float64Array, right: BoolArray, weights: Float64Array | None = None) -> TrustModel | None:
-    """Logistic regression of "the answer is right" on readings (n, 3); None with too few right or wrong answers.
+    """Logistic regression of "the answer is right" on readings (n, 3 or 4); None with too few right or wrong answers.
 
     Args:
-        table: float64 (n, 3), of answers to pictures that the references were not made from.
+        table: float64 (n, 3 or 4), of answers to pictures that the references were not made from.
         right: bool (n,); an unknown picture's answer is wrong.
         weights: float64 (n,), above 0, what each answer counts; None: the same.
     """
@@ -108,7 +123,7 @@ def fit_trust(table: Float64Array, right: BoolArray, weights: Float64Array | Non
     regression.fit((table - centre) / scale, right, sample_weight=weights)
     slopes = regression.coef_[0] / scale
     bias = float(regression.intercept_[0] - slopes @ centre)
-    return TrustModel((float(slopes[0]), float(slopes[1]), float(slopes[2])), bias)
+    return TrustModel(tuple(slopes.tolist()), bias)
 
 
 def crossfitted_probabilities(

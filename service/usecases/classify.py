@@ -124,7 +124,7 @@ def answers_of(
         return []
     if max_error is not None:
         top = max(top, LABELS_TO_TELL)
-    resolved = resolver.resolve(catalogue, embeddings, max(top, CONTENDERS))
+    resolved = resolver.resolve(catalogue, embeddings, max(top, CONTENDERS), trusted=max_error is not None)
     answers = rejecting(resolved, catalogue.name, max_error)
     made_by = {"specification": catalogue.encoder, "fingerprint": encoder.fingerprint.digest}
     notes = _Notes(context, catalogue, resolved, top, made_by)

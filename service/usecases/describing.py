@@ -112,7 +112,7 @@ def blend_of(figures: Mapping[str, Any], policy: Policy | None) -> Blend:
     if (found := figures.get(FIGURES)) is not None:
         return Blend.from_dict(found)
     if policy is not None:
-        best, margin, _ = policy.typical
+        best, margin = policy.typical[:2]
         if margin >= LEAST_SPREAD:
             return Blend(image=Scale(best - margin / 2, margin))
     return Blend()

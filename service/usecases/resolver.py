@@ -12,12 +12,14 @@ from dataclasses import dataclass, replace
 from functools import partial
 from threading import Lock
 
+import numpy as np
+
 from service.core.model import Float32Array, Float64Array, Neighbour, Prediction
 from service.core.neighbour_votes import shared_votes
 from service.core.projection import Head
 from service.core.recipe import Recipe
 from service.core.rejection import Policy
-from service.core.trust import readings_of
+from service.core.trust import readings_of, with_nearness
 from service.core.voting import CONFIDENCE_CLASSES, vote
 from service.core.words import Blend
 from service.errors import NothingToServe
@@ -73,7 +75,7 @@ class Serving:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Resolved:
-    """Predictions, what they were made with, and their readings (n, 3) as `core.trust` has them.
+    """Predictions, what they were made with, and their readings (n, 3 or 4) as `core.trust` has them.
 
     `support` is how many support examples answer, with a selection 0. `words_only` are the labels that no picture
     answers for: they stand on words alone.
@@ -99,15 +101,28 @@ class Resolver:
         self._words: OrderedDict[str, tuple[str, Words]] = OrderedDict()
         self._lock = Lock()
 
-    def resolve(self, catalogue: Catalogue, embeddings: Float32Array, top: int) -> Resolved:
+    def resolve(self, catalogue: Catalogue, embeddings: Float32Array, top: int, *, trusted: bool = False) -> Resolved:
         """Predictions for unit embeddings (n, d), each naming `top` labels.
+
+        With `trusted` the readings are all that the policy asks for, which may take another search.
 
         Raises:
             NothingToServe: there is no example that could answer.
         """
         resolved = self._once(catalogue, embeddings, top)
         now = self._context.registry.catalogue_by_id(catalogue.id).active_selection
-        return resolved if now == resolved.serving.selection else self._once(catalogue, embeddings, top)
+        if now != resolved.serving.selection:
+            resolved = self._once(catalogue, embeddings, top)
+        policy = resolved.serving.policy
+        if not (trusted and policy is not None and policy.trust.reads_nearness):
+            return resolved
+        return replace(resolved, readings=with_nearness(resolved.readings, self._nearness(catalogue, embeddings)))
+
+    def _nearness(self, catalogue: Catalogue, embeddings: Float32Array) -> Float32Array:
+        """The largest raw similarity with a support picture, (n,); -1 where there is none."""
+        where = {"split": Split.SUPPORT.value}
+        found = self._context.store.nearest(partition_of(catalogue), "embedding", embeddings, where, 1)
+        return np.array([one[0].similarity if one else -1.0 for one in found], dtype=np.float32)
 
     def serving(self, catalogue: Catalogue) -> Serving:
         """What answers now; the pointer and the slot are read anew each time, a rollback may have moved both."""

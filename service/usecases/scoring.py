@@ -74,7 +74,7 @@ def judge(
         read = read_pictures(context, encoder, catalogue.tenant, [data for _, data in fresh])
         judged.skipped[BROKEN] += sum(isinstance(row, str) for row in read.rows)
         if len(read.embeddings):
-            resolved = resolver.resolve(catalogue, read.embeddings, TOP)
+            resolved = resolver.resolve(catalogue, read.embeddings, TOP, trusted=max_error is not None)
             judged.selections.add(resolved.serving.selection)
             judged.predictions.extend(answer for answer, _ in rejecting(resolved, catalogue.name, max_error))
             judged.embeddings.append(read.embeddings)

@@ -14,8 +14,8 @@ from service.core.model import BoolArray, Float32Array, Float64Array, LabelledEm
 from service.core.pairing import compared_pairs, crossfitted_judgement, crossfitted_pairs
 from service.core.recipe import Recipe
 from service.core.rejection import Policy, class_curves, risk_curve
-from service.core.reliability import log_loss, reliability, roc_points, separation
-from service.core.trust import TrustModel, crossfitted_probabilities, fit_trust, readings
+from service.core.reliability import log_loss, losses, reliability, roc_points, separation
+from service.core.trust import TrustModel, crossfitted_probabilities, fit_trust, readings, with_nearness
 from service.core.unknowns import Answers, out_of_fold
 from service.core.verification import (
     RULES,
@@ -103,13 +103,12 @@ def _rejection(
     answers: Answers, temperature: float, confidence: TrustModel | None, classes: tuple[str, ...]
 ) -> Trusted:
     """`classes` where each has a threshold of its own; none where they share one."""
-    table, right = readings(answers.scores, temperature), answers.right
-    trust = crossfitted_probabilities(table, right, answers.part_of, answers.weights)
-    model = fit_trust(table, right, answers.weights)
+    table, trust = trusted_readings(answers, readings(answers.scores, temperature))
+    right, model = answers.right, fit_trust(table, answers.right, answers.weights)
     if trust is None or model is None:
         return Trusted()
-    best, margin, surprise = np.median(table[right], axis=0).tolist()
-    policy = Policy(model, confidence, (best, margin, surprise), risk_curve(trust, right, answers.weights))
+    typical = tuple(np.median(table[right], axis=0).tolist())
+    policy = Policy(model, confidence, typical, risk_curve(trust, right, answers.weights))
     if classes:
         named = answers.scores.argmax(axis=1)
         shares = np.bincount(named, answers.weights, minlength=len(classes)) / answers.weights.sum()
@@ -134,6 +133,26 @@ def _rejection(
             "raw": roc_points(answers.raw.astype(np.float64), known),
         }
     return Trusted(figures, report)
+
+
+def trusted_readings(answers: Answers, table: Float64Array) -> tuple[Float64Array, Float64Array | None]:
+    """The readings that tell more by out-of-fold likelihood, and their trust: with the nearness or without.
+
+    It has to be ahead by more than a standard error. It tells known from unknown: where no class could be left out,
+    nothing says what it is worth.
+    """
+    right, weights, parts = answers.right, answers.weights, answers.part_of
+    trust = crossfitted_probabilities(table, right, parts, weights)
+    if trust is None or answers.known.all():
+        return table, trust
+    wider = with_nearness(table, answers.raw)
+    nearer = crossfitted_probabilities(wider, right, parts, weights)
+    if nearer is None:
+        return table, trust
+    gains = losses(trust, right) - losses(nearer, right)
+    gain = float(np.average(gains, weights=weights))
+    error = float(np.sqrt(np.sum((weights * (gains - gain)) ** 2)) / weights.sum())
+    return (wider, nearer) if gain > error else (table, trust)
 
 
 def _risk_coverage(answers: Answers, trust: Float64Array) -> dict[str, list[list[float]]]:

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from service.core.model import Neighbour
-from service.core.trust import TrustModel, crossfitted_probabilities, fit_trust, readings, readings_of
+from service.core.trust import TrustModel, crossfitted_probabilities, fit_trust, readings, readings_of, with_nearness
 from service.core.voting import class_scores, vote
 from service.errors import InvalidInput
 
@@ -43,6 +43,18 @@ def test_probabilities_by_hand() -> None:
     assert model.logits(table)[:2] == pytest.approx([0.0, 0.0])
     assert model.probabilities(table) == pytest.approx([0.5, 0.5, 1.0])
     assert TrustModel.from_dict(model.as_dict()) == model
+
+
+def test_a_fourth_reading_counts_where_it_has_a_weight() -> None:
+    table = with_nearness(np.array([[0.5, 0.5, 2.0]]), np.array([0.25], dtype=np.float32))
+    assert table.tolist() == [[0.5, 0.5, 2.0, 0.25]]
+    three, four = TrustModel((2.0, 1.0, -1.0), 0.5), TrustModel((2.0, 1.0, -1.0, 4.0), 0.5)
+    assert (three.reads_nearness, four.reads_nearness) == (False, True)
+    assert three.logits(table) == pytest.approx(0.0)
+    assert four.logits(table) == pytest.approx(1.0)
+    assert TrustModel.from_dict(four.as_dict()) == four
+    with pytest.raises(ValueError, match="2 weights"):
+        TrustModel.from_dict({"weights": [1, 2], "bias": 0})
 
 
 def drawn(count: int, seed: int = 0):

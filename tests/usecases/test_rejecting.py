@@ -9,9 +9,12 @@ import pytest
 from service.core.rejection import Policy, risk_curve
 from service.core.trust import TrustModel
 from service.errors import InvalidInput
+from service.records import Split
 from service.usecases.classify import classify
+from service.usecases.context import image_key, partition_of
 from service.usecases.evaluate import evaluate_folder, report_data, stored_evaluation
 from service.usecases.publish import publish
+from service.usecases.reading import encoder_of, read_pictures
 from tests.fakes import picture, write_pictures
 from tests.usecases.serving import draft, fruit_of, no_sleep, stocked
 
@@ -71,6 +74,23 @@ def test_what_is_not_trusted_enough_gets_no_label_but_is_named(tmp_path):
 def test_far_away_is_another_reason(tmp_path):
     context = served(tmp_path, (20.0, 0.0, 0.0), bias=-60.0, typical=(3.0, 0.0, 0.0))
     assert {one["rejected"]["reason"] for one in asked(context, max_error=0.4)} == {"too far"}
+
+
+def test_nearness_is_the_largest_raw_similarity_with_a_support_picture(tmp_path):
+    """Of a stored support picture it is 1, whatever the scores: only such ones are trusted here."""
+    context = served(tmp_path, (0.0, 0.0, 0.0, 100.0), bias=-99.9, typical=(0.9, 0.5, 0.1, 1.0))
+    catalogue = fruit_of(context)
+    stored = context.registry.examples(catalogue.id, Split.SUPPORT)[0]
+    same = ("same.png", context.blobs.get(image_key("acme", stored.content_hash)))
+    known, *others = classify(context, "acme", "fruit", [same, *PICTURES], max_error=0.4)
+    assert known.rejected is None
+    assert {one.rejected.reason for one in others} == {"too far"}
+    partition = partition_of(catalogue)
+    support = [one.id for one in context.registry.examples(catalogue.id, Split.SUPPORT)]
+    rows = context.store.fetch(partition, support).embeddings
+    asked_of = read_pictures(context, encoder_of(context, catalogue), "acme", [data for _, data in PICTURES]).embeddings
+    expected = 1 / (1 + np.exp(-(100 * (asked_of @ rows.T).max(axis=1) - 99.9)))
+    assert [one.rejected.trust for one in others] == pytest.approx(expected.tolist(), abs=1e-4)
 
 
 def test_both_labels_are_named_even_where_one_was_asked_for(tmp_path):

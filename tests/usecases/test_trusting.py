@@ -13,11 +13,11 @@ from service.core.pairing import compared_pairs, crossfitted_pairs
 from service.core.pipeline import build, joined
 from service.core.recipe import Recipe
 from service.core.rejection import Policy
-from service.core.trust import readings
-from service.core.unknowns import out_of_fold
+from service.core.trust import readings, with_nearness
+from service.core.unknowns import UNKNOWN, Answers, out_of_fold
 from service.core.verification import joined as all_pairs
 from service.core.verification import judged_pairs
-from service.usecases.trusting import Trusted, measure_trust
+from service.usecases.trusting import Trusted, measure_trust, trusted_readings
 from tests.core.clusters import clusters
 
 RECIPE = Recipe(strategy="medoids", medoids=3, head="within", pull=0.3)
@@ -62,7 +62,8 @@ def test_figures_are_those_of_the_answers() -> None:
     found, fitter, _, _ = measured()
     answers = out_of_fold(fitter, RECIPE, all_serve=False, leave_out=True)
     policy = Policy.from_dict(found.figures["policy"])
-    table = readings(answers.scores, RECIPE.temperature)
+    table = with_nearness(readings(answers.scores, RECIPE.temperature), answers.raw)
+    table = table[:, : len(policy.trust.weights)]
     assert policy.typical == pytest.approx(np.median(table[answers.right], axis=0))
     # The policy's own model, fitted on all, accepts about what the out-of-fold curve promised.
     for point in policy.curve[5::20]:
@@ -73,6 +74,21 @@ def test_figures_are_those_of_the_answers() -> None:
     wrong = (answers.weights * ~answers.right).sum() / answers.weights.sum()
     assert mixed[-1] == pytest.approx([1.0, wrong], abs=1e-4)
     assert known[-1] == pytest.approx([1.0, 1.0 - answers.right[answers.known].mean()], abs=1e-4)
+
+
+def test_nearness_is_read_where_it_tells_more() -> None:
+    """Scores alike for known and unknown; the raw similarity tells them apart, or says nothing."""
+    random = np.random.default_rng(0)
+    scores = random.uniform(0, 1, (400, 4)).astype(np.float32)
+    truth = np.where(np.arange(400) % 2, scores.argmax(axis=1), UNKNOWN)
+    telling = np.where(truth == UNKNOWN, 0.3, 0.7) + random.normal(0, 0.1, 400)
+    for raw, columns in ((telling, 4), (random.normal(0.5, 0.1, 400), 3)):
+        answers = Answers(scores, truth, raw.astype(np.float32), np.arange(400) // 80)
+        table, trust = trusted_readings(answers, readings(scores, 0.1))
+        assert table.shape == (400, columns)
+        assert trust is not None
+    known = Answers(scores, scores.argmax(axis=1), telling.astype(np.float32), np.arange(400) // 80)
+    assert trusted_readings(known, readings(scores, 0.1))[0].shape == (400, 3), "nobody unknown was asked"
 
 
 def test_the_better_confidence_is_kept() -> None:
