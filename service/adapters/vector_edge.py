@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -164,10 +164,9 @@ class EdgeStore:
         conditions: Sequence[tuple[str, str]],
         with_payload: bool | list[str],
         with_vector: bool | list[str],
-    ) -> list[Any]:
-        """All the partition's points that meet the conditions, as Edge's records."""
+    ) -> Iterator[Any]:
+        """All the partition's points that meet the conditions, as Edge's records, a page in memory at a time."""
         condition = _filter(partition, conditions)
-        found: list[Any] = []
         offset = None
         while True:
             request = edge.ScrollRequest(
@@ -175,9 +174,9 @@ class EdgeStore:
             )
             with self._shards.using(partition.collection) as shard:
                 page, offset = shard.scroll(request)
-            found.extend(page)
+            yield from page
             if offset is None:
-                return found
+                return
 
     def _write(self, partition: Partition, operations: Sequence[edge.UpdateOperation]) -> None:
         self._shards.write(partition.collection, operations)
