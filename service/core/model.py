@@ -7,6 +7,7 @@ length; similarity is cosine, -1..1, higher is nearer. Labels inside the core ar
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -50,8 +51,7 @@ class LabelledEmbeddings:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class Neighbour:
+class Neighbour(NamedTuple):
     """One reference that a query resembles. `similarity` is cosine, -1..1, in the space that was searched."""
 
     example_id: str
@@ -60,8 +60,7 @@ class Neighbour:
     source: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class ScoredLabel:
+class ScoredLabel(NamedTuple):
     """A label and its score: the mean of its best m similarities, -1..1; with words blended in it may lie beyond."""
 
     label: str

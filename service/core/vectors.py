@@ -24,9 +24,10 @@ def checked_embeddings(values: ArrayLike, dimension: int | None = None) -> Float
         raise InvalidInput(f"embeddings have shape {array.shape}; two axes (n, d) are needed")
     if dimension is not None and array.shape[1] != dimension:
         raise InvalidInput(f"embeddings are {array.shape[1]} wide; {dimension} are needed")
-    lengths = np.linalg.norm(array.astype(np.float64), axis=1)
-    wrong = np.flatnonzero(~(np.abs(lengths - 1.0) <= UNIT_TOLERANCE))
-    if wrong.size:
+    lengths = np.sqrt(np.einsum("ij,ij->i", array, array))
+    right = np.abs(lengths - 1.0) <= UNIT_TOLERANCE
+    if not right.all():
+        wrong = np.flatnonzero(~right)
         raise InvalidInput(
             f"row {wrong[0]} of the embeddings has length {lengths[wrong[0]]:.6g}; unit length is needed"
         )

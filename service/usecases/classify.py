@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from service.core.model import Float32Array, Prediction
@@ -57,7 +57,7 @@ class Classified:
             "label": self.prediction.label,
             "confidence": self.prediction.confidence,
             "margin": self.prediction.margin,
-            "top": [asdict(scored) for scored in self.prediction.top],
+            "top": [scored._asdict() for scored in self.prediction.top],
             "neighbours": [
                 {"id": one.example_id, "label": one.label, "similarity": one.similarity, "source": one.source}
                 for one in self.prediction.neighbours

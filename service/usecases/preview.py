@@ -194,5 +194,5 @@ def _shown(source: str, answer: Prediction | str) -> dict[str, Any]:
         "label": answer.label,
         "confidence": answer.confidence,
         "margin": answer.margin,
-        "top": [asdict(one) for one in answer.top],
+        "top": [one._asdict() for one in answer.top],
     }

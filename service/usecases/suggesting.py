@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -51,7 +51,7 @@ class Suggestion:
         return {
             "path": self.path,
             "rank": self.rank,
-            "likely": [asdict(one) for one in self.prediction.top],
+            "likely": [one._asdict() for one in self.prediction.top],
             "margin": self.prediction.margin,
             "why": self.why,
         }
