@@ -6,6 +6,7 @@ begun when first needed or before (`get_ready`), and end with it, because their 
 
 from __future__ import annotations
 
+import atexit
 import os
 import signal
 import socket
@@ -162,6 +163,11 @@ class _Process:
             code = self.kill()
         return f"was ended by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
 
+    def leave(self) -> None:
+        """To whoever started it, in a fork of that: it is no child of this process, which has nothing to wait for."""
+        self.channel.close()
+        self._process.returncode = 0
+
     def kill(self) -> int:
         """Its exit code."""
         self.channel.close()
@@ -208,11 +214,19 @@ def _forget() -> None:
     global _lock
     _lock = threading.Lock()
     for process in _idle:
-        process.channel.close()
+        process.leave()
     _idle.clear()
 
 
+def _end_idle() -> None:
+    """Those that nobody uses, at the end of this process: they would end by themselves, unwaited for."""
+    with _lock:
+        while _idle:
+            _idle.pop().kill()
+
+
 os.register_at_fork(after_in_child=_forget)
+atexit.register(_end_idle)
 
 
 def _environment() -> dict[str, str]:

@@ -184,3 +184,16 @@ def _runs(pid: int) -> bool:
         return Path(f"/proc/{pid}/stat").read_text().split()[2] != "Z"
     except OSError:
         return False
+
+
+def test_those_that_nobody_uses_are_waited_for_at_the_end():
+    """Else Python tells of each as a resource that was forgotten."""
+    code = (
+        "from service.adapters.guarded_decoder import GuardedDecoder\n"
+        "from tests.adapters.pictures import as_file, noise\n"
+        "print(GuardedDecoder(1).size(as_file(noise(seed=1))))\n"
+    )
+    command = [sys.executable, "-W", "always::ResourceWarning", "-c", code]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=Path(__file__).parents[2])
+    assert done.stdout.startswith("(")
+    assert done.stderr == ""
