@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
+import importlib
+import inspect
+import pkgutil
+import uuid
 from collections import Counter
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from service import usecases
 from service.core.vectors import checked_embeddings
-from service.errors import HolotypeError, InvalidInput
+from service.errors import HolotypeError, InvalidInput, NotFound
 from service.ports import Point
-from service.records import Quotas, Scope, Split
+from service.records import JobKind, JobState, Quotas, Scope, Split
 from service.usecases.catalogues import create_catalogue, delete_catalogue, show_catalogue
 from service.usecases.classes import rename_label
 from service.usecases.classify import classify
 from service.usecases.context import partition_of
 from service.usecases.decide import drop, relabel
+from service.usecases.evaluate import Labelled
+from service.usecases.findings import Decision
 from service.usecases.keys import create_key, rotate_key
 from service.usecases.lookup import search_by_image, search_by_text
 from service.usecases.optimise_request import OptimiseRequest
@@ -158,3 +165,102 @@ def _refused_everywhere(stocked, catalogue, row):
         Resolver(stocked).resolve(catalogue, row, 5)
     with pytest.raises(InvalidInput):
         checked_embeddings(row, row.shape[1])
+
+
+MADE = {"create_catalogue", "import_catalogue", "start_ingest", "create_key", "create_key_of_any"}
+"""What makes the catalogue, or whose `name` is that of something else."""
+GIVEN = {
+    "label": "plum",
+    "new": "peach",
+    "predicted": "apple",
+    "templates": ["a photo of a {}"],
+    "example_ids": ["0" * 8],
+    "decision": Decision.RELABEL,
+    "folder": Path("nowhere"),
+    "path": Path("nowhere"),
+    "count": 1,
+    "candidates": [],
+    "edge_px": 128,
+    "has": lambda _: False,
+    "purpose": JobKind.INGEST,
+    "text": "a plum",
+    "rule": "otsu",
+    "on_progress": lambda *_: None,
+    "kind": None,
+    "limit": 10,
+    "page": None,
+    "images": True,
+    "max_error": None,
+    "state": None,
+    "after": None,
+    "before": None,
+    "fetches": None,
+    "evaluation": None,
+    "states": [],
+    "partial": False,
+}
+PICTURE = ("plum.png", picture("plum", 71))
+PICTURES_OF = {"evaluate_pictures": [Labelled("plum", lambda: PICTURE[1], None)]}
+"""Where pictures are given in another form."""
+
+
+def use_cases_of_tenants():
+    """Each public function of a use case that is told whose what it works on is, found by its signature."""
+    for found in pkgutil.iter_modules(usecases.__path__):
+        module = importlib.import_module(f"service.usecases.{found.name}")
+        for name, function in sorted(vars(module).items()):
+            if inspect.isfunction(function) and function.__module__ == module.__name__ and name[0] != "_":
+                parameters = list(inspect.signature(function).parameters.values())
+                if [one.name for one in parameters[:2]] == ["context", "tenant"] and len(parameters) > 2:
+                    yield name, function, parameters[2:]
+
+
+def arguments(name, parameters, known):
+    """What such a function has to be given; what may be left out is."""
+    made = GIVEN | known
+    made |= {"picture": PICTURE[1], "first": PICTURE, "second": PICTURE, "pictures": PICTURES_OF.get(name, [PICTURE])}
+    made |= {"request": OptimiseRequest(trials=1), "name": known.get("name", "private")}
+    needed = [one for one in parameters if one.default is inspect.Parameter.empty]
+    lacking = [one.name for one in needed if one.name not in made]
+    assert not lacking, f"say in GIVEN what {', '.join(lacking)} may be"
+    plain = [made[one.name] for one in needed if one.kind is not inspect.Parameter.KEYWORD_ONLY]
+    return plain, {one.name: made[one.name] for one in needed if one.kind is inspect.Parameter.KEYWORD_ONLY}
+
+
+def test_no_use_case_finds_what_is_anothers(stocked, settings):
+    """Those of catalogues by another's catalogue, those of single things by another's id, in one's own catalogue."""
+    context = stocked
+    ingest(context, "other", "private", settings.data_dir.parent / "other")
+    theirs = context.registry.catalogue("other", "private")
+    job = context.registry.jobs(list(JobState), theirs.id)[0]
+    ids = {
+        "example_id": context.registry.examples(theirs.id)[0].id,
+        "selection_id": str(uuid.uuid4()),
+        "other_id": str(uuid.uuid4()),
+        "job_id": job.id,
+        "key_id": create_key(context, "other", "till", (Scope.READ,)).key.id,
+        "webhook_id": create_webhook(context, "other", "https://93.184.215.14/hook", ["job.done"]).id,
+    }
+    reader = Reader(context, settings)
+    before = reader.holdings("other")
+    asked, found = [], []
+    for name, function, parameters in use_cases_of_tenants():
+        names = [one.name for one in parameters]
+        places = [{"name": "private"}] if names[0] == "name" and name not in MADE else []
+        places += [{"name": "fruit"}] if set(ids) & set(names) else []
+        for known in places:
+            plain, named = arguments(name, parameters, ids | known)
+            asked.append(name)
+            try:
+                function(context, "acme", *plain, **named)
+            except NotFound:
+                continue
+            except HolotypeError as error:
+                found.append((name, known, error.message))
+            else:
+                found.append((name, known, "done"))
+    assert found == []
+    assert len(set(asked)) > 45, sorted(set(asked))
+    after = reader.holdings("other")
+    assert (after.rows, after.blobs, after.points) == (before.rows, before.blobs, before.points)
+    reader.close()
