@@ -1,7 +1,9 @@
 """pyproject.toml against the code: what is imported at runtime is declared, not only brought along by others."""
 
 import ast
+import json
 import re
+import subprocess
 import sys
 import tomllib
 from importlib.metadata import packages_distributions
@@ -50,3 +52,20 @@ def test_mypy_passes_over_no_module_that_nobody_imports():
     (override,) = PYPROJECT["tool"]["mypy"]["overrides"]
     used = imported("service", "workers")
     assert [name for name in override["module"] if name.removesuffix(".*") not in used] == []
+
+
+def test_the_bill_of_materials_lists_every_pinned_package_in_its_version(tmp_path):
+    """With the command of scripts/sbom; its own check against the schema takes long and is CI's."""
+    script = (ROOT / "scripts" / "sbom").read_text(encoding="utf-8")
+    assert "--validate " in script
+    file = tmp_path / "sbom.json"
+    command = [Path(sys.executable).with_name("cyclonedx-py"), "environment", "--no-validate", "--output-file", file]
+    subprocess.run([*command, "--pyproject", ROOT / "pyproject.toml", sys.executable], check=True, capture_output=True)
+    listed = {
+        normal(one["name"]): one["version"].partition("+")[0] for one in json.loads(file.read_text())["components"]
+    }
+    pinned = re.findall(r"^([\w.-]+)==([^\s;]+)$", (ROOT / "constraints.txt").read_text(encoding="utf-8"), re.MULTILINE)
+    assert len(pinned) > 100
+    installed = {normal(name): version for name, version in pinned if normal(name) in listed}
+    assert len(installed) > 0.9 * len(pinned)
+    assert {name: listed[name] for name in installed} == installed
