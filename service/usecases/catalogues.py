@@ -8,7 +8,7 @@ from typing import Any
 
 from service.errors import InvalidInput, quoted
 from service.records import FINAL_STATES, Catalogue, ExampleState, JobKind, JobState, Split
-from service.usecases.context import Context, head_key, partition_of, references_key, report_key, uploads_prefix
+from service.usecases.context import Context, head_key, partition_of, references_key, report_key, uploaded_prefix
 from service.usecases.deleted import forget_all_deleted
 from service.usecases.derived import forget_derived
 from service.usecases.example_pages import example_pages
@@ -154,7 +154,7 @@ def remove_catalogue(context: Context, catalogue: Catalogue) -> None:
     forget_pictures(context, catalogue, sorted(handed_over))
     for job in jobs:
         if job.kind is JobKind.CLASSIFY:
-            context.blobs.delete(context.blobs.keys(f"{uploads_prefix(job.tenant)}{job.id}/"))
+            context.blobs.delete(context.blobs.keys(uploaded_prefix(job)))
     for selection in context.registry.selections(catalogue.id):
         keys = (head_key, references_key, report_key)
         context.blobs.delete([key(catalogue.tenant, selection.id) for key in keys])

@@ -9,7 +9,7 @@ from typing import Any
 
 from service.errors import InvalidInput, WrongState
 from service.records import FINAL_STATES, Item, ItemState, Job, JobKind
-from service.usecases.context import Context, bytes_key
+from service.usecases.context import Context, uploaded_prefix
 from service.usecases.job_view import images_per_s
 from service.usecases.jobs import tenant_job
 from service.usecases.splitting import BATCH
@@ -75,13 +75,14 @@ def job_results(context: Context, tenant: str, job_id: str, *, partial: bool) ->
 
 
 def forget_answered(context: Context, job: Job) -> None:
-    """Delete the bytes of answered pictures; those that failed or were cancelled stay, to be tried again.
+    """Delete all bytes of a job but those of pictures that failed or were cancelled: they are kept, to be tried again.
+
+    Also those that no row tells of: of a request that was broken off, and came again.
 
     Raises:
         Unavailable: an outside system does not answer.
     """
-    needed = {item.content_hash for item in _items(context, job.id, NOT_DONE)}
-    _forget(context, job, [ItemState.ANSWERED], needed)
+    _forget_but(context, job, {item.content_hash for item in _items(context, job.id, NOT_DONE)})
 
 
 def forget_uploads(context: Context, job: Job) -> None:
@@ -90,16 +91,16 @@ def forget_uploads(context: Context, job: Job) -> None:
     Raises:
         Unavailable: an outside system does not answer.
     """
-    forget_answered(context, job)
     if job.retried_as is None:
-        _forget(context, job, NOT_DONE, set())
+        _forget_but(context, job, set())
+    else:
+        forget_answered(context, job)
 
 
-def _forget(context: Context, job: Job, states: Sequence[ItemState], needed: set[str]) -> None:
-    key_of = bytes_key(job)
-    items = _items(context, job.id, states)
-    keys = (key_of(item.content_hash) for item in items if item.content_hash and item.content_hash not in needed)
-    while batch := list(islice(keys, BATCH)):
+def _forget_but(context: Context, job: Job, needed: set[str]) -> None:
+    keys = context.blobs.keys(uploaded_prefix(job))
+    gone = iter([key for key in keys if key.rpartition("/")[2] not in needed])
+    while batch := list(islice(gone, BATCH)):
         context.blobs.delete(batch)
 
 

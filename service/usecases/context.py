@@ -114,6 +114,11 @@ def uploads_prefix(tenant: str) -> str:
     return f"{tenant}/uploads/"
 
 
+def uploaded_prefix(job: Job) -> str:
+    """What the blob keys of all bytes start with that a classify job, or the one that it retries, was handed."""
+    return f"{uploads_prefix(job.tenant)}{job.parameters.get('bytes_of', job.id)}/"
+
+
 def bytes_key(job: Job) -> Callable[[str], str]:
     """Content hash to blob key of the bytes that a job, or the one that it retries, was handed."""
     if job.kind is JobKind.CLASSIFY:

@@ -16,6 +16,7 @@ from service.ports import EmbedChunk, FinishIngest
 from service.records import Catalogue, Job, JobKind, JobState, NewItem, Split
 from service.usecases.context import Context, bytes_key
 from service.usecases.crops import crop_of_mask
+from service.usecases.giving_up import give_up_filling
 from service.usecases.leases import kept_lease
 from service.usecases.splitting import BATCH
 
@@ -86,7 +87,7 @@ def filled_job(
             _refuse_given_up(context, job.id)
             chunks = context.registry.seal_job(job.id, context.limits.chunk_images)
         except BaseException as error:
-            _give_up(context, job.id, error)
+            _give_up(context, job, error)
             raise
     _enqueue(context, job.id, chunks)
     return context.registry.job(job.id)
@@ -176,11 +177,11 @@ def _refuse_given_up(context: Context, job_id: str) -> None:
         raise JobFailed(job.error or f"the job was {job.state}", job=job_id)
 
 
-def _give_up(context: Context, job_id: str, error: BaseException) -> None:
+def _give_up(context: Context, job: Job, error: BaseException) -> None:
     """Close a job that was not sealed; when even that fails, the sweeper will."""
     try:
         reason = f"reading the pictures was broken off ({str(error) or type(error).__name__}); nothing was taken"
-        context.registry.finish_job(job_id, None, reason)
+        give_up_filling(context, job, reason)
     except HolotypeError:
         return
 

@@ -16,9 +16,9 @@ from service.usecases import publish
 from service.usecases.archive_import import sweep_imports
 from service.usecases.context import Context
 from service.usecases.deleted import sweep_deleted
+from service.usecases.giving_up import give_up_filling
 from service.usecases.idempotency import forget_old_requests
 from service.usecases.job_control import MOST_TOKENS
-from service.usecases.jobs import end_job
 from service.usecases.leftovers import forget_leftovers
 from service.usecases.webhooks import announce_due
 from service.usecases.whole_jobs import whole_job_message
@@ -135,7 +135,7 @@ def _give_up_unread(context: Context, job: Job) -> bool:
         if context.registry.job(job.id).state is not JobState.OPENING:
             return False
         reason = "the process that read the pictures ended before all were handed over; nothing was taken: run it again"
-        end_job(context, job.id, None, reason)
+        give_up_filling(context, job, reason)
         return True
     finally:
         context.registry.release_lease(name, context.owner)
@@ -145,10 +145,9 @@ def _give_up_silent(context: Context, job: Job) -> bool:
     silent_s = context.clock() - (job.heard_at or job.created_at)
     if silent_s < context.limits.upload_silence_s:
         return False
-    end_job(
+    give_up_filling(
         context,
-        job.id,
-        None,
+        job,
         f"no picture arrived for {silent_s / 60:.0f} minutes and it was never sealed; nothing was taken: open another "
         "one and hand the pictures over again (HOLOTYPE_UPLOAD_SILENCE_S sets how long is waited)",
     )

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from service.errors import CatalogueNotFound, HolotypeError, InvalidInput, WrongState
 from service.records import Catalogue, Job, JobKind, JobState
 from service.usecases.context import Context, partition_of
+from service.usecases.giving_up import give_up_filling
 from service.usecases.handing_over import Picture, add_pictures, filled_job, seal
 from service.usecases.jobs import tenant_job
 from service.usecases.quotas import check_pictures_quota
@@ -82,7 +83,7 @@ def start_upload(context: Context, tenant: str, name: str, pictures: Sequence[Pi
     try:
         add_pictures(context, job, pictures, once=True)
     except HolotypeError as error:  # nobody would ever learn the job's id
-        context.registry.finish_job(job.id, None, f"its first pictures were not taken: {error.message}")
+        give_up_filling(context, job, f"its first pictures were not taken: {error.message}")
         raise
     return context.registry.job(job.id)
 

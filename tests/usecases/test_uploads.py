@@ -294,3 +294,52 @@ def test_pictures_to_be_answered_need_no_room_for_examples(tmp_path):
     context.queue.deliver(context)
     assert context.registry.job(job.id).result["answered"] == 8
     assert context.registry.tenant("acme").quotas == Quotas(examples=12)
+
+
+# ------------------------------------------------------------------------------------------------- bytes without a row
+
+
+def full_after(monkeypatch, context, count):
+    """The disk is full after so many pictures more; what is there can be deleted."""
+    own, left = context.blobs.put, iter(range(count))
+
+    def put(key, data):
+        if next(left, None) is None:
+            raise Unavailable("no space left on device")
+        own(key, data)
+
+    monkeypatch.setattr(context.blobs, "put", put)
+
+
+@pytest.mark.parametrize("open_", [False, True])
+def test_bytes_of_a_job_that_was_never_filled_go_with_it(tmp_path, monkeypatch, open_):
+    context = stocked_context(tmp_path)
+    full_after(monkeypatch, context, 3)
+    with pytest.raises(Unavailable):
+        start_upload(context, "acme", "fruit", sent(asked()), Purpose(kind=JobKind.CLASSIFY, open=open_))
+    assert uploads(context) == []
+
+
+def test_bytes_of_an_open_job_that_fell_silent_go_with_it(tmp_path):
+    context = stocked_context(tmp_path)
+    opened(context, asked(2), kind=JobKind.CLASSIFY, label="")
+    assert len(uploads(context)) == 2
+    context.clock.now += context.limits.upload_silence_s
+    assert sweep(context).abandoned == 1
+    assert uploads(context) == []
+
+
+def test_bytes_of_a_broken_off_request_go_at_the_end_of_its_job(tmp_path, monkeypatch):
+    context = stocked_context(tmp_path)
+    job = opened(context, asked(2), kind=JobKind.CLASSIFY, label="")
+    with monkeypatch.context() as patched:
+        full_after(patched, context, 1)
+        with pytest.raises(Unavailable):
+            add_to_upload(
+                context, "acme", job.id, sent({f"x{n}": picture(f"x{n}", 7 + n) for n in (1, 2)}), fetches=False
+            )
+    assert len(uploads(context)) == 3
+    seal_upload(context, "acme", job.id)
+    context.queue.deliver(context)
+    assert context.registry.job(job.id).state is JobState.DONE
+    assert uploads(context) == []
