@@ -138,8 +138,7 @@ def _rejection(
 def trusted_readings(answers: Answers, table: Float64Array) -> tuple[Float64Array, Float64Array | None]:
     """The readings that tell more by out-of-fold likelihood, and their trust: with the nearness or without.
 
-    It has to be ahead by more than a standard error. It tells known from unknown: where no class could be left out,
-    nothing says what it is worth.
+    Nearness tells known from unknown: where no class could be left out, nothing says what it is worth.
     """
     right, weights, parts = answers.right, answers.weights, answers.part_of
     trust = crossfitted_probabilities(table, right, parts, weights)
@@ -149,10 +148,8 @@ def trusted_readings(answers: Answers, table: Float64Array) -> tuple[Float64Arra
     nearer = crossfitted_probabilities(wider, right, parts, weights)
     if nearer is None:
         return table, trust
-    gains = losses(trust, right) - losses(nearer, right)
-    gain = float(np.average(gains, weights=weights))
-    error = float(np.sqrt(np.sum((weights * (gains - gain)) ** 2)) / weights.sum())
-    return (wider, nearer) if gain > error else (table, trust)
+    gain = np.average(losses(trust, right) - losses(nearer, right), weights=weights)
+    return (wider, nearer) if gain > 0 else (table, trust)
 
 
 def _risk_coverage(answers: Answers, trust: Float64Array) -> dict[str, list[list[float]]]:

@@ -77,12 +77,13 @@ def test_figures_are_those_of_the_answers() -> None:
 
 
 def test_nearness_is_read_where_it_tells_more() -> None:
-    """Scores alike for known and unknown; the raw similarity tells them apart, or says nothing."""
+    """Scores alike for known and unknown; the raw similarity tells them apart, or misleads in every other part."""
     random = np.random.default_rng(0)
     scores = random.uniform(0, 1, (400, 4)).astype(np.float32)
     truth = np.where(np.arange(400) % 2, scores.argmax(axis=1), UNKNOWN)
+    turning = np.where(np.arange(400) // 80 % 2, -1, 1)
     telling = np.where(truth == UNKNOWN, 0.3, 0.7) + random.normal(0, 0.1, 400)
-    for raw, columns in ((telling, 4), (random.normal(0.5, 0.1, 400), 3)):
+    for raw, columns in ((telling, 4), (telling * turning, 3)):
         answers = Answers(scores, truth, raw.astype(np.float32), np.arange(400) // 80)
         table, trust = trusted_readings(answers, readings(scores, 0.1))
         assert table.shape == (400, columns)
