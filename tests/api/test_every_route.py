@@ -8,6 +8,7 @@ from service.api.access import JSON_BYTES, WITHOUT_KEY
 from service.records import Scope
 from tests.api.operations import operations
 
+HIDDEN = {"/", "/web/{path}", "/openapi.json"}
 UNKNOWN = "0" * 16
 """For every parameter of a path."""
 
@@ -94,3 +95,18 @@ def test_a_large_body_without_a_key_is_not_parsed(api):
             if (answer.status_code, told.get("code")) != expected or told["request_id"] is None:
                 wrong[one.name] = (answer.status_code, answer.text[:200])
     assert wrong == {}
+
+
+def test_no_route_is_left_out_of_the_description_but_the_page_and_the_description_itself(api):
+    """What is not described is not asked by the tests above: it must be nothing of a tenant's."""
+    described = set(api.client.app.openapi()["paths"])
+    there = {one.path.replace(":path}", "}") for one in every_route(api.client.app.routes)}
+    assert described <= there, "all are found"
+    hidden = there - described
+    assert hidden == HIDDEN
+
+
+def every_route(routes):
+    for one in routes:
+        router = getattr(one, "original_router", None)
+        yield from [one] if router is None else every_route(router.routes)
