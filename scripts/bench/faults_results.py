@@ -96,7 +96,7 @@ def readme_section(results: Results) -> str:
         "doubled": f"{figures['faults.doubled']:.0f}",
         "torn (rows, points and flags that disagree; answers of two selections)": f"{figures['faults.torn']:.0f}",
         "orphans (points, bytes, processes)": f"{figures['faults.orphans']:.0f}",
-        "not at rest after two minutes": f"{figures['faults.unrest']:.0f}",
+        "not at rest when nothing had moved for two minutes": f"{figures['faults.unrest']:.0f}",
         "answers compared with brute force meanwhile": f"{figures['faults.probes']:.0f}",
         "recovery, median and longest": (
             f"{figures['faults.recovery_s_median']:.1f} s, {figures['faults.recovery_s_max']:.1f} s"
