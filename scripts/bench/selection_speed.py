@@ -15,6 +15,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import optuna
+from threadpoolctl import threadpool_limits
 
 from scripts.bench.members import condensed_rows, facility_rows
 from scripts.bench.search_timing import exponent
@@ -38,8 +39,8 @@ IMAGE_STEPS = (20, 200, 2_000)
 """Pictures of each of ten classes."""
 STEP_TRIALS = 9
 """Of each search whose growth is measured: the warm starts, the same recipes at every size."""
-PATIENCE_S = {True: 15.0, False: 120.0}
-"""Seconds of processor time that Optuna may try for, by `quick`."""
+PATIENCE_S, PATIENCE_TIMES = 10.0, 100
+"""How long Optuna may try, in processor time: so many seconds, and so many times what the sweep took."""
 PENALTY = 0.05
 
 
@@ -101,7 +102,7 @@ def chosen_in(holdings: Holdings, trials: int, seed: int, *, gate: bool = True) 
     return searched, Clock.now().since(began), len(candidate.references)
 
 
-def against_optuna(holdings: Holdings, patience_s: float, seed: int) -> dict[str, float]:
+def against_optuna(holdings: Holdings, seed: int, patience_s: float = PATIENCE_S) -> dict[str, float]:
     """Processor time of the sweep, table included, and of Optuna until it reaches the same objective or gives up."""
     support, tuning = holdings.support, holdings.tuning
     ranking = Ranking.of(eigenvector_centrality(support.embeddings).values, support.codes, len(support.classes))
@@ -124,7 +125,7 @@ def against_optuna(holdings: Holdings, patience_s: float, seed: int) -> dict[str
         value = objective(np.array(tried))
         study.tell(trial, value)
         taken = Clock.now().since(began)
-        if value >= goal or taken.cpu_s > patience_s:
+        if value >= goal or taken.cpu_s > max(patience_s, PATIENCE_TIMES * swept_s):
             break
     end = f"classes{len(names)}"
     return {
@@ -162,6 +163,7 @@ def peak_mb() -> float:
     return peak / (2**20 if sys.platform == "darwin" else 2**10)
 
 
+@threadpool_limits.wrap(limits=1, user_api="blas")  # as `workers.tasks` has it
 def speed_figures(*, quick: bool, seed: int, told: Callable[[str], None]) -> dict[str, float]:
     """All figures; a quick run leaves the largest step of each out."""
     figures: dict[str, float] = {}
@@ -173,7 +175,7 @@ def speed_figures(*, quick: bool, seed: int, told: Callable[[str], None]) -> dic
         figures[f"select.cpu_seconds.classes{classes}"] = whole.cpu_s
         figures[f"select.search_seconds.classes{classes}"] = searched.wall_s
         figures[f"select.search_cpu_seconds.classes{classes}"] = searched.cpu_s
-        figures |= against_optuna(holdings, PATIENCE_S[quick], seed) | beside(holdings, references, seed)
+        figures |= against_optuna(holdings, seed) | beside(holdings, references, seed)
     for name, steps, shaped in (
         ("classes", CLASS_STEPS, lambda step: (step, (12, 4, 4))),
         ("images", IMAGE_STEPS, lambda step: (10, (step * 6 // 10, step * 2 // 10, step * 2 // 10))),

@@ -80,7 +80,7 @@ def test_the_speed_of_choosing_is_told_beside_the_others(monkeypatch) -> None:
     assert 0 < searched.wall_s <= whole.wall_s
     assert 0 < searched.cpu_s <= whole.cpu_s
     assert 5 <= references <= 20
-    figures = against_optuna(holdings, 0.5, 0) | beside(holdings, references, 0)
+    figures = against_optuna(holdings, 0, 0.5) | beside(holdings, references, 0)
     assert figures["select.ratio_to_optuna.classes5"] > 0
     assert 0 < figures["select.facility.accuracy.classes5"] <= 1
     assert (figures["select.optuna_behind.classes5"] <= 0) == bool(figures["select.optuna_reached.classes5"])
