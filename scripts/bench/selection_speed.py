@@ -41,6 +41,8 @@ STEP_TRIALS = 9
 """Of each search whose growth is measured: the warm starts, the same recipes at every size."""
 PATIENCE_S, PATIENCE_TIMES = 10.0, 100
 """How long Optuna may try, in processor time: so many seconds, and so many times what the sweep took."""
+MOST_CLASSES_BESIDE = 100
+"""Beyond them Optuna and condensed nearest neighbours are left out: they would take most of an hour."""
 PENALTY = 0.05
 
 
@@ -175,7 +177,8 @@ def speed_figures(*, quick: bool, seed: int, told: Callable[[str], None]) -> dic
         figures[f"select.cpu_seconds.classes{classes}"] = whole.cpu_s
         figures[f"select.search_seconds.classes{classes}"] = searched.wall_s
         figures[f"select.search_cpu_seconds.classes{classes}"] = searched.cpu_s
-        figures |= against_optuna(holdings, seed) | beside(holdings, references, seed)
+        if classes <= MOST_CLASSES_BESIDE:
+            figures |= against_optuna(holdings, seed) | beside(holdings, references, seed)
     for name, steps, shaped in (
         ("classes", CLASS_STEPS, lambda step: (step, (12, 4, 4))),
         ("images", IMAGE_STEPS, lambda step: (10, (step * 6 // 10, step * 2 // 10, step * 2 // 10))),

@@ -54,6 +54,17 @@ def _grown(figures: dict[str, float]) -> str:
     )
 
 
+def _beside(figures: dict[str, float], end: str) -> str:
+    """The last columns of a row; empty where the others were not asked."""
+    if f"select.sweep_seconds.{end}" not in figures:
+        return " | | | "
+    more = "" if figures[f"select.optuna_reached.{end}"] else "more than "
+    return (
+        f"{figures[f'select.sweep_seconds.{end}']:.3f} | {more}{figures[f'select.ratio_to_optuna.{end}']:.0f} times | "
+        f"{figures[f'select.facility.seconds.{end}']:.2f} | {figures[f'select.cnn.seconds.{end}']:.2f}"
+    )
+
+
 def speed_section(result: dict) -> str:
     """Seconds of a whole choice, beside the others."""
     figures = result["figures"]
@@ -66,15 +77,12 @@ def speed_section(result: dict) -> str:
     for name, seconds in figures.items():
         if name.startswith("select.seconds.classes"):
             end = name.rpartition(".")[2]
-            more = "" if figures[f"select.optuna_reached.{end}"] else "more than "
             search, cpu, search_cpu = (
                 figures[f"select.{name}.{end}"] for name in ("search_seconds", "cpu_seconds", "search_cpu_seconds")
             )
             rows.append(
                 f"| {end.removeprefix('classes')} | {search:.1f} ({search_cpu:.1f}) | {seconds:.1f} ({cpu:.1f}) | "
-                f"{figures[f'select.sweep_seconds.{end}']:.3f} | "
-                f"{more}{figures[f'select.ratio_to_optuna.{end}']:.0f} times | "
-                f"{figures[f'select.facility.seconds.{end}']:.2f} | {figures[f'select.cnn.seconds.{end}']:.2f} |"
+                f"{_beside(figures, end)} |"
             )
     grown = (
         f"Growth of the search in processor time, as an exponent: {figures['select.exponent.classes']:.2f} "
