@@ -7,7 +7,8 @@ What was measured on Edge 0.9 and decides how it is used here:
   are rebuilt (1.7 s at 8 000 points).
 - A write is on its way to the disk, through the write-ahead log, when it is acknowledged: a kill loses nothing. A power
   cut loses what came after the last flush; flushing costs 15 ms on a quiet disk and 200 ms on a busy one, all threads
-  waiting, so it happens every FLUSH_INTERVAL_S seconds of writing, as on a Qdrant server, and when the store is closed.
+  waiting, so it happens every FLUSH_INTERVAL_S seconds of writing, as on a Qdrant server, and when the store is closed
+  (`close` makes the same system calls as `flush`, so one of them is enough).
 - Edge holds the interpreter lock during each call, so threads take turns anyway. The lock here makes pairs such as
   "look whose ids these are, then write" whole: Edge refuses a batch when one of its ids has just been deleted.
 - A shard that was opened before a fork hangs the child; here the child gets a sentence instead.
@@ -103,7 +104,6 @@ class EdgeShards:
         with self.lock:
             if os.getpid() == self._process:
                 for shard in self._shards.values():
-                    shard.flush()
                     shard.close()
             self._shards.clear()
             self._closed = True
