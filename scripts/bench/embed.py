@@ -19,10 +19,8 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import random
 import statistics
-import sys
 import tempfile
 import time
 from collections import deque
@@ -37,6 +35,7 @@ from PIL import Image
 from rich.console import Console
 from rich.table import Table
 
+from scripts.bench.commands import command
 from scripts.bench.data_sets import GROCERY
 from scripts.bench.machine import machine, versions
 from scripts.bench.pictures import SUFFIXES, cache_folder, write_digits
@@ -185,24 +184,6 @@ def weights_folder(settings: Settings) -> Path | None:
     if settings.encoder == "pixel":
         return None
     return Encoders(settings.data_dir / ENCODERS_FOLDER).folder_of(settings.encoder)
-
-
-def command(settings: Settings, arguments: Sequence[str]) -> tuple[float, float]:
-    """`holotype ARGUMENTS` in a process of its own: its seconds, and the megabytes that it had at most."""
-    began = time.perf_counter()
-    with tempfile.TemporaryFile() as told:
-        process = os.posix_spawn(
-            sys.executable,
-            [sys.executable, "-m", "service.cli.main", "--data-dir", str(settings.data_dir), *arguments],
-            {**os.environ, "PYTHONPATH": str(ROOT), "HOLOTYPE_ENCODER": settings.encoder},
-            file_actions=[(os.POSIX_SPAWN_DUP2, told.fileno(), 1), (os.POSIX_SPAWN_DUP2, told.fileno(), 2)],
-        )
-        _, status, usage = os.wait4(process, 0)
-        took = time.perf_counter() - began
-        if status:
-            told.seek(0)
-            raise RuntimeError(f"holotype {' '.join(arguments)} failed: {told.read().decode(errors='replace')[-500:]}")
-    return took, usage.ru_maxrss / (1024 if sys.platform.startswith("linux") else 1024**2)
 
 
 def as_figures(seconds: dict[str, float], images: int) -> dict[str, float]:
