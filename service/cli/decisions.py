@@ -62,4 +62,5 @@ def drop(
     Example: holotype drop groceries 5c0e7c1e-3f0c-5d0a-9a55-0a7c8e1f2b3d
     """
     dropped = session.backend.drop(name, examples)
-    session.output.result({"dropped": dropped}, f"{len(dropped)} dropped")
+    again = f"to have one again: holotype keep {name} ID, then hand the picture over again"
+    session.output.result({"dropped": dropped}, f"{len(dropped)} dropped: {', '.join(dropped)}", again)

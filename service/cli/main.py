@@ -29,9 +29,9 @@ from service.cli import (
     upkeep,
     verification,
 )
-from service.cli.failures import DONE, READER_GONE, Interrupted, tell
+from service.cli.failures import DONE, FAILED, READER_GONE, Interrupted, tell
 from service.cli.options import DataDirOption, JsonOption, TenantOption, group_options, wants_json
-from service.cli.output import Output
+from service.cli.output import Output, UnwritableOutput
 from service.cli.session import Session
 
 app = typer.Typer(name="holotype", no_args_is_help=True, add_completion=False, rich_markup_mode=None)
@@ -91,10 +91,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         with output.kept_clean():
             return _run(given, output)
-    except BrokenPipeError:
-        # Whoever read our output has gone; what is still buffered must not raise again at exit.
+    except UnwritableOutput as error:
+        # What is still buffered must not raise again at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return READER_GONE
+        if error.reader_gone:
+            return READER_GONE
+        output.note(f"holotype: {error}")
+        return FAILED
 
 
 def program() -> NoReturn:
@@ -110,8 +113,9 @@ def _leave(code: Sequence[int]) -> None:
     if not code:
         return
     try:
-        sys.stdout.flush()
-        sys.stderr.flush()
+        for stream in (sys.stdout, sys.stderr):
+            if stream is not None:  # one that was closed before the process began
+                stream.flush()
     except OSError:
         return
     logging.shutdown()  # logging was there first, so its own turn would come afterwards
@@ -123,7 +127,11 @@ def _run(arguments: list[str], output: Output) -> int:
     try:
         code = command.main(args=arguments, prog_name="holotype", standalone_mode=False, obj=Session(output))
         return code if isinstance(code, int) else DONE
-    except BrokenPipeError:
+    except UnwritableOutput:
+        raise
+    except SystemExit as error:  # Typer's way to say that the reader of a help text has gone
+        if isinstance(error.__context__, BrokenPipeError):
+            raise UnwritableOutput(error.__context__) from error
         raise
     except KeyboardInterrupt as error:
         return tell(Interrupted(str(error)), output)

@@ -5,9 +5,11 @@ from __future__ import annotations
 import contextlib
 import json
 import math
+import os
 import sys
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import IO, Any, TextIO
 
 from rich.box import SIMPLE, SIMPLE_HEAD
@@ -24,6 +26,18 @@ WIDTH_WITHOUT_TERMINAL = 200
 SECONDS_UNTIL_A_FULL_PIPE_IS_TRIED_AGAIN = 0.01
 
 
+class UnwritableOutput(Exception):
+    """Standard output does not take what is to be said. Not an OSError: Typer would make exit code 1 of a closed pipe.
+
+    Attributes:
+        reader_gone: the reader of a pipe has gone; otherwise the disk is full, say.
+    """
+
+    def __init__(self, error: OSError) -> None:
+        super().__init__(f"standard output cannot be written: {error.strerror or error}")
+        self.reader_gone = isinstance(error, BrokenPipeError)
+
+
 class Output:
     """Where a command's words go.
 
@@ -33,7 +47,7 @@ class Output:
 
     def __init__(self, *, as_json: bool) -> None:
         self.as_json = as_json
-        self._stdout: TextIO = sys.stdout
+        self._stdout: TextIO = sys.stdout or _nowhere()
 
     @contextlib.contextmanager
     def kept_clean(self) -> Iterator[None]:
@@ -50,7 +64,7 @@ class Output:
             self._write_json(value)
             return
         console = _console(self._stdout)
-        with console.capture() as drawn:
+        with _told(), console.capture() as drawn:  # what is captured is written to, empty
             for one in tables:
                 console.print(printable(one) if isinstance(one, str) else one, soft_wrap=isinstance(one, str))
         text = drawn.get()
@@ -75,15 +89,33 @@ class Output:
         self._write(text.encode("utf-8", "backslashreplace"))
 
     def _write(self, data: bytes) -> None:
-        """All of it: with PYTHONUNBUFFERED set, `write` to a pipe takes what fits and drops the rest unsaid."""
-        self._stdout.flush()
-        rest = memoryview(data)
-        while rest:
-            taken = self._stdout.buffer.write(rest)
-            if not taken:  # a pipe that does not block, and is full
-                time.sleep(SECONDS_UNTIL_A_FULL_PIPE_IS_TRIED_AGAIN)
-            rest = rest[taken or 0 :]
-        self._stdout.flush()
+        """All of it: with PYTHONUNBUFFERED set, `write` to a pipe takes what fits and drops the rest unsaid.
+
+        Raises UnwritableOutput.
+        """
+        with _told():
+            self._stdout.flush()
+            rest = memoryview(data)
+            while rest:
+                taken = self._stdout.buffer.write(rest)
+                if not taken:  # a pipe that does not block, and is full
+                    time.sleep(SECONDS_UNTIL_A_FULL_PIPE_IS_TRIED_AGAIN)
+                rest = rest[taken or 0 :]
+            self._stdout.flush()
+
+
+@contextlib.contextmanager
+def _told() -> Iterator[None]:
+    """What goes wrong in writing becomes UnwritableOutput."""
+    try:
+        yield
+    except OSError as error:
+        raise UnwritableOutput(error) from error
+
+
+def _nowhere() -> TextIO:
+    """For a process whose standard output was closed before it began."""
+    return Path(os.devnull).open("w", encoding="utf-8")
 
 
 def plain(value: object) -> Any:  # noqa: ANN401  JSON is any of six types

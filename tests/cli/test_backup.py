@@ -290,3 +290,18 @@ def test_with_servers_records_bytes_and_points_come_back(run, queries, tmp_path,
         assert run(tmp_path / "fresh", "restore", file)[1]["left"] == []
         assert run(tmp_path / "fresh", "classify", "birds", *queries) == answered
         assert run(tmp_path / "fresh", "verify-store")[0] == 0
+
+
+def test_a_restored_directory_holds_no_vector_of_what_was_deleted(run, filled, tmp_path):
+    with open_context(Settings(data_dir=filled, encoder="pixel")) as context:
+        catalogue = context.registry.catalogue("default", "birds")
+        gone, kept = (one.id for one in context.registry.examples(catalogue.id)[:2])
+        rows = context.store.fetch(partition_of(catalogue), [gone, kept]).embeddings
+    assert run(filled, "drop", "birds", gone)[0] == 0
+    code, told = run(filled, "backup", tmp_path / "backups")
+    assert code == 0
+    fresh = tmp_path / "fresh"
+    assert run(fresh, "restore", told["file"])[0] == 0
+    files = [path.read_bytes() for path in (fresh / "vectors").rglob("*") if path.is_file()]
+    found = [any(row[8:24].tobytes() in data for data in files) for row in rows]
+    assert found == [False, True]

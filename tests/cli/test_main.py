@@ -1,6 +1,7 @@
 """The command line's frame: help, usage errors, options before and after, broken pipes, Ctrl-C."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -223,3 +224,33 @@ def test_output_that_cannot_be_written_at_the_end_is_no_success() -> None:
         ran = subprocess.run([sys.executable, "-c", code], stdout=full, stderr=subprocess.PIPE, text=True, check=False)
     assert ran.returncode != 0
     assert "No space left on device" in ran.stderr
+
+
+@pytest.mark.parametrize("words", [["--help"], ["catalogue", "list"], ["catalogue", "list", "--json"]])
+def test_a_real_command_whose_reader_has_gone_says_141(tmp_path: Path, words: list[str]) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    ran = real(words, tmp_path, writing)
+    os.close(writing)
+    assert (ran.returncode, ran.stderr) == (141, "")
+
+
+@pytest.mark.parametrize("words", [["catalogue", "list"], ["catalogue", "list", "--json"]])
+def test_a_full_disk_behind_standard_output_is_one_sentence(tmp_path: Path, words: list[str]) -> None:
+    with Path("/dev/full").open("w") as full:
+        ran = real(words, tmp_path, full.fileno())
+    assert ran.returncode == 1
+    assert ran.stderr == "holotype: standard output cannot be written: No space left on device\n"
+
+
+def test_standard_output_that_was_closed_before_is_no_error(tmp_path: Path) -> None:
+    command = f"'{sys.executable}' -m service.cli.main catalogue list --json --data-dir '{tmp_path}' >&-"
+    ran = subprocess.run(["sh", "-c", command], capture_output=True, text=True, check=False)
+    assert (ran.returncode, ran.stderr) == (0, "")
+
+
+def real(words: list[str], data_dir: Path, stdout: int) -> subprocess.CompletedProcess[str]:
+    """A command in a process of its own, on an empty data directory."""
+    given = [*words, *([] if words == ["--help"] else ["--data-dir", str(data_dir)])]
+    command = [sys.executable, "-m", "service.cli.main", *given]
+    return subprocess.run(command, stdout=stdout, stderr=subprocess.PIPE, text=True, check=False)
