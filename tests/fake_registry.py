@@ -319,6 +319,8 @@ class FakeRegistry(FakePrompts, FakeMeasures, FakeImports, FakeDeleted, FakeExam
 
     @locked
     def members_astray(self, selection_id: str) -> dict[str, str]:
+        if selection_id not in self.selection_rows:
+            return {}
         catalogue_id = self.selection_rows[selection_id].catalogue_id
         return {
             example_id: example.label

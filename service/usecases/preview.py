@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from service.core.model import Float32Array, Prediction, ScoredLabel
+from service.core.model import Float32Array, LabelledEmbeddings, Prediction, ScoredLabel
 from service.core.newcomer import newcomer_scores, rows_taken
 from service.core.projection import Head, identity_head
 from service.errors import InvalidInput
@@ -103,10 +103,12 @@ def preview_class(
     if not len(read.embeddings):
         reasons = [f"{source}: {why}" for (source, _), why in zip(pictures, read.rows, strict=True)]
         raise InvalidInput(f"none of the {len(pictures)} pictures can be used: {'; '.join(reasons[:3])}")
+    # First: points that a broken drop took come back with it, and answer.
+    _, data = labelled_examples(context, catalogue, context.registry.examples(catalogue.id, state=ExampleState.ACTIVE))
     resolved = (resolver or Resolver(context)).resolve(catalogue, read.embeddings, TOP)
     answers = [row if isinstance(row, str) else resolved.predictions[row] for row in read.rows]
     lost = _lost(resolved.serving, read.embeddings, resolved.predictions)
-    confusions, images = _confusions(context, catalogue, resolved.serving, read.embeddings, resolved.predictions, lost)
+    confusions, images = _confusions(data, resolved.serving, read.embeddings, resolved.predictions, lost)
     return Preview(
         label=checked,
         pictures=tuple((source, answer) for (source, _), answer in zip(pictures, answers, strict=True)),
@@ -152,15 +154,13 @@ def _lost(serving: Serving, newcomers: Float32Array, predictions: Sequence[Predi
 
 
 def _confusions(
-    context: Context,
-    catalogue: Catalogue,
+    data: LabelledEmbeddings | None,
     serving: Serving,
     newcomers: Float32Array,
     predictions: Sequence[Prediction],
     lost: Mapping[str, int] | None,
 ) -> tuple[list[Confusion], int]:
     """The classes that are concerned at all, and how many pictures were judged."""
-    _, data = labelled_examples(context, catalogue, context.registry.examples(catalogue.id, state=ExampleState.ACTIVE))
     if data is None:
         return [], 0
     result = rows_taken(data, newcomers, serving.recipe, SEED)

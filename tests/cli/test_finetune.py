@@ -37,11 +37,12 @@ def test_a_tuned_copy_of_the_encoder_serves_a_new_catalogue(
     assert made == f"finetuned:{place.name.removeprefix('finetuned-')}"
     assert (found["measured_on"], found["images"]) == ("holdout", 16)
     assert found["watched"][found["best_epoch"]] > found["watched"][0] + 0.1
-    assert found["after"]["raw"] != found["before"]["raw"]
     assert holotype("catalogue", "create", "tuned", "--encoder", made)[0] == 0
     assert holotype("ingest", "tuned", pictures)[0] == 0
     answers = holotype("classify", "tuned", pictures / "tint-0" / "0.png")[1]
     assert answers[0]["encoder"] == {"specification": made, "fingerprint": found["fingerprint"]}
+    untuned = holotype("classify", "tints", pictures / "tint-0" / "0.png")[1]
+    assert untuned[0]["encoder"]["fingerprint"] != found["fingerprint"]
     _, tints = holotype("catalogue", "show", "tints")
     assert tints["encoder"] == str(folder), "the catalogue stays on its encoder"
 

@@ -34,6 +34,11 @@ class CountingRegistry:
         self.rows += len(found)
         return found
 
+    def examples_page(self, *arguments: Any, **options: Any) -> list[Example]:
+        found = self.registry.examples_page(*arguments, **options)
+        self.rows += len(found)
+        return found
+
     def example_counts(self, catalogue_id: str, labels: list[str] | None = None) -> Any:
         self.full_counts += labels is None
         return self.registry.example_counts(catalogue_id, labels)
