@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import time
 
 import pytest
 from fastapi.testclient import TestClient
@@ -20,6 +21,7 @@ from service.records import Quotas, Scope
 from service.settings import Settings
 from service.usecases.keys import create_key
 from service.usecases.tenants import create_tenant
+from tests.api.filled import PATIENCE_S
 from tests.api.test_ingests import finished, fruit, ingest
 from workers.embedded import embedded_workers
 
@@ -49,11 +51,19 @@ def client(tmp_path, spans):
             yield opened
 
 
+def ended(spans, name):
+    """Wait for a span's end: a job is done a moment before the task that ended it."""
+    until = time.monotonic() + PATIENCE_S
+    while name not in {span.name for span in spans.get_finished_spans()} and time.monotonic() < until:
+        time.sleep(0.01)
+
+
 def test_an_ingest_is_one_trace_from_the_request_to_the_store(client, spans):
     assert client.post("/v1/catalogues", json={"name": "fruit"}).status_code == 201
     answer = ingest(client, fruit())
     assert answer.status_code == 202
     finished(client, answer.json())
+    ended(spans, "task FinishIngest")
     found = {span.context.span_id: span for span in spans.get_finished_spans()}
     (request,) = [one for one in found.values() if one.name == "POST /v1/catalogues/{catalogue}/ingests"]
     assert request.kind is SpanKind.SERVER
