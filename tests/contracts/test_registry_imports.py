@@ -3,39 +3,23 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterator
-from contextlib import ExitStack
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
-from service.adapters.registry_sql import SqlRegistry
 from service.errors import AlreadyExists, CatalogueNotFound, LeaseHeld
 from service.ports import Registry
 from service.records import Catalogue, Example, ExampleState, Fingerprint, Relabelling, Split
-from tests import postgres_server
-from tests.fake_registry import FakeRegistry
 from tests.registry_rows import Clock
 
 FINGERPRINT = Fingerprint("ab" * 32, "pixel", "Pixel", {"rows": 4}, 49)
 OWNER, LEASE = "importer", "import:1"
 
 
-@pytest.fixture(params=["sqlite", "postgresql", "fake"])
-def registry(request: pytest.FixtureRequest, tmp_path: Path, clock: Clock) -> Iterator[Registry]:
+@pytest.fixture
+def registry(rows: Registry) -> Registry:
     """The contract's, and the fake that tests of use cases stand on."""
-    if request.param == "fake":
-        fake: Registry = FakeRegistry(clock)
-        yield fake
-        return
-    with ExitStack() as stack:
-        url = f"sqlite:///{tmp_path / 'holotype.db'}"
-        if request.param == "postgresql":
-            url = stack.enter_context(postgres_server.database_url(postgres_server.migrated_template()))
-        opened: Registry = SqlRegistry(url, clock)
-        stack.callback(opened.close)
-        yield opened
+    return rows
 
 
 def opened(registry: Registry, tenant: str = "acme") -> Catalogue:

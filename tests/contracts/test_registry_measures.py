@@ -2,36 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import ExitStack
-from pathlib import Path
-
 import pytest
 
-from service.adapters.registry_sql import SqlRegistry
 from service.adapters.vector_qdrant import QdrantStore
 from service.ports import Registry
 from service.ports.telemetry import Backlog
 from service.records import JobKind, Selection, SelectionState
-from tests import postgres_server
-from tests.fake_registry import FakeRegistry
 from tests.registry_rows import Clock, ingested, picture, sealed
 
 
-@pytest.fixture(params=["sqlite", "postgresql", "fake"])
-def registry(request: pytest.FixtureRequest, tmp_path: Path, clock: Clock) -> Iterator[Registry]:
+@pytest.fixture
+def registry(rows: Registry) -> Registry:
     """The contract's, and the fake that tests of use cases stand on."""
-    if request.param == "fake":
-        fake: Registry = FakeRegistry(clock)
-        yield fake
-        return
-    with ExitStack() as stack:
-        url = f"sqlite:///{tmp_path / 'holotype.db'}"
-        if request.param == "postgresql":
-            url = stack.enter_context(postgres_server.database_url(postgres_server.migrated_template()))
-        opened: Registry = SqlRegistry(url, clock)
-        stack.callback(opened.close)
-        yield opened
+    return rows
 
 
 def test_it_answers(registry: Registry) -> None:
