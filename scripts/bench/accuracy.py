@@ -1,13 +1,13 @@
 """Holotype against everything else that can be done with the same embeddings: clean, mislabelled, unknown, one-shot.
 
     scripts/bench_accuracy [--quick] [--data FOLDER...] [--only NAME...] [--shots M...] [--noise PERCENT...]
-                           [--seed N] [--jobs N] [--json FILE] [--with FILE...] [--readme]
+                           [--settings NAME...] [--seed N] [--jobs N] [--json FILE] [--with FILE...] [--readme]
 
 Every case goes through the product's own code: search by cross-fitting over what is handed over, and pictures that
 chose nothing to judge (bench_selection shows what the gate says). The panel answers on the same embeddings behind the
 same head, with its pull and without, and raw. Figures are means over the seeds, intervals are 95 % bootstrap intervals
 over pictures. With --readme the tables and plots of the README are written; --with takes in what earlier runs of the
-same extent, of other data, wrote.
+same extent, of other data or settings (m10.noise0, story.noise0, ...), wrote.
 """
 
 from __future__ import annotations
@@ -49,12 +49,22 @@ def unknown_answers(case: Case, trials: int) -> UnknownFound | None:
     return None if fitter is None else unknown_in(fitter, fitted, recipe, less.judged, known)
 
 
-def measured(sets: Sequence[DataSet], extent: Extent, jobs: int, console: Console) -> dict[str, float]:
-    """All figures. Cases run side by side, each on one thread; what a setting found is told as soon as it is whole."""
+def measured(
+    sets: Sequence[DataSet], extent: Extent, jobs: int, console: Console, only: Sequence[str] = ()
+) -> dict[str, float]:
+    """All figures, or those of the settings named; what a setting found is told as soon as it is whole.
+
+    Cases run side by side, each on one thread.
+    """
     figures: dict[str, float] = {}
     context = get_context("spawn")  # PyTorch's threads are about: forking would copy their locks
     with ProcessPoolExecutor(jobs, mp_context=context, initializer=_one_thread) as pool:
-        asked = [(found.name, setting) for found in sets for setting in settings_of(found, extent)]
+        asked = [
+            (found.name, setting)
+            for found in sets
+            for setting in settings_of(found, extent)
+            if not only or setting.name.removeprefix(f"{found.name}.") in only
+        ]
         answers = {setting.name: _answers(pool, setting, extent.trials) for _, setting in asked}
         strangers = {
             setting.name: [pool.submit(unknown_answers, case, extent.trials) for case in setting.cases]
@@ -105,6 +115,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument(
         "--noise", type=int, nargs="+", default=[0, 20], metavar="PERCENT", help="labels that are wrong; 0 20"
     )
+    parser.add_argument("--settings", nargs="+", default=[], metavar="NAME", help="only these, such as m10.noise0")
     parser.add_argument("--seed", type=int, default=0, help="first seed")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, metavar="N", help="cases at a time")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures to this file")
@@ -136,7 +147,7 @@ def main() -> None:
         console.print(f"quick: {seeds} seeds, {trials} trials a search, and of large data sets a part only")
     sets = found_sets(asked.only, asked.data, quick=asked.quick, console=console)
     os.environ["OMP_NUM_THREADS"] = "1"  # of the processes that are started now
-    figures = measured(sets, extent, asked.jobs, console)
+    figures = measured(sets, extent, asked.jobs, console, asked.settings)
     minutes = (time.perf_counter() - began) / 60
     result = {
         "benchmark": "accuracy", "seed": asked.seed, "seeds": seeds, "trials": trials, "quick": asked.quick,

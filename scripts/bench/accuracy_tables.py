@@ -110,35 +110,39 @@ def _named(members: Sequence[str]) -> str:
 
 
 def trust_rows(figures: Mapping[str, float]) -> list[tuple[str, ...]]:
-    """One row a data set: unknown, verification, calibration."""
+    """One row a data set: unknown, verification, calibration; empty cells where nothing could be measured."""
     found = []
-    for data in dict.fromkeys(name.split(".")[0] for name in figures):
-        if f"{data}.unknown.holotype.auroc" not in figures or f"{data}.verify.tpr" not in figures:
-            continue
+    for data in dict.fromkeys(name.split(".")[0] for name in figures if name.endswith(".calibration.ece")):
         unknown = [
-            f"{percent(figures[f'{data}.unknown.{m}.{f}'])} ({between(figures, f'{data}.unknown.{m}.{f}')})"
-            for f in ("auroc", "fpr95")
-            for m in ("holotype", "raw")
+            f"{percent(figures[name])} ({between(figures, name)})" if name in figures else ""
+            for name in (f"{data}.unknown.{m}.{f}" for f in ("auroc", "fpr95") for m in ("holotype", "raw"))
         ]
-        verified = [percent(figures[f"{data}.verify.{name}"]) for name in ("tpr", "tnr", "eer")]
-        found.append((data, *unknown, *verified, percent(figures[f"{data}.calibration.ece"]), _promised(data, figures)))
+        verified = [percent(figures.get(f"{data}.verify.{name}")) for name in ("tpr", "tnr", "eer")]
+        found.append((data, *unknown, *verified, percent(figures[f"{data}.calibration.ece"])))
     return found
 
 
-def _promised(data: str, figures: Mapping[str, float]) -> str:
-    prefix = f"{data}.calibration"
-    if f"{prefix}.stated_error" not in figures:
-        return "nothing can be promised"
-    return (
-        f"{percent(figures[f'{prefix}.stated_error'])}: {percent(figures[f'{prefix}.realised_error'])} "
-        f"({between(figures, f'{prefix}.realised_error')}), {100 * figures[f'{prefix}.coverage']:.0f} % answered"
-    )
+def promise_rows(figures: Mapping[str, float]) -> list[tuple[str, ...]]:
+    """One row a data set and stated error that could be promised in every case: what came of it."""
+    names = [name.removesuffix(".realised_error") for name in figures if name.endswith(".realised_error")]
+    return [
+        (
+            name.split(".")[0],
+            percent(figures[f"{name}.stated_error"]),
+            f"{percent(figures[f'{name}.realised_error'])} ({between(figures, f'{name}.realised_error')})",
+            percent(figures[f"{name}.coverage"]),
+            f"{figures[f'{name}.accepted']:.0f}",
+        )
+        for name in names
+        if name.split(".")[-1].startswith("stated")
+    ]
 
 
 TRUST_COLUMNS = (
     "data", "AUROC, trust", "AUROC, raw similarity", "FPR95, trust", "FPR95, raw similarity", "TPR at Otsu",
-    "TNR at Otsu", "EER", "ECE", "stated error: realised",
+    "TNR at Otsu", "EER", "ECE",
 )  # fmt: skip
+PROMISE_COLUMNS = ("data", "stated error", "realised, 95 %", "answered", "answers accepted")
 
 
 def story_rows(setting: str, figures: Mapping[str, float]) -> list[tuple[str, ...]]:
@@ -172,6 +176,8 @@ def print_tables(console: Console, result: Mapping[str, object]) -> None:
             _print(console, "the story", STORY_COLUMNS, story_rows(setting, figures))
     if trusted := trust_rows(figures):
         _print(console, "trust, in per cent", TRUST_COLUMNS, trusted)
+    if promised := promise_rows(figures):
+        _print(console, "stated errors, in per cent", PROMISE_COLUMNS, promised)
 
 
 def _print(console: Console, name: str, columns: Sequence[str], cells: Iterator[tuple[str, ...]] | list) -> None:
@@ -203,6 +209,9 @@ def accuracy_section(result: Mapping[str, object], plots: Sequence[tuple[str, st
         lines += ["", verdict(setting, figures)]
     if trusted := trust_rows(figures):
         lines += ["", "**Trust**: unknown classes, same or not, confidence", "", *_markdown(TRUST_COLUMNS, trusted)]
+    if promised := promise_rows(figures):
+        lines += ["", "**Stated errors**, a fifth of the pictures of unknown classes; intervals are over classes", ""]
+        lines += _markdown(PROMISE_COLUMNS, promised)
     return "\n".join(lines)
 
 
