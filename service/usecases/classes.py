@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from service.errors import LabelNotFound, counted, quoted
 from service.records import Catalogue, Example, ExampleState, Split
-from service.usecases import publish
+from service.usecases import provisional
 from service.usecases.context import Context, partition_of
 from service.usecases.decide import take_out
 from service.usecases.labels import checked_label
@@ -111,7 +111,7 @@ def rename_label(context: Context, tenant: str, name: str, label: str, new: str)
         context.registry.rename_dropped(catalogue.id, former, wanted)
         relabelled = _relabel_all(context, catalogue, former, wanted)
         _align(context, catalogue, former, wanted)
-        publish.add_provisional(context, catalogue)
+        provisional.add_provisional(context, catalogue)
     return Renamed(
         label=wanted,
         relabelled=relabelled,
@@ -139,7 +139,7 @@ def delete_label(context: Context, tenant: str, name: str, label: str) -> Delete
     described = context.registry.delete_prompts(catalogue.id, checked)
     if not (dropped or described):
         raise _no_label(context, catalogue, checked)
-    publish.add_provisional(context, catalogue)
+    provisional.add_provisional(context, catalogue)
     return Deleted(label=checked, dropped=dropped, conflicts=_conflicts(context, catalogue)[checked])
 
 
@@ -152,9 +152,10 @@ def _relabel_all(context: Context, catalogue: Catalogue, former: str, wanted: st
     relabelled = 0
     while batch := _active(context, catalogue, former):
         ids = [example.id for example in batch]
-        publish.unflag(context, catalogue, ids)
-        changed = context.registry.relabel_examples(catalogue.id, ids, wanted)
-        _write_labels(context, catalogue, changed)
+        with provisional.going(context, catalogue, ids):
+            provisional.unflag(context, catalogue, ids)
+            changed = context.registry.relabel_examples(catalogue.id, ids, wanted)
+            _write_labels(context, catalogue, changed)
         relabelled += len(changed)
     return relabelled
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from service.errors import ExampleNotFound, quoted
 from service.records import Catalogue, Deleted, Example, ExampleState, Split
-from service.usecases import publish
+from service.usecases import provisional
 from service.usecases.context import Context, partition_of
 from service.usecases.deleted import forget_deleted
 from service.usecases.labels import checked_label
@@ -32,8 +32,15 @@ def relabel(context: Context, tenant: str, name: str, example_id: str, label: st
     catalogue = context.registry.catalogue(tenant, name)
     checked = checked_label(label)
     example = context.registry.example(catalogue.id, example_id)
-    if example.state is ExampleState.CONFLICT or example.label != checked:
-        publish.unflag(context, catalogue, [example.id])
+    moves = example.state is ExampleState.CONFLICT or example.label != checked
+    with provisional.going(context, catalogue, [example.id] if moves else []):
+        if moves:
+            provisional.unflag(context, catalogue, [example.id])
+        return _under(context, catalogue, example, checked)
+
+
+def _under(context: Context, catalogue: Catalogue, example: Example, checked: str) -> Example:
+    """Row, split and payload of the example say its label."""
     split = _split_under(context, catalogue, example, checked)
     changed = context.registry.relabel_example(catalogue.id, example.id, checked, split)
     if changed.split is Split.UNASSIGNED:
@@ -43,7 +50,6 @@ def relabel(context: Context, tenant: str, name: str, example_id: str, label: st
         changed = context.registry.example(catalogue.id, example.id)
     payload = {"label": changed.label, "split": payload_split(changed)}
     context.store.set_payload(partition_of(catalogue), {changed.id: payload})
-    publish.add_provisional(context, catalogue)
     return changed
 
 
@@ -60,6 +66,7 @@ def drop(context: Context, tenant: str, name: str, example_ids: Sequence[str], *
     Raises:
         CatalogueNotFound: there is none.
         ExampleNotFound: some of the ids, which it names, are unknown; nothing was changed.
+        LeaseHeld: somebody is publishing, for longer than is waited for; ask again.
     """
     catalogue = context.registry.catalogue(tenant, name)
     wanted = list(dict.fromkeys(example_ids))
@@ -69,9 +76,8 @@ def drop(context: Context, tenant: str, name: str, example_ids: Sequence[str], *
         raise _unknown(unknown, len(wanted))
     examples = [found[example_id] for example_id in wanted]
     for batch in batches(examples):
-        take_out(context, catalogue, batch, remember=remember)
-    if examples:
-        publish.add_provisional(context, catalogue)
+        with provisional.going(context, catalogue, wanted):
+            take_out(context, catalogue, batch, remember=remember)
     return wanted
 
 

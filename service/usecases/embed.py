@@ -15,7 +15,7 @@ from service.core.stored_embedding import StoredEmbedding
 from service.errors import EncoderMismatch, InvalidInput, LeaseHeld, NotFound
 from service.ports import Encoder, Point
 from service.records import Catalogue, Chunk, EmbeddedItem, Example, FailedItem, Item, Job
-from service.usecases import publish
+from service.usecases import provisional
 from service.usecases.claimed import end_whole_job, finish_if_settled, given_back, lost_too_often
 from service.usecases.context import Context, example_id_of, partition_of
 from service.usecases.dropped import undropped_chunk
@@ -165,7 +165,7 @@ def _settle(
         forget_lone_points(context, catalogue, [item.example_id for item in embedded])
         raise
     if settlement.conflicts:
-        publish.unflag(context, catalogue, settlement.conflicts)
+        provisional.unflag(context, catalogue, settlement.conflicts)
         held = {example_id: {"split": CONFLICT_SPLIT} for example_id in settlement.conflicts}
         context.store.set_payload(partition_of(catalogue), held)
     finish_if_settled(context, chunk, settlement)

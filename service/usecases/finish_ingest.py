@@ -7,7 +7,7 @@ from typing import Any
 
 from service.errors import JobFailed, NotFound
 from service.records import FINAL_STATES, Catalogue, Example, ExampleState, Item, ItemState, Job, JobKind, JobState
-from service.usecases import publish
+from service.usecases import provisional
 from service.usecases.classify_results import answers_report, forget_answered
 from service.usecases.context import Context, example_id_of
 from service.usecases.forgetting import forget_pictures
@@ -96,9 +96,8 @@ def _settle_examples(context: Context, catalogue: Catalogue) -> None:
         assign_open_splits(context, catalogue)
         align_payloads(context, catalogue)
     held = [one.id for one in context.registry.examples(catalogue.id, state=ExampleState.CONFLICT)]
-    if held:
-        publish.unflag(context, catalogue, held)
-    publish.add_provisional(context, catalogue)
+    with provisional.going(context, catalogue, held):
+        provisional.unflag(context, catalogue, held)
 
 
 def _forget_skipped(context: Context, catalogue: Catalogue, job: Job) -> None:

@@ -12,7 +12,7 @@ from __future__ import annotations
 import json
 import logging
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -25,7 +25,7 @@ from service.core.projection import Head
 from service.core.reference_set import ReferenceSet
 from service.core.vectors import checked_embeddings
 from service.errors import EncoderMismatch, HolotypeError, NothingToServe, SelectionNotFound
-from service.records import SLOTS, Catalogue, ExampleState, Selection, SelectionMember, SelectionState, Slot
+from service.records import Catalogue, ExampleState, Selection, SelectionMember, SelectionState, Slot
 from service.usecases.context import Context, head_key, partition_of, references_key, report_key
 from service.usecases.leases import KeptLease
 from service.usecases.log_context import log_ids
@@ -33,17 +33,14 @@ from service.usecases.reconcile import reconcile
 from service.usecases.references import References
 from service.usecases.selections import (
     SelectionSummary,
-    chunked,
     list_selections,
     publishing_lease,
     summary_of,
 )
 from service.usecases.slots import (
-    add_provisional_to,
     holds_whole,
     idle_slot,
     let_rest,
-    mend_flags,
     verify_flags,
 )
 
@@ -52,11 +49,9 @@ __all__ = [
     "SelectionSummary",
     "activate",
     "activate_in",
-    "add_provisional",
     "list_selections",
     "publish",
     "reconcile",
-    "unflag",
 ]
 
 logger = logging.getLogger(__name__)
@@ -149,35 +144,6 @@ def activate_in(
             let_rest(context, current.id, idle, sleep, besides=selection_id if in_place else None)
             selection = _serve(context, current, replace(selection, slot=idle), lease)
         return summary_of(context, context.registry.catalogue_by_id(current.id), selection)
-
-
-def add_provisional(context: Context, catalogue: Catalogue, sleep: Sleep = time.sleep) -> int:
-    """Let labels without a reference, and what was relabelled, answer through the active selection; how many came.
-
-    Flags are compared with members on the way: an example that was relabelled or dropped while somebody else was
-    publishing may have been flagged by them. Without an active selection there is nothing to do: support examples
-    answer directly. Raises LeaseHeld.
-    """
-    if context.registry.catalogue_by_id(catalogue.id).active_selection is None:
-        return 0
-    with publishing_lease(context, catalogue, sleep):
-        current = context.registry.catalogue_by_id(catalogue.id)
-        if current.active_selection is None:
-            return 0
-        selection = context.registry.selection(current.id, current.active_selection)
-        references = References(context, current, selection)
-        mend_flags(context, partition_of(current), selection, references)
-        return len(add_provisional_to(context, partition_of(current), selection, references))
-
-
-def unflag(context: Context, catalogue: Catalogue, example_ids: Sequence[str]) -> None:
-    """Take the examples out of both slots at once: nothing may answer with them any more."""
-    if catalogue.fingerprint is None:
-        return
-    partition = partition_of(catalogue)
-    for ids in chunked(example_ids):
-        for slot in SLOTS:
-            context.store.unflag(partition, slot, ids)
 
 
 def _known(context: Context, catalogue: Catalogue, selection_id: str | None) -> Selection | None:

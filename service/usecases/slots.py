@@ -7,7 +7,7 @@ filter.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 
 from service.core.reference_set import ReferenceSet
 from service.errors import PublishIncomplete
@@ -67,18 +67,25 @@ def write_flags(
 
 
 def add_provisional_to(
-    context: Context, partition: Partition, selection: Selection, references: References
+    context: Context,
+    partition: Partition,
+    selection: Selection,
+    references: References,
+    without: Collection[str] = frozenset(),
 ) -> list[str]:
     """Give the selection provisional members, in its slot, where labels lack references; the ids that were added.
 
     A label that has provisional references gets those that came since, and the pull of all of them is renewed. What was
-    chosen, relabelled and is back under its label is a chosen reference again.
+    chosen, relabelled and is back under its label is a chosen reference again. The examples `without` are about to go:
+    a label that would have no other reference gets some before.
     """
-    back = references.chosen(context.registry.members_astray(selection.id))
+    astray = context.registry.members_astray(selection.id)
+    back = references.chosen({one: label for one, label in astray.items() if one not in without})
     members = _chosen_again(context, partition, selection, references, back)
     present = {member.example_id for member in members}
     added = [example_id for example_id in back if example_id in present]
-    for label, ids in provisional_candidates(context, selection, members).items():
+    staying = [member for member in members if member.example_id not in without]
+    for label, ids in provisional_candidates(context, selection, staying, without).items():
         if present.issuperset(ids):
             continue
         # Only what the store holds can answer, so it is asked before members are written.
@@ -121,9 +128,12 @@ def _tell_label(context: Context, partition: Partition, label: str, ids: Sequenc
 
 
 def provisional_candidates(
-    context: Context, selection: Selection, members: Sequence[SelectionMember]
+    context: Context,
+    selection: Selection,
+    members: Sequence[SelectionMember],
+    without: Collection[str] = frozenset(),
 ) -> Mapping[str, list[str]]:
-    """Ids of the examples that no optimisation chose and that answer all the same, by label.
+    """Ids of the examples that no optimisation chose and that answer all the same, by label; none of `without`.
 
     Of a label without a chosen reference they are its support examples; where it has none, all that have a split (an
     ingest job that still runs gives none). Of a label with chosen references, the support examples that were
@@ -135,13 +145,14 @@ def provisional_candidates(
     lacking = [label for label in context.registry.example_counts(catalogue_id)[1] if label not in chosen]
     by_label: dict[str, list[Example]] = {}
     for example in context.registry.examples(catalogue_id, state=ExampleState.ACTIVE, labels=lacking):
-        if example.split is not Split.UNASSIGNED:
+        if example.split is not Split.UNASSIGNED and example.id not in without:
             by_label.setdefault(example.label, []).append(example)
     found = {}
     for label in sorted(by_label):
         support = [example.id for example in by_label[label] if example.split is Split.SUPPORT]
         found[label] = sorted(support or [example.id for example in by_label[label]])
-    return found | _moved_in(context, selection, {one.example_id: one.label for one in members if not one.provisional})
+    moved = _moved_in(context, selection, {one.example_id: one.label for one in members if not one.provisional})
+    return found | {label: [one for one in ids if one not in without] for label, ids in moved.items()}
 
 
 def _moved_in(context: Context, selection: Selection, chosen: Mapping[str, str]) -> dict[str, list[str]]:

@@ -4,9 +4,9 @@ import pytest
 
 from service.errors import ExampleNotFound, InvalidInput
 from service.records import ExampleState, SelectionMember, Split
-from service.usecases import publish
 from service.usecases.context import partition_of
 from service.usecases.decide import drop, relabel
+from service.usecases.provisional import add_provisional
 from tests.fakes import FAKE_ENCODER, fake_context, fruit, ingested, picture, write_pictures
 from tests.usecases.test_catalogues import active_selection
 
@@ -142,7 +142,7 @@ def test_dropped_may_come_again(context, tmp_path):
 def test_dropping_a_class_s_last_reference_lets_its_support_answer(context):
     apples = [one for one in examples(context) if one.label == "apple" and one.split is Split.SUPPORT]
     selection = active_selection(context, [SelectionMember(example_id=apples[0].id, label="apple", centrality=0.1)])
-    publish.add_provisional(context, context.registry.catalogue("acme", "fruit"))
+    add_provisional(context, context.registry.catalogue("acme", "fruit"))
     drop(context, "acme", "fruit", [apples[0].id])
     provisional = [one for one in context.registry.members(selection.id) if one.label == "apple"]
     assert {one.example_id for one in provisional} == {one.id for one in apples[1:]}

@@ -7,7 +7,7 @@ import pytest
 from service.errors import LeaseHeld
 from service.ports import FinishIngest
 from service.records import ExampleState, JobState, SelectionMember, Split
-from service.usecases import publish
+from service.usecases import provisional
 from service.usecases.context import partition_of
 from service.usecases.finish_ingest import finish_ingest, ingest_report
 from service.usecases.ingest import start_ingest
@@ -75,7 +75,7 @@ def test_somebody_else_at_it_is_said(tmp_path, lease):
     assert not context.registry.leases.keys() - {name}
 
 
-@pytest.mark.parametrize("step", ["mark_conflicts", "set_splits", "set_payload", "add_provisional", "finish_job"])
+@pytest.mark.parametrize("step", ["mark_conflicts", "set_splits", "set_payload", "unflag", "finish_job"])
 @pytest.mark.parametrize("after", [False, True])
 def test_a_crash_at_any_step_is_made_good(tmp_path, monkeypatch, step, after):
     whole = fake_context()
@@ -85,7 +85,7 @@ def test_a_crash_at_any_step_is_made_good(tmp_path, monkeypatch, step, after):
 
     context = fake_context()
     job = embedded(context, tmp_path, pictures)
-    parts = {"set_payload": context.store, "add_provisional": publish}
+    parts = {"set_payload": context.store, "unflag": provisional}
     part = parts.get(step, context.registry)
     real = getattr(part, step)
 
@@ -157,11 +157,10 @@ def test_the_end_unflags_what_a_dead_worker_left_flagged(tmp_path, monkeypatch):
     members = [SelectionMember(example_id=one.id, label=one.label, centrality=0.1) for one in rows]
     selection = active_selection(context, members)
     with monkeypatch.context() as patch:
-        patch.setattr(publish, "unflag", lambda *args: None)  # it died before
+        patch.setattr(provisional, "unflag", lambda *args: None)  # it died before
         embedded(context, tmp_path / "two", {"pear/same.png": fruit()["apple/0.png"]})
     partition = partition_of(context.registry.catalogue("acme", "fruit"))
     assert len(context.store.ids(partition, {"selection_a": selection.id})) == 12
-    monkeypatch.setattr(publish, "add_provisional", lambda *args: 0)
     context.queue.deliver(context)
     assert len(context.store.ids(partition, {"selection_a": selection.id})) == 11
 

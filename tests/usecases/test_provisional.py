@@ -11,10 +11,12 @@ import pytest
 from service.adapters.registry_sql import SqlRegistry
 from service.core.projection import Head
 from service.core.pull import class_means, pulled
+from service.errors import LeaseHeld
 from service.records import ExampleState, SelectionState, Split
 from service.usecases.context import Context, partition_of
 from service.usecases.decide import drop, relabel
-from service.usecases.publish import activate, add_provisional, publish, reconcile, unflag
+from service.usecases.provisional import add_provisional, going, unflag
+from service.usecases.publish import activate, publish, reconcile
 from tests.fakes import FakeClock, fruit, ingested, write_pictures
 from tests.usecases.serving import (
     answers,
@@ -132,6 +134,58 @@ def test_a_reference_relabelled_to_a_new_class_answers_for_it(stock):
     assert [member.example_id for member in of_label(context, selection, "medlar")] == [moved]
     assert serves_whole(context)
     assert "medlar" in {scored.label for prediction in answers(context)[1:] for scored in prediction.top}
+
+
+def labels_that_answer(context, selection) -> set[str]:
+    """The labels of the points that carry the selection's flag."""
+    partition = partition_of(fruit_of(context))
+    payloads = context.store.fetch(partition, sorted(flagged_ids(context, selection.slot, selection.id))).payloads
+    return {payload["label"] for payload in payloads}
+
+
+@pytest.mark.parametrize("leave", ["drop", "relabel"])
+def test_no_moment_without_a_reference_while_all_of_them_go(stock, leave):
+    """Others stand in before the first goes, and nobody else can publish meanwhile."""
+    context, catalogue = stock
+    selection = published(context)
+    chosen = sorted(member_ids(context, selection.id))
+    spying, store = watched(context)
+    missing: list[tuple[str, set[str]]] = []
+    free: list[str] = []
+
+    def look(name, arguments):
+        if lacking := {"apple", "pear", "plum"} - labels_that_answer(context, selection):
+            missing.append((name, lacking))
+        if name in ("delete", "unflag"):
+            try:
+                context.registry.take_lease(f"catalogue:{catalogue.id}", "another", 60)
+                free.append(name)
+            except LeaseHeld:
+                pass
+
+    store.before = store.after = look
+    if leave == "drop":
+        drop(spying, "acme", "fruit", chosen)
+        assert member_ids(context, selection.id).isdisjoint(chosen)
+    else:
+        for one in context.registry.examples_by_id(catalogue.id, chosen).values():
+            relabel(spying, "acme", "fruit", one.id, "quince")
+        assert labels_that_answer(context, selection) == {"apple", "pear", "plum", "quince"}
+    assert {"delete", "unflag"} & set(store.calls)
+    assert (missing, free) == ([], [])
+    assert serves_whole(context)
+
+
+def test_nothing_goes_while_somebody_publishes(stock):
+    context, catalogue = stock
+    published(context)
+    before = context.registry.examples(catalogue.id)
+    context.registry.take_lease(f"catalogue:{catalogue.id}", "another", 3600)
+    waited: list[float] = []
+    with pytest.raises(LeaseHeld), going(context, catalogue, [before[0].id], waited.append):
+        pytest.fail("the block must not run")
+    assert sum(waited) == pytest.approx(60), "as long as any publication takes"
+    assert context.registry.examples(catalogue.id) == before
 
 
 def test_before_any_optimisation_nothing_is_flagged(stock, tmp_path):

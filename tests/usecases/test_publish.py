@@ -19,7 +19,8 @@ from service.records import SelectionState
 from service.usecases import publish as publishing
 from service.usecases.context import head_key, partition_of, references_key, report_key
 from service.usecases.decide import drop, relabel
-from service.usecases.publish import activate, list_selections, publish, reconcile, unflag
+from service.usecases.provisional import unflag
+from service.usecases.publish import activate, list_selections, publish, reconcile
 from service.usecases.selections import LEASE_PATIENCE_S, selection_summary
 from service.usecases.slots import SLOT_REST_S
 from tests.usecases.serving import (

@@ -12,7 +12,8 @@ from service.records import Example, ExampleState, Split
 from service.usecases.catalogues import list_catalogues, show_catalogue
 from service.usecases.classify import classify
 from service.usecases.decide import relabel
-from service.usecases.publish import add_provisional, publish
+from service.usecases.provisional import add_provisional
+from service.usecases.publish import publish
 from service.usecases.report import report_data
 from service.usecases.splitting import assign_open_splits
 from tests.fakes import fruit, ingested, picture, write_pictures

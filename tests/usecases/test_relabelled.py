@@ -16,7 +16,8 @@ from service.usecases.classify import answers_of
 from service.usecases.context import partition_of
 from service.usecases.decide import relabel
 from service.usecases.evaluate import stored_evaluation
-from service.usecases.publish import activate, publish, reconcile, unflag
+from service.usecases.provisional import unflag
+from service.usecases.publish import activate, publish, reconcile
 from service.usecases.resolver import Resolver
 from tests.usecases.serving import draft, flagged_ids, fruit_of, no_sleep, serves_whole
 from tests.usecases.test_provisional import ids_of, of_label, stock

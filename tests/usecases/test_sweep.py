@@ -7,7 +7,7 @@ import pytest
 from service.adapters.vector_exact import ExactStore
 from service.ports import EmbedChunk, FinishIngest, RunOptimise
 from service.records import JobKind, JobState, Split
-from service.usecases import publish
+from service.usecases import provisional, publish
 from service.usecases import sweep as module
 from service.usecases.context import partition_of
 from service.usecases.ingest import ingest_report, start_ingest
@@ -163,7 +163,7 @@ def test_the_references_of_what_serves_are_compared_every_time(tmp_path):
     selection = publish.publish(context, catalogue, draft(context), sleep=no_sleep)
     sweep(context)
     for lost in sorted(member_ids(context, selection.id))[:2]:
-        publish.unflag(context, catalogue, [lost])
+        provisional.unflag(context, catalogue, [lost])
         assert sweep(context) == replace(NOTHING, repaired=1)
         assert serves_whole(context)
 

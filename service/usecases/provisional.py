@@ -1,0 +1,85 @@
+"""What goes on answering while examples come and go: provisional references, and stand-ins for what is taken out.
+
+All under the catalogue's publishing lease: what serves changes only there.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import contextmanager
+
+from service.records import SLOTS, Catalogue, Selection
+from service.usecases.context import Context, partition_of
+from service.usecases.references import References
+from service.usecases.selections import chunked, publishing_lease
+from service.usecases.slots import add_provisional_to, mend_flags
+
+Sleep = Callable[[float], None]
+
+
+def add_provisional(context: Context, catalogue: Catalogue, sleep: Sleep = time.sleep) -> int:
+    """Let labels without a reference, and what was relabelled, answer through the active selection; how many came.
+
+    Flags are compared with members on the way: an example that was relabelled or dropped while somebody else was
+    publishing may have been flagged by them. Without an active selection there is nothing to do: support examples
+    answer directly. Raises LeaseHeld.
+    """
+    if _active(context, catalogue) is None:
+        return 0
+    with publishing_lease(context, catalogue, sleep):
+        return _answering_by_all(context, catalogue)
+
+
+@contextmanager
+def going(
+    context: Context, catalogue: Catalogue, example_ids: Collection[str], sleep: Sleep = time.sleep
+) -> Iterator[None]:
+    """For a block in which these examples stop to answer, at least under their labels of before.
+
+    What serves never lacks a class that has other examples: where the last references of a label go, others are there
+    before. Nobody publishes meanwhile, or the selection that just came could be the one that stands on them. After the
+    block the labels answer as `add_provisional` has it. Raises LeaseHeld, with nothing changed.
+    """
+    if catalogue.fingerprint is None:
+        yield
+        return
+    with publishing_lease(context, catalogue, sleep) as lease:
+        _stand_ins(context, catalogue, frozenset(example_ids))
+        lease.check()
+        yield
+        _answering_by_all(context, catalogue)
+
+
+def _stand_ins(context: Context, catalogue: Catalogue, going: frozenset[str]) -> None:
+    """Labels that would lose their last reference with these examples have others."""
+    selection = _active(context, catalogue)
+    if selection is None or going.isdisjoint(one.example_id for one in context.registry.members(selection.id)):
+        return
+    references = References(context, catalogue, selection)
+    add_provisional_to(context, partition_of(catalogue), selection, references, going)
+
+
+def _answering_by_all(context: Context, catalogue: Catalogue) -> int:
+    """Flags of the active selection mended, and every label answers; how many examples came to do so."""
+    selection = _active(context, catalogue)
+    if selection is None:
+        return 0
+    references = References(context, catalogue, selection)
+    mend_flags(context, partition_of(catalogue), selection, references)
+    return len(add_provisional_to(context, partition_of(catalogue), selection, references))
+
+
+def _active(context: Context, catalogue: Catalogue) -> Selection | None:
+    active = context.registry.catalogue_by_id(catalogue.id).active_selection
+    return None if active is None else context.registry.selection(catalogue.id, active)
+
+
+def unflag(context: Context, catalogue: Catalogue, example_ids: Sequence[str]) -> None:
+    """Take the examples out of both slots at once: nothing may answer with them any more."""
+    if catalogue.fingerprint is None:
+        return
+    partition = partition_of(catalogue)
+    for ids in chunked(example_ids):
+        for slot in SLOTS:
+            context.store.unflag(partition, slot, ids)
