@@ -4,11 +4,12 @@
                          [--json FILE] [--with FILE] [--readme]
 
 Valkey, workers, API, database and a double of Qdrant's server run as processes of their own on this machine; three
-tenants ingest (over HTTP and by command), optimise, go back, classify, relabel and delete. Then one part is killed,
-stalled, cut off or made to lie, and mended. Once all is at rest again every accepted picture must be there once, in
-points, rows and bytes alike, flags must be those of what serves, and no answer may have mixed two selections. Exit code
-1 when anything was lost, doubled or torn, or did not come to rest. The JSON is written anew after every fault, so that
-a run that is broken off has its figures; with `--with` those of an earlier run are counted along.
+tenants ingest (over HTTP and by command), optimise, go back, classify, relabel and delete, at times all references that
+serve. Then one part is killed, stalled, cut off or made to lie, and mended. Once all is at rest again every accepted
+picture must be there once, in points, rows and bytes alike, flags must be those of what serves, and no answer may have
+mixed two selections. Exit code 1 when anything was lost, doubled or torn, or did not come to rest. The JSON is written
+anew after every fault, so that a run that is broken off has its figures; with `--with` those of an earlier run are
+counted along.
 """
 
 from __future__ import annotations

@@ -153,8 +153,22 @@ class Load:
             tenant.released(hashes, label)
 
     def delete(self, tenant: Tenant, rng: random.Random) -> None:
-        """Some examples go. When a first try did it unanswered, the second finds none: that is done, too."""
-        hashes = tenant.reserve(rng, 3)
+        """Some examples go."""
+        self._delete(tenant, tenant.reserve(rng, 3))
+
+    def strip(self, tenant: Tenant, rng: random.Random) -> None:
+        """All references that serve go, or as many as leave half of the examples."""
+        self._delete(tenant, tenant.reserve(rng, len(tenant.expected) // 2, self._serving(tenant)))
+
+    def _serving(self, tenant: Tenant) -> set[str]:
+        """Content hashes of the active selection's members."""
+        registry, catalogue = self.progress.context.registry, self.catalogues[tenant.name]
+        active = registry.catalogue_by_id(catalogue.id).active_selection
+        members = [] if active is None else [one.example_id for one in registry.members(active)]
+        return {one.content_hash for one in registry.examples_by_id(catalogue.id, members).values()}
+
+    def _delete(self, tenant: Tenant, hashes: list[str]) -> None:
+        """When a first try did it unanswered, the second finds none: that is done, too."""
         with tenant.changing(members=True):
             ids = self._ids(tenant, hashes)
 

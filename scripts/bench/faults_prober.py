@@ -19,11 +19,11 @@ from service.client.models.answers import Classified
 from service.client.problems import ApiProblem
 from service.core.voting import class_scores
 from service.errors import HolotypeError
-from service.records import Catalogue, SelectionMember
-from service.usecases.context import Context
+from service.records import SLOTS, Catalogue, SelectionMember
+from service.usecases.context import Context, partition_of
 from service.usecases.reading import encoder_of, read_pictures
 from service.usecases.references import References
-from service.usecases.selections import head_of, recipe_of
+from service.usecases.selections import flagged, head_of, recipe_of
 
 PICTURES = 4
 PAUSE_S = 0.05
@@ -96,12 +96,18 @@ class Prober:
             answers = tenant.client.classify(CATALOGUE, [tenant.queries[row] for row in rows])
         except ApiProblem as error:
             if error.code == "NothingToServe":
-                self._tell(f"{tenant.name}: {error}")
+                self._tell(f"{tenant.name}: {error} ({self._held(catalogue, active)})")
             raise
         still = tenant.state() == before and self._active(catalogue) == active
         quiet = still and not before[0] and not before[1]
         for row, answer in zip(rows, answers, strict=True):
             self._judge(tenant, row, answer, members if answer.selection == active else frozenset(), quiet=quiet)
+
+    def _held(self, catalogue: Catalogue, selection_id: str) -> str:
+        """What registry and store have of a selection that is said to have nothing to answer with."""
+        partition = partition_of(self.context.registry.catalogue_by_id(catalogue.id))
+        flags = {slot: len(self.context.store.ids(partition, flagged(slot, selection_id))) for slot in SLOTS}
+        return f"selection {selection_id}: {len(self.context.registry.members(selection_id))} members, flags {flags}"
 
     def judge_alone(self, tenant: Tenant, answer: Classified) -> None:
         """An answer that was given at a time nobody knows: references and similarities are asked."""

@@ -6,7 +6,7 @@ import hashlib
 import io
 import random
 import threading
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
@@ -98,10 +98,10 @@ class Tenant:
             for one in pictures:
                 self.expected[hashlib.sha256(one.content).hexdigest()] = one.label or ""
 
-    def reserve(self, rng: random.Random, count: int) -> list[str]:
+    def reserve(self, rng: random.Random, count: int, among: Collection[str] | None = None) -> list[str]:
         """Content hashes of pictures that are there, for one operation alone."""
         with self.lock:
-            free = sorted(set(self.expected) - self.taken)
+            free = sorted(set(self.expected if among is None else among) & set(self.expected) - self.taken)
             chosen = rng.sample(free, min(count, len(free)))
             self.taken.update(chosen)
         return chosen
