@@ -18,6 +18,10 @@ class FakeDropped(FakeBrowsing):
         return [one for one in own if example_ids is None or one.example_id in example_ids]
 
     @locked
+    def dropped_page(self, catalogue_id: str, after: str | None, limit: int) -> list[Dropped]:
+        return [one for one in self.dropped(catalogue_id) if after is None or one.example_id > after][:limit]
+
+    @locked
     def take_back(self, catalogue_id: str, example_ids: Sequence[str]) -> None:
         for example_id in example_ids:
             self.dropped_rows.pop((catalogue_id, example_id), None)

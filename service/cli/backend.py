@@ -133,6 +133,10 @@ class Backend(Protocol):
         """Take examples out, and keep them out; their ids."""
         ...
 
+    def dropped(self, name: str) -> list[Value]:
+        """The pictures that are kept out, by id."""
+        ...
+
     def checks(self, *, quick: bool) -> list[Check]:
         """What `doctor` finds. `quick` loads no encoder."""
         ...

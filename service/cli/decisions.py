@@ -1,4 +1,4 @@
-"""`holotype keep | relabel | drop`: what a person decides about examples."""
+"""`holotype keep | relabel | drop | dropped`: what a person decides about examples, and has dropped."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from service.cli.options import CatalogueName, command
+from service.cli.output import table
 from service.cli.session import Session
 
 app = typer.Typer()
@@ -59,8 +60,25 @@ def drop(
 ) -> None:
     """Take examples out of a catalogue. An ingest passes them over from now on, until `keep` takes that back.
 
+    `dropped` lists them.
+
     Example: holotype drop groceries 5c0e7c1e-3f0c-5d0a-9a55-0a7c8e1f2b3d
     """
     dropped = session.backend.drop(name, examples)
     again = f"to have one again: holotype keep {name} ID, then hand the picture over again"
     session.output.result({"dropped": dropped}, f"{len(dropped)} dropped: {', '.join(dropped)}", again)
+
+
+@command(app, "dropped")
+def dropped(session: Session, name: CatalogueName) -> None:
+    """List the pictures that were dropped, with the labels under which an ingest passes them over.
+
+    Of each there is left what it is known by: the hash of its bytes, and the part of the picture that it showed.
+    `keep` with its id takes a drop back.
+
+    Example: holotype dropped groceries
+    """
+    found = session.backend.dropped(name)
+    rows = [(one["id"], one["labels"], one["content_hash"], one["crop"] or "-") for one in found]
+    told = table(f"Dropped from {name}", ("id", "labels", "sha256", "crop"), rows)
+    session.output.result(found, told, f"to have one again: holotype keep {name} ID, then hand the picture over again")

@@ -51,13 +51,13 @@ def ingest(
     """
     with stages() as on_progress:
         report = session.backend.ingest(name, path, split=split, label=label, on_progress=on_progress)
-    session.output.result(report, *_tables(report))
+    session.output.result(report, *_tables(name, report))
     kept = report["stored"] + report["duplicate"] + report["conflict"] + report["skipped"]
     if report["failed"] and not kept:
         raise typer.Exit(FAILED)
 
 
-def _tables(report: Mapping[str, Any]) -> list[Table | str]:
+def _tables(name: str, report: Mapping[str, Any]) -> list[Table | str]:
     counts = (("stored", "stored"), ("duplicate", "there already"), ("conflict", "in conflict"), ("failed", "failed"))
     line = ", ".join(f"{report[key]} {words}" for key, words in counts)
     if report["skipped"]:
@@ -73,12 +73,14 @@ def _tables(report: Mapping[str, Any]) -> list[Table | str]:
         said.append(
             table(_heading("skipped, for they were dropped", len(rows)), ("picture", "id"), rows[:SHOWN_ERRORS])
         )
-        said.append("`holotype keep NAME ID` takes that back: the next ingest stores the picture")
+        said.append(f"`holotype keep {name} ID` takes that back: the next ingest stores the picture")
     if report["conflicts"]:
         rows = [(" = ".join(one["paths"]), " or ".join(one["labels"])) for one in report["conflicts"]]
         heading = _heading("the same picture under two labels", len(rows))
         said.append(table(heading, ("pictures", "labels"), rows[:SHOWN_ERRORS]))
-        said.append("these answer nothing until `holotype relabel NAME EXAMPLE LABEL` or `holotype drop` decides")
+        said.append(
+            f"these answer nothing until `holotype relabel {name} ID LABEL` or `holotype drop {name} ID` decides"
+        )
     return said
 
 

@@ -220,6 +220,12 @@ class LocalBackend:
         with self._session.open() as context:
             return drop(context, self.tenant(), name, examples, remember=True)
 
+    def dropped(self, name: str) -> list[Value]:
+        from service.usecases.dropped import as_dict, list_dropped
+
+        with self._session.open() as context:
+            return [as_dict(one) for one in list_dropped(context, self.tenant(), name)]
+
     def checks(self, *, quick: bool) -> list[Check]:
         from service.cli.checks import run_checks
 

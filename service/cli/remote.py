@@ -210,6 +210,9 @@ class RemoteBackend:
             dropped += self._client.drop_examples(name, examples[start : start + MOST_DROPPED], remember=True)
         return dropped
 
+    def dropped(self, name: str) -> list[Value]:
+        return [one.as_dict() for one in self._client.each(Holotype.list_dropped, name)]
+
     def checks(self, *, quick: bool) -> list[Check]:  # noqa: ARG002  no encoder is loaded here, quick or not
         from service.cli.remote_checks import server_checks
 

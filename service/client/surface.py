@@ -85,6 +85,7 @@ class Surface:
     relabel_example = Method(catalogues.relabel_example)
     drop_example = Method(catalogues.drop_example)
     drop_examples = Method(catalogues.drop_examples)
+    list_dropped = Method(catalogues.list_dropped)
     example_image = Method(catalogues.example_image)
     example_thumbnail = Method(catalogues.example_thumbnail)
 

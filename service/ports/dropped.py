@@ -22,6 +22,10 @@ class DroppedRegistry(Protocol):
         """Those of the ids, where given, else all; by example id."""
         ...
 
+    def dropped_page(self, catalogue_id: str, after: str | None, limit: int) -> list[Dropped]:
+        """At most `limit` of them behind the example id `after`, by example id."""
+        ...
+
     def take_back(self, catalogue_id: str, example_ids: Sequence[str]) -> None:
         """Forget that they were dropped. Unknown ids are passed over."""
         ...

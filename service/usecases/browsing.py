@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from service.records import Catalogue, Example, ExampleState, SelectionMember, Split
 from service.usecases.context import Context
+from service.usecases.dropped import example_there
 from service.usecases.labels import checked_label
 
 
@@ -66,7 +67,7 @@ def list_examples(
 def show_example(context: Context, tenant: str, name: str, example_id: str) -> SeenExample:
     """Raises CatalogueNotFound, ExampleNotFound."""
     catalogue = context.registry.catalogue(tenant, name)
-    return seen(context, catalogue, [context.registry.example(catalogue.id, example_id)])[0]
+    return seen(context, catalogue, [example_there(context, catalogue, example_id)])[0]
 
 
 def seen(context: Context, catalogue: Catalogue, examples: Sequence[Example]) -> list[SeenExample]:

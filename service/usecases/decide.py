@@ -4,17 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from service.errors import ExampleNotFound, quoted
 from service.records import Catalogue, Deleted, Example, ExampleState, Split
 from service.usecases import provisional
 from service.usecases.context import Context, partition_of
 from service.usecases.deleted import forget_deleted
+from service.usecases.dropped import example_there, no_examples
 from service.usecases.labels import checked_label
 from service.usecases.leases import kept_lease
 from service.usecases.points import payload_split
 from service.usecases.splitting import align_payloads, assign_open_splits, batches, splits_lease
-
-MOST_NAMED = 5
 
 
 def relabel(context: Context, tenant: str, name: str, example_id: str, label: str) -> Example:
@@ -31,7 +29,7 @@ def relabel(context: Context, tenant: str, name: str, example_id: str, label: st
     """
     catalogue = context.registry.catalogue(tenant, name)
     checked = checked_label(label)
-    example = context.registry.example(catalogue.id, example_id)
+    example = example_there(context, catalogue, example_id)
     moves = example.state is ExampleState.CONFLICT or example.label != checked
     with provisional.going(context, catalogue, [example.id] if moves else []):
         if moves:
@@ -73,7 +71,7 @@ def drop(context: Context, tenant: str, name: str, example_ids: Sequence[str], *
     found = context.registry.examples_by_id(catalogue.id, wanted)
     unknown = [example_id for example_id in wanted if example_id not in found]
     if unknown:
-        raise _unknown(unknown, len(wanted))
+        raise no_examples(context, catalogue, unknown, len(wanted))
     examples = [found[example_id] for example_id in wanted]
     for batch in batches(examples):
         with provisional.going(context, catalogue, wanted):
@@ -90,18 +88,6 @@ def take_out(context: Context, catalogue: Catalogue, examples: Sequence[Example]
     else:
         context.registry.delete_examples(catalogue.id, ids)
     forget_deleted(context, catalogue, [Deleted(catalogue.id, one.id, one.picture) for one in examples])
-
-
-def _unknown(ids: Sequence[str], asked: int) -> ExampleNotFound:
-    """Names up to MOST_NAMED of them in the message, all in the details."""
-    if asked == 1:
-        return ExampleNotFound(f"the catalogue has no example {quoted(ids[0])}", example=ids[0])
-    named = ", ".join(quoted(one) for one in ids[:MOST_NAMED])
-    more = f" and {len(ids) - MOST_NAMED} more" if len(ids) > MOST_NAMED else ""
-    return ExampleNotFound(
-        f"the catalogue does not have {len(ids)} of the {asked} examples: {named}{more}; nothing was changed",
-        examples=list(ids),
-    )
 
 
 def _split_under(context: Context, catalogue: Catalogue, example: Example, label: str) -> Split:

@@ -11,6 +11,7 @@ from service.core.crop import Box, Crop
 from service.errors import ImageRejected, NotFound
 from service.records import Example
 from service.usecases.context import THUMBNAIL_EDGES_PX, Context, image_key, thumbnail_key
+from service.usecases.dropped import example_there
 
 JPEG, PNG, WEBP = "image/jpeg", "image/png", "image/webp"
 
@@ -103,7 +104,7 @@ def _small(context: Context, tenant: str, example: Example, edge_px: int) -> byt
 
 
 def _example(context: Context, tenant: str, name: str, example_id: str) -> Example:
-    return context.registry.example(context.registry.catalogue(tenant, name).id, example_id)
+    return example_there(context, context.registry.catalogue(tenant, name), example_id)
 
 
 def _bytes(context: Context, tenant: str, example: Example) -> bytes:

@@ -131,10 +131,35 @@ def test_dropped_it_stays_out_until_it_is_kept(fruit, context, tmp_path):
     assert fruit.get(f"/v1/jobs/{job.id}").json()["counts"] == {"conflict": 2, "duplicate": 26, "skipped": 1}
     (item,) = fruit.get(f"/v1/jobs/{job.id}/items", params={"state": "skipped"}).json()["items"]
     assert item["source"].endswith("plain.png")
-    assert item["reason"].startswith(f"it was dropped: `holotype keep fruit {one['id']}` takes that back")
+    how = f"`holotype keep fruit {one['id']}` (over HTTP: POST {DECISIONS}, decision keep) takes that back"
+    assert item["reason"].startswith(f"it was dropped: {how}")
+    for again in (decided(fruit, one["id"], "drop", 404), fruit.get(f"{FRUIT}/examples/{one['id']}").json()):
+        assert (again["status"], again["code"]) == (404, "ExampleNotFound")
+        assert again["detail"] == f"the example '{one['id']}' was dropped; {how}"
     assert decided(fruit, one["id"], "keep") == {"example": one["id"], "decision": "keep", "label": None, "kept": []}
     assert decided(fruit, one["id"], "keep", 404)["code"] == "ExampleNotFound"
     assert ingest(context, "acme", "fruit", tmp_path / "fruit").result["stored"] == 1
+
+
+def test_what_is_dropped_is_listed_until_it_is_kept(fruit, api):
+    rows = {row["id"]: row for row in fruit.get(f"{FRUIT}/examples", params={"label": "lime"}).json()["items"]}
+    gone = sorted(rows)[:3]
+    for one in gone:
+        decided(fruit, one, "drop")
+    assert fruit.get(f"{FRUIT}/dropped").json() == {
+        "items": [
+            {"id": one, "labels": ["lime"], "content_hash": rows[one]["content_hash"], "crop": ""} for one in gone
+        ],
+        "next_cursor": None,
+    }
+    first = fruit.get(f"{FRUIT}/dropped", params={"limit": 2}).json()
+    second = fruit.get(f"{FRUIT}/dropped", params={"limit": 2, "cursor": first["next_cursor"]}).json()
+    assert [row["id"] for row in first["items"] + second["items"]] == gone
+    assert second["next_cursor"] is None
+    decided(fruit, gone[0], "keep")
+    assert [row["id"] for row in fruit.get(f"{FRUIT}/dropped").json()["items"]] == gone[1:]
+    assert api.as_tenant("rival").get(f"{FRUIT}/dropped").status_code == 404
+    assert fruit.get(f"{FRUIT}/dropped", params={"cursor": "x"}).status_code == 422
 
 
 def test_dropping_takes_every_trace_along(fruit, context):

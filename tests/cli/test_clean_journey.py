@@ -79,10 +79,16 @@ def test_what_is_dropped_stays_out_until_it_is_kept(holotype: Holotype, fruit: P
     (left_out,) = again["left_out"]
     assert left_out["path"].endswith("blank.png")
     assert f"`holotype keep fruit {gone}`" in left_out["reason"]
+    code, out = holotype("dropped", "fruit")
+    assert (code, [one["id"] for one in out]) == (0, [gone])
+    assert set(out[0]) == {"id", "labels", "content_hash", "crop"}
+    code, refused = holotype("drop", "fruit", gone)
+    assert (code, refused["error"]["type"], refused["error"]["dropped"]) == (3, "ExampleNotFound", [gone])
     _, after = holotype("hygiene", "fruit")
     assert (after["counts"]["blank"], after["examples"]) == (0, 36)
 
     assert holotype("keep", "fruit", gone) == (0, {"kept": {}, "taken_back": [gone]})
+    assert holotype("dropped", "fruit") == (0, [])
     assert holotype("ingest", "fruit", fruit)[1]["stored"] == 1
     _, back = holotype("hygiene", "fruit")
     assert named(back["findings"], "blank", "blank.png")["example"]["id"] == gone

@@ -120,6 +120,17 @@ def test_rows_of_an_import_are_passed_over_where_there_is_an_example(registry: R
     assert registry.dropped(catalogue.id) == rows[1:]
 
 
+def test_a_page_begins_behind_the_one_before(registry: Registry, catalogue: Catalogue) -> None:
+    rows = sorted(dropped_of(catalogue, f"picture-{number}", "owl") for number in range(5))
+    registry.add_dropped(catalogue.id, rows)
+    other = registry.create_catalogue("tenant", "other", "pixel")
+    registry.add_dropped(other.id, [dropped_of(other, "picture-0", "owl")])
+    assert registry.dropped_page(catalogue.id, None, 2) == rows[:2]
+    assert registry.dropped_page(catalogue.id, rows[1].example_id, 2) == rows[2:4]
+    assert registry.dropped_page(catalogue.id, rows[3].example_id, 2) == rows[4:]
+    assert registry.dropped_page(catalogue.id, rows[4].example_id, 2) == []
+
+
 def test_more_than_a_statement_takes(registry: Registry, catalogue: Catalogue) -> None:
     rows = sorted(dropped_of(catalogue, f"picture-{number}", "owl") for number in range(2500))
     registry.add_dropped(catalogue.id, rows)

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import pytest
 
-from service.errors import ExampleNotFound
-from service.records import ItemState
+from service.errors import CatalogueNotFound, ExampleNotFound
+from service.records import Dropped, ItemState
+from service.usecases.browsing import show_example
 from service.usecases.classes import rename_label
 from service.usecases.context import partition_of
 from service.usecases.decide import drop, relabel
+from service.usecases.dropped import as_dict, dropped_page, list_dropped
+from service.usecases.hints import to_keep
 from service.usecases.hygiene import keep
+from service.usecases.pictures import thumbnail
 from service.usecases.tenants import delete_tenant
 from tests.fakes import FAKE_ENCODER, fake_context, fruit, ingested, write_pictures
 from tests.usecases.archives import archived, imported
@@ -52,7 +56,7 @@ def test_the_same_folder_again_passes_it_over_and_says_how_it_comes_back(context
     (left_out,) = report["left_out"]
     assert left_out["id"] == one.id
     assert left_out["path"].endswith("apple/0.png")
-    assert f"`holotype keep fruit {one.id}` takes that back" in left_out["reason"]
+    assert left_out["reason"].startswith(f"it was dropped: {to_keep('fruit', one.id)} takes that back")
     assert context.encoders.known[FAKE_ENCODER].encoded == encoded, "it costs no pass"
     assert one.id not in context.store.ids(partition_of(catalogue_of(context)), {})
     assert not [key for key in context.blobs.data if one.content_hash in key], "nor do its bytes stay"
@@ -67,6 +71,54 @@ def test_kept_it_is_stored_by_the_next_ingest(context, tmp_path):
         keep(context, "acme", "fruit", [one.id])
     assert ingested(context, tmp_path / "pictures")["stored"] == 1
     assert example(context).id == one.id
+
+
+@pytest.mark.parametrize(
+    "ask",
+    [
+        lambda context, id_: drop(context, "acme", "fruit", [id_]),
+        lambda context, id_: drop(context, "acme", "fruit", [id_], remember=True),
+        lambda context, id_: relabel(context, "acme", "fruit", id_, "pear"),
+        lambda context, id_: show_example(context, "acme", "fruit", id_),
+        lambda context, id_: thumbnail(context, "acme", "fruit", id_, 160, lambda _: False),
+    ],
+)
+def test_whoever_asks_for_it_is_told_that_it_was_dropped(context, ask):
+    one = dropped(context)
+    with pytest.raises(ExampleNotFound) as raised:
+        ask(context, one.id)
+    assert raised.value.message == f"the example '{one.id}' was dropped; {to_keep('fruit', one.id)} takes that back"
+    assert raised.value.details == {"example": one.id, "dropped": [one.id]}
+    keep(context, "acme", "fruit", [one.id])
+    with pytest.raises(ExampleNotFound, match="has no example") as raised:
+        ask(context, one.id)
+    assert raised.value.details == {"example": one.id}
+
+
+def test_of_several_it_is_told_which_were_dropped(context):
+    one, there = dropped(context), example(context, "apple/1.png")
+    with pytest.raises(ExampleNotFound) as raised:
+        drop(context, "acme", "fruit", [there.id, one.id, "none"])
+    assert "does not have 2 of the 3 examples" in raised.value.message
+    assert raised.value.message.endswith(
+        f"nothing was changed; 1 of them was dropped; {to_keep('fruit', one.id)} takes that back"
+    )
+    assert raised.value.details == {"examples": [one.id, "none"], "dropped": [one.id]}
+
+
+def test_what_is_dropped_is_listed_page_by_page(context):
+    gone = sorted(dropped(context, f"apple/{number}.png").id for number in range(3))
+    assert [one.example_id for one in list_dropped(context, "acme", "fruit")] == gone
+    first = dropped_page(context, "acme", "fruit", None, 2)
+    assert [one.example_id for one in first] == gone[:2]
+    assert [one.example_id for one in dropped_page(context, "acme", "fruit", gone[1], 2)] == gone[2:]
+    with pytest.raises(CatalogueNotFound):
+        list_dropped(context, "rival", "fruit")
+
+
+def test_a_line_tells_the_part_of_the_picture():
+    line = as_dict(Dropped("an id", "ab12@1,2,3,4", ("apple", "pear")))
+    assert line == {"id": "an id", "labels": ["apple", "pear"], "content_hash": "ab12", "crop": "1,2,3,4"}
 
 
 def test_an_unknown_id_takes_nothing_back(context):

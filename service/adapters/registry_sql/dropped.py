@@ -44,6 +44,13 @@ class DroppedExamples(Part):
             for one in records(Dropped, connection.execute(found.where(table.c.example_id.in_(some))))
         ]
 
+    @reading
+    def dropped_page(self, connection: Connection, catalogue_id: str, after: str | None, limit: int) -> list[Dropped]:
+        found = select(*_COLUMNS).where(table.c.catalogue_id == catalogue_id).order_by(table.c.example_id)
+        if after is not None:
+            found = found.where(table.c.example_id > after)
+        return records(Dropped, connection.execute(found.limit(limit)))
+
     @writing
     def take_back(self, connection: Connection, catalogue_id: str, example_ids: Sequence[str]) -> None:
         forget_dropped(connection, catalogue_id, example_ids)

@@ -10,12 +10,12 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from service.api.access import ContextOf, Reader, Writer, scoped_router
 from service.api.links import example_link, thumbnail_link
-from service.api.paging import MOST_ROWS
+from service.api.paging import MOST_ROWS, Cursor, Limit, Page, cut, decode_cursor
 from service.api.problems import responses
 from service.api.routes.catalogues import CatalogueName
 from service.api.routes.examples import EXAMPLE_ID
 from service.records import Split
-from service.usecases import reviewing
+from service.usecases import dropped, reviewing
 from service.usecases.findings import Decision, FindingKind
 from service.usecases.labels import MAX_LABEL
 
@@ -82,6 +82,15 @@ class DecidedBody(BaseModel):
     kept: list[FindingKind] = Field(description="Kinds that are accepted of it and are not listed again.")
 
 
+class DroppedPicture(BaseModel):
+    """A picture that is kept out. Its bytes, and where it came from, are gone."""
+
+    id: str = Field(description="Of the example that it was.", examples=[EXAMPLE_ID])
+    labels: list[str] = Field(description="Labels under which it is passed over: all that it had.")
+    content_hash: str = Field(description="sha256 of the picture's bytes, hexadecimal.")
+    crop: str = Field(description="The part of it that the example showed; empty for all of it.", examples=[""])
+
+
 def _example(catalogue: str, shown: Mapping[str, Any]) -> ShownExample:
     links = {"example": example_link(catalogue, shown["id"]), "thumbnail": thumbnail_link(catalogue, shown["id"])}
     return ShownExample.model_validate({**shown, **links})
@@ -124,12 +133,23 @@ def list_findings(
     )
 
 
+@router.get("/catalogues/{catalogue}/dropped")
+def list_dropped(
+    name: CatalogueName, who: Reader, context: ContextOf, cursor: Cursor = None, limit: Limit = 100
+) -> Page[DroppedPicture]:
+    """Pictures that the decision `drop` keeps out, by id, a page at a time; `keep` with the id takes one back."""
+    last = decode_cursor(cursor, str)
+    found = dropped.dropped_page(context, who.tenant, name, None if last is None else str(last[0]), limit + 1)
+    page, following = cut(found, limit, lambda one: one.example_id)
+    return Page(items=[DroppedPicture.model_validate(dropped.as_dict(one)) for one in page], next_cursor=following)
+
+
 @router.post("/catalogues/{catalogue}/hygiene/decisions", responses=responses(409))
 def decide_finding(name: CatalogueName, body: HygieneDecision, who: Writer, context: ContextOf) -> DecidedBody:
     """Keep an example as it is, give it another label, or drop it for good. The decision sticks.
 
     A dropped picture is passed over (`skipped`) when it is handed over again under a label that it had; `keep` with the
-    id of the dropped example takes that back, and the next ingest stores it.
+    id of the dropped example takes that back, and the next ingest stores it. `GET .../dropped` lists them.
     """
     decided = reviewing.decide_finding(context, who.tenant, name, body.example, body.decision, body.label)
     return DecidedBody(

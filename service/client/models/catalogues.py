@@ -73,6 +73,15 @@ class Example(Answer):
     links: dict[str, str]
 
 
+class Dropped(Answer):
+    """A picture that is kept out under these labels; `content_hash` and `crop` as an `Example` has them."""
+
+    id: str
+    labels: list[str]
+    content_hash: str
+    crop: str
+
+
 class Prompts(Answer):
     """The words that a class starts from; `made_at` in seconds since 1970."""
 

@@ -14,6 +14,7 @@ from service.client.models.catalogues import (
     Catalogue,
     Decided,
     Deleted,
+    Dropped,
     Example,
     Hygiene,
     Label,
@@ -106,6 +107,11 @@ def drop_examples(name: str, examples: Sequence[str], *, remember: bool = False)
 
     body = {"ids": list(examples), "remember": remember}
     return Call(method="POST", path=of(name, "examples:delete"), json=body, read=dropped)
+
+
+def list_dropped(name: str, cursor: str | None = None, limit: int = 100) -> Call[Page[Dropped]]:
+    """A page of the pictures that are kept out, by id."""
+    return get(of(name, "dropped"), model(Page[Dropped]), cursor=cursor, limit=limit)
 
 
 def example_image(name: str, example: str) -> Call[bytes]:
