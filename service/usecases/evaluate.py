@@ -10,6 +10,7 @@ from service.errors import InvalidInput, SelectionNotFound, counted
 from service.records import Catalogue, Selection, Split
 from service.usecases.context import Context, OnProgress, partition_of
 from service.usecases.files import read_file
+from service.usecases.hints import to_evaluate, to_optimise
 from service.usecases.labels import checked_label
 from service.usecases.reading import encoder_of
 from service.usecases.rejecting import policy_of, promised, realised
@@ -38,8 +39,8 @@ def stored_evaluation(context: Context, tenant: str, name: str, max_error: float
     selection = _active(context, catalogue)
     if selection is None:
         raise SelectionNotFound(
-            f"catalogue {name!r} has no selection yet, so no figures were stored: run `holotype optimise {name}`, or "
-            f"`holotype evaluate {name} FOLDER` with pictures that it does not hold",
+            f"catalogue {name!r} has no selection yet, so no figures were stored: run {to_optimise(name)}, or "
+            f"{to_evaluate(name)} with pictures that it does not hold",
             catalogue=name,
         )
     evaluation = evaluation_of(context, selection)

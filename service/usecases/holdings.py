@@ -55,7 +55,7 @@ def load_holdings(context: Context, catalogue: Catalogue) -> Holdings:
     if data is None or not any(example.split is Split.SUPPORT for example in examples):
         raise NothingToServe(
             f"catalogue {catalogue.name!r} has {len(examples)} usable examples and none in the split 'support': "
-            "ingest pictures with --split auto or support",
+            "ingest pictures in the split 'auto' or 'support'",
             catalogue=catalogue.name,
         )
     splits = np.array([example.split.value for example in examples])

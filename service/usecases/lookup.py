@@ -15,6 +15,7 @@ from service.errors import InvalidInput
 from service.ports import METADATA_PREFIX, Encoder
 from service.records import Catalogue, Split
 from service.usecases.context import Context, partition_of
+from service.usecases.hints import to_list_labels
 from service.usecases.labels import checked_label
 from service.usecases.metadata import checked_metadata
 from service.usecases.reading import encoder_of, read_pictures
@@ -130,7 +131,7 @@ def _where(
     if not labels.get(checked):
         raise InvalidInput(
             f"catalogue {catalogue.name!r} has no class {checked!r} among its {len(labels)}: "
-            f"`holotype catalogue show {catalogue.name}` lists them",
+            f"{to_list_labels(catalogue.name)} lists them",
             label=checked,
         )
     return {**where, "label": checked}

@@ -216,7 +216,7 @@ def check_searchable(request: OptimiseRequest, classes: int) -> None:
     if request.search == "thresholds" and classes > MAX_SEARCHED_CLASSES:
         raise InvalidInput(
             f"search 'thresholds' has one parameter a class and takes at most {MAX_SEARCHED_CLASSES} classes; "
-            f"this catalogue has {classes}: use --search sweep",
+            f"this catalogue has {classes}: use the search 'sweep'",
             classes=classes,
         )
 

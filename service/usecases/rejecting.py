@@ -12,6 +12,7 @@ from service.core.evaluation import bootstrap_interval
 from service.core.model import Prediction
 from service.core.rejection import Policy, Rejected, check_error
 from service.errors import InvalidInput
+from service.usecases.hints import to_optimise
 from service.usecases.resolver import Resolved, Serving
 
 LABELS_TO_TELL = 2
@@ -34,7 +35,7 @@ def _unmeasured(serving: Serving, name: str) -> str:
     if serving.selection is None:
         return (
             f"catalogue {name!r} was never optimised, so no error was measured that a stated one could be held "
-            f"against: run `holotype optimise {name}` first, or state none"
+            f"against: run {to_optimise(name)} first, or state none"
         )
     return (
         f"the selection that serves catalogue {name!r} has no measured answers that a stated error could be held "

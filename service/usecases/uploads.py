@@ -10,6 +10,7 @@ from service.records import Catalogue, Job, JobKind, JobState
 from service.usecases.context import Context, partition_of
 from service.usecases.giving_up import give_up_filling
 from service.usecases.handing_over import Picture, add_pictures, filled_job, seal
+from service.usecases.hints import to_create
 from service.usecases.jobs import tenant_job
 from service.usecases.quotas import check_pictures_quota
 from service.usecases.rejecting import policy_of
@@ -56,9 +57,7 @@ def catalogue_for_upload(context: Context, tenant: str, name: str) -> Catalogue:
     try:
         return context.registry.catalogue(tenant, name)
     except CatalogueNotFound as error:
-        raise CatalogueNotFound(
-            f"{error.message}: make it first, with POST /v1/catalogues or `holotype catalogue create`", catalogue=name
-        ) from None
+        raise CatalogueNotFound(f"{error.message}: make it first, {to_create(name)}", catalogue=name) from None
 
 
 def start_upload(context: Context, tenant: str, name: str, pictures: Sequence[Picture], purpose: Purpose) -> Job:

@@ -13,6 +13,7 @@ from service.core.verification import Rule, check_rule
 from service.errors import Busy, ImageRejected, InvalidInput, NotFound
 from service.records import Catalogue
 from service.usecases.context import Context, partition_of
+from service.usecases.hints import to_optimise
 from service.usecases.reading import encoder_of, read_pictures
 from service.usecases.resolver import Resolver, Serving
 
@@ -108,7 +109,7 @@ def _measured(context: Context, catalogue: Catalogue, serving: Serving, kind: st
     if serving.selection is None:
         raise InvalidInput(
             f"catalogue {catalogue.name!r} was never optimised, so there is no threshold to verify by: run "
-            f"`holotype optimise {catalogue.name}` first",
+            f"{to_optimise(catalogue.name)} first",
             catalogue=catalogue.name,
         )
     figures = context.registry.selection(catalogue.id, serving.selection).figures
@@ -117,7 +118,7 @@ def _measured(context: Context, catalogue: Catalogue, serving: Serving, kind: st
         raise InvalidInput(
             f"the selection that serves catalogue {catalogue.name!r} has no threshold to verify by: it needs two "
             "classes at least with several pictures each that were kept back; ingest more and run "
-            f"`holotype optimise {catalogue.name}` again",
+            f"{to_optimise(catalogue.name)} again",
             catalogue=catalogue.name,
         )
     return found

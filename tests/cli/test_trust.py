@@ -36,7 +36,7 @@ def test_before_an_optimisation_both_say_what_to_do(holotype: Holotype, fruit: P
         code, value = holotype(*arguments)
         assert code == 2
         assert value["error"]["type"] == "InvalidInput"
-        assert "run `holotype optimise fruit` first" in value["error"]["message"]
+        assert "run `holotype optimise fruit` (over HTTP: " in value["error"]["message"]
 
 
 def test_after_an_optimisation_answers_are_held_to_the_error(

@@ -330,7 +330,10 @@ def test_too_many_classes_for_thresholds_one_by_one_end_the_job_before_the_searc
     context, _ = planted(clusters([2] * 101, width=16), search=FixedSearch(MEDOIDS))
     job = started(context, search="thresholds")
     run_optimise(context, job.id)
-    assert "takes at most 100 classes; this catalogue has 101: use --search sweep" in context.registry.job(job.id).error
+    assert (
+        "takes at most 100 classes; this catalogue has 101: use the search 'sweep'"
+        in context.registry.job(job.id).error
+    )
     assert not context.search.calls
     assert serving_catalogue(context).active_selection is None
 

@@ -291,7 +291,7 @@ def test_more_classes_than_a_sampler_can_handle_are_refused_before_anything_runs
     shares = {f"c{number:03}": 0.3 for number in range(MAX_SEARCHED_CLASSES + 1)}
     swept = Recipe(strategy="thresholds", class_shares=shares)
     with pytest.raises(
-        InvalidInput, match=r"at most 100 classes; this catalogue has 101: use --search sweep"
+        InvalidInput, match=r"at most 100 classes; this catalogue has 101: use the search 'sweep'"
     ) as caught:
         search_thresholds(NoSearch(), fitter(), OptimiseRequest(search="thresholds"), swept)
     assert caught.value.details == {"classes": 101}

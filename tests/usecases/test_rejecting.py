@@ -111,7 +111,10 @@ def test_confidence_is_calibrated_where_that_measured_better(tmp_path):
 
 def test_where_nothing_was_measured_that_is_said(tmp_path):
     context, _ = stocked(tmp_path / "first")
-    with pytest.raises(InvalidInput, match=r"never optimised.*run `holotype optimise fruit` first"):
+    with pytest.raises(
+        InvalidInput,
+        match=r"never optimised.*run `holotype optimise fruit` .* first",
+    ):
         asked(context, max_error=0.01)
     publish(context, fruit_of(context), draft(context), sleep=no_sleep)
     with pytest.raises(InvalidInput, match=r"no measured answers.*ingest more pictures"):

@@ -121,7 +121,7 @@ def test_a_class_without_a_reference_is_not_found(tmp_path):
 
 def test_without_thresholds_that_is_said(tmp_path):
     context, _ = stocked(tmp_path)
-    with pytest.raises(InvalidInput, match="run `holotype optimise fruit` first"):
+    with pytest.raises(InvalidInput, match=r"run `holotype optimise fruit` .* first"):
         verify_pictures(context, "acme", "fruit", A, B)
     publish(context, fruit_of(context), draft(context), sleep=no_sleep)
     for call in (

@@ -132,7 +132,7 @@ def _known(connection: Connection, catalogue_id: str, ids: Sequence[str]) -> dic
 
 def _reason(known: KnownExample) -> str:
     labels = ", ".join(repr(label) for label in known.conflict_labels)
-    return f"the same picture was handed over as {labels}: decide with `holotype relabel` or `holotype drop`"
+    return f"the same picture was handed over as {labels}: relabel or drop it to decide"
 
 
 def _mark(connection: Connection, catalogue_id: str, changed: Mapping[str, KnownExample]) -> None:
