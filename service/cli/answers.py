@@ -93,8 +93,10 @@ def _answer_tables(results: Sequence[Mapping[str, Any]]) -> list[Table | str]:
 
 
 def _named(answer: Mapping[str, Any]) -> str:
-    """The label, or why there is none."""
-    return str(answer["label"]) if answer["rejected"] is None else f"rejected: {answer['rejected']['reason']}"
+    """The label, or why there is none: confidence is of known classes, so it may be high all the same."""
+    if (why := answer["rejected"]) is None:
+        return str(answer["label"])
+    return f"rejected: {why['reason']} (trust {why['trust']:.2f}, {why['needed']:.2f} needed)"
 
 
 def _resembles(answer: Mapping[str, Any]) -> str:

@@ -28,6 +28,8 @@ from service.core.verification import (
 )
 
 CURVE_POINTS = 100
+LOWEST = 0.1
+"""Share of right answers whose readings are below a spread under the typical one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,8 +109,10 @@ def _rejection(
     right, model = answers.right, fit_trust(table, answers.right, answers.weights)
     if trust is None or model is None:
         return Trusted()
-    typical = tuple(np.median(table[right], axis=0).tolist())
-    policy = Policy(model, confidence, typical, risk_curve(trust, right, answers.weights))
+    typical = np.median(table[right], axis=0)
+    spread = typical - np.quantile(table[right], LOWEST, axis=0)
+    curve = risk_curve(trust, right, answers.weights)
+    policy = Policy(model, confidence, tuple(typical.tolist()), curve, spread=tuple(spread.tolist()))
     if classes:
         named = answers.scores.argmax(axis=1)
         shares = np.bincount(named, answers.weights, minlength=len(classes)) / answers.weights.sum()

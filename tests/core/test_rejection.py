@@ -32,9 +32,9 @@ def curve_of(trust, right, weights=None):
     return [(p.error, p.threshold, p.coverage) for p in risk_curve(trust, np.asarray(right, dtype=bool), ones)]
 
 
-def policy(points, confidence=None) -> Policy:
+def policy(points, confidence=None, spread=()) -> Policy:
     curve = risk_curve(*(np.asarray(one) for one in points))
-    return Policy(SHARP, confidence, (0.5, 0.4, 0.1), curve)
+    return Policy(SHARP, confidence, (0.5, 0.4, 0.1), curve, spread=spread)
 
 
 def test_the_curve_by_hand() -> None:
@@ -146,8 +146,8 @@ def asked(best: float, margin: float) -> tuple[Prediction, np.ndarray]:
     ("best", "margin", "reason"),
     [
         (0.5, 0.4, None),  # trust 1 / (1 + exp(-3)) = 0.953
-        (0.1, 0.35, "too far"),  # loses 4 by distance, 0.5 by the rival
-        (0.48, 0.02, "torn between apple and pear"),  # loses 0.2 and 3.8
+        (0.1, 0.35, "too far"),  # 0.4 below a typical right answer, 0.05 by the margin
+        (0.48, 0.02, "torn between apple and pear"),  # 0.02 and 0.38
     ],
 )
 def test_a_rejection_says_which_test_failed(best: float, margin: float, reason: str | None) -> None:
@@ -161,6 +161,29 @@ def test_a_rejection_says_which_test_failed(best: float, margin: float, reason: 
         assert rejected.as_dict() == {"reason": reason, "trust": pytest.approx(expected), "needed": 0.8}
 
 
+@pytest.mark.parametrize(
+    ("weights", "typical", "spread", "reading", "reason"),
+    [
+        # One spread below by nearness, half a one by the margin, whatever unit they have and whichever trust weighs.
+        ((0.0, 9.0, 0.0), (0.5, 0.4, 0.1), (0.1, 0.4, 0.1), (0.4, 0.2, 0.1), "too far"),
+        ((9.0, 0.0, 0.0), (0.5, 0.4, 0.1), (0.4, 0.1, 0.1), (0.3, 0.3, 0.1), "torn between apple and pear"),
+        # Where raw nearness is read, too, the mean of both nearnesses counts: 1.5 and 2.5 against a margin of 2.
+        ((1.0, 1.0, 0.0, 1.0), (0.5, 0.4, 0.1, 0.9), (0.1, 0.1, 0.1, 0.1), (0.4, 0.2, 0.1, 0.7), "torn between"),
+        ((1.0, 1.0, 0.0, 1.0), (0.5, 0.4, 0.1, 0.9), (0.1, 0.1, 0.1, 0.1), (0.4, 0.2, 0.1, 0.5), "too far"),
+        # Right answers that are all alike leave a spread of nothing.
+        ((1.0, 1.0, 0.0), (0.5, 0.4, 0.1), (0.0, 0.1, 0.1), (0.5, 0.2, 0.1), "torn between apple and pear"),
+    ],
+)
+def test_the_reason_is_what_is_less_usual_among_right_answers(weights, typical, spread, reading, reason) -> None:
+    best, margin = reading[:2]
+    found = Policy(
+        TrustModel(weights, -50.0), None, typical, (CurvePoint(0.1, 0.5, 0.5), CurvePoint(0.5, 0.0, 1.0)), spread=spread
+    )
+    rejected = found.judged(asked(best, margin)[0], np.array(reading), 0.2)
+    assert rejected is not None
+    assert rejected.reason.startswith(reason)
+
+
 def test_with_one_class_there_is_nothing_to_be_torn_between() -> None:
     alone = Prediction("apple", 1.0, 1.1, (ScoredLabel("apple", 0.1),), ())
     found = policy((np.array([0.9, 0.8, 0.7]), np.array([True, True, False]), np.ones(3)))
@@ -169,8 +192,13 @@ def test_with_one_class_there_is_nothing_to_be_torn_between() -> None:
 
 @pytest.mark.parametrize("confidence", [None, TrustModel((1.0, 2.0, 3.0), 4.0)])
 def test_a_policy_survives_being_stored(confidence) -> None:
-    made = policy(([0.9, 0.8, 0.7, 0.6], [True, True, True, False], np.ones(4)), confidence)
-    assert Policy.from_dict(json.loads(json.dumps(made.as_dict()))) == made
+    made = policy(([0.9, 0.8, 0.7, 0.6], [True, True, True, False], np.ones(4)), confidence, (0.1, 0.2, 0.1))
+    stored = json.loads(json.dumps(made.as_dict()))
+    assert Policy.from_dict(stored) == made
+    older = {key: value for key, value in stored.items() if key != "spread"}
+    assert Policy.from_dict(older) == replace(made, spread=())
+    with pytest.raises(ValueError, match="2 spreads for 3 readings"):
+        Policy.from_dict({**stored, "spread": [0.1, 0.2]})
 
 
 def by_class(count: int = 300) -> Policy:

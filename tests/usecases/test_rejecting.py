@@ -78,7 +78,7 @@ def test_far_away_is_another_reason(tmp_path):
 
 def test_nearness_is_the_largest_raw_similarity_with_a_support_picture(tmp_path):
     """Of a stored support picture it is 1, whatever the scores: only such ones are trusted here."""
-    context = served(tmp_path, (0.0, 0.0, 0.0, 100.0), bias=-99.9, typical=(0.9, 0.5, 0.1, 1.0))
+    context = served(tmp_path, (0.0, 0.0, 0.0, 100.0), bias=-99.9, typical=(0.9, 0.0, 0.1, 1.0))
     catalogue = fruit_of(context)
     stored = context.registry.examples(catalogue.id, Split.SUPPORT)[0]
     same = ("same.png", context.blobs.get(image_key("acme", stored.content_hash)))
