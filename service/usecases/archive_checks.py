@@ -39,7 +39,7 @@ from service.usecases.archive_prompts import archived_prompts
 from service.usecases.archive_reading import Archive
 from service.usecases.archive_report import check_report
 from service.usecases.files import MAX_FILE_BYTES
-from service.usecases.labels import checked_label
+from service.usecases.labels import label_asked_for
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +105,7 @@ def members_of(archive: Archive, number: int) -> Iterator[ArchivedMember]:
     for line, where in archive.lines(selection_member(number, "members.jsonl")):
         found = fields_of(line, where)
         label = found.text("label", 1000)
-        if checked_label(label) != label:
+        if label_asked_for(label) != label:
             raise found.wrong("label", "a label")
         centrality = None if found.value("centrality") is None else found.number("centrality")
         content_hash, crop = picture_in(found)

@@ -24,7 +24,7 @@ from service.errors import InvalidInput
 from service.records import Example, ExampleState, Relabelling, Selection, SelectionState, Split
 from service.usecases.archive_fields import Fields, encoded, fields_of
 from service.usecases.findings import FindingKind
-from service.usecases.labels import checked_label
+from service.usecases.labels import label_asked_for
 
 MANIFEST = "manifest.json"
 PROMPTS = "prompts.jsonl"
@@ -175,8 +175,8 @@ def labels_in(found: Fields, key: str) -> tuple[str, ...]:
 
 
 def _label(found: Fields, key: str, given: object) -> str:
-    """A label as `checked_label` leaves it: anything else would be another label than the one that was archived."""
-    if not isinstance(given, str) or checked_label(given) != given:
+    """A label as `label_asked_for` leaves it: anything else would be another label than the one that was archived."""
+    if not isinstance(given, str) or label_asked_for(given) != given:
         raise found.wrong(key, "a label without white space around it, in Unicode's NFC")
     return given
 

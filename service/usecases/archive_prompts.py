@@ -15,7 +15,7 @@ from service.usecases.archive_fields import encoded, fields_of
 from service.usecases.archive_format import PROMPTS
 from service.usecases.archive_reading import Archive
 from service.usecases.describing import MOST_CHARACTERS, MOST_TEMPLATES
-from service.usecases.labels import checked_label
+from service.usecases.labels import label_asked_for
 
 
 def prompts_line(one: ClassPrompts) -> bytes:
@@ -34,7 +34,7 @@ def archived_prompts(archive: Archive) -> Iterator[ClassPrompts]:
     for line, where in archive.lines(PROMPTS):
         found = fields_of(line, where)
         label = found.text("label", 1000)
-        if checked_label(label) != label or label in seen:
+        if label_asked_for(label) != label or label in seen:
             raise found.wrong("label", "a label that is there once")
         seen.add(label)
         templates = tuple(found.texts("templates", MOST_TEMPLATES, MOST_CHARACTERS))

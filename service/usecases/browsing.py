@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from service.records import Catalogue, Example, ExampleState, SelectionMember, Split
 from service.usecases.context import Context
 from service.usecases.dropped import example_there
-from service.usecases.labels import checked_label
+from service.usecases.labels import label_asked_for
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,7 +56,7 @@ def list_examples(
         catalogue.id,
         after,
         limit,
-        label=None if label is None else checked_label(label),
+        label=None if label is None else label_asked_for(label),
         split=split,
         state=state,
         selection=active if references else None,

@@ -11,7 +11,7 @@ from service.records import Catalogue, Example, ExampleState, Split
 from service.usecases import provisional
 from service.usecases.context import Context, partition_of
 from service.usecases.decide import take_out
-from service.usecases.labels import checked_label
+from service.usecases.labels import checked_label, label_asked_for
 from service.usecases.leases import kept_lease
 from service.usecases.points import payload_split
 from service.usecases.splitting import (
@@ -100,7 +100,7 @@ def rename_label(context: Context, tenant: str, name: str, label: str, new: str)
         Unavailable: an outside system does not answer.
     """
     catalogue = context.registry.catalogue(tenant, name)
-    former, wanted = checked_label(label), checked_label(new)
+    former, wanted = label_asked_for(label), checked_label(new)
     before = context.registry.example_counts(catalogue.id, [former, wanted])[1]
     described = {one.label for one in context.registry.prompts(catalogue.id)}
     if not (before.get(former) or before.get(wanted) or described & {former, wanted}):
@@ -131,7 +131,7 @@ def delete_label(context: Context, tenant: str, name: str, label: str) -> Delete
         Unavailable: an outside system does not answer.
     """
     catalogue = context.registry.catalogue(tenant, name)
-    checked = checked_label(label)
+    checked = label_asked_for(label)
     dropped = 0
     while batch := _active(context, catalogue, checked):
         take_out(context, catalogue, batch)

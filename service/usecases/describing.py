@@ -19,7 +19,7 @@ from service.errors import InvalidInput, NotFound
 from service.ports import Encoder
 from service.records import Catalogue, ClassPrompts
 from service.usecases.context import Context
-from service.usecases.labels import checked_label
+from service.usecases.labels import checked_label, label_asked_for
 from service.usecases.reading import encoder_of
 
 DEFAULT_TEMPLATES = ("a photo of a {label}.", "a close-up photo of a {label}.", "a photo of one {label}.")
@@ -78,7 +78,7 @@ def descriptions(context: Context, tenant: str, name: str) -> list[ClassPrompts]
 
 def description(context: Context, tenant: str, name: str, label: str) -> ClassPrompts:
     """A class's prompts. Raises CatalogueNotFound, InvalidInput for what is no label, NotFound where it has none."""
-    checked = checked_label(label)
+    checked = label_asked_for(label)
     for one in descriptions(context, tenant, name):
         if one.label == checked:
             return one
@@ -87,7 +87,7 @@ def description(context: Context, tenant: str, name: str, label: str) -> ClassPr
 
 def forget_description(context: Context, tenant: str, name: str, label: str) -> None:
     """Take a class's words away; its pictures stay. Raises as `description`."""
-    checked = checked_label(label)
+    checked = label_asked_for(label)
     if not context.registry.delete_prompts(context.registry.catalogue(tenant, name).id, checked):
         raise _no_prompts(name, checked)
 

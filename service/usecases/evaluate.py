@@ -11,7 +11,7 @@ from service.records import Catalogue, Selection, Split
 from service.usecases.context import Context, OnProgress, partition_of
 from service.usecases.files import read_file
 from service.usecases.hints import to_evaluate, to_optimise
-from service.usecases.labels import checked_label
+from service.usecases.labels import label_asked_for
 from service.usecases.reading import encoder_of
 from service.usecases.rejecting import policy_of, promised, realised
 from service.usecases.relabelled import changed_since
@@ -161,7 +161,7 @@ def _of_source(source: Source) -> Labelled:
 def _with_checked_label(one: Labelled) -> Labelled:
     """The label as the catalogue would have it; one that can be none is one that it does not know."""
     try:
-        return Labelled(checked_label(one.label), one.read, one.failure)
+        return Labelled(label_asked_for(one.label), one.read, one.failure)
     except InvalidInput:
         return Labelled("", one.read, one.failure)
 

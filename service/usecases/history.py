@@ -13,7 +13,7 @@ from service.records import Selection, SelectionMember, SelectionState
 from service.usecases.browsing import SeenExample
 from service.usecases.context import Context
 from service.usecases.evaluate import evaluation_of, report_data
-from service.usecases.labels import checked_label
+from service.usecases.labels import label_asked_for
 from service.usecases.publish import activate
 from service.usecases.selections import SelectionSummary, summary_of
 
@@ -90,7 +90,7 @@ def selection_members(
     """
     catalogue = context.registry.catalogue(tenant, name)
     selection = context.registry.selection(catalogue.id, selection_id)
-    checked = None if label is None else checked_label(label)
+    checked = None if label is None else label_asked_for(label)
     members = context.registry.members_page(selection.id, after, limit, label=checked)
     there = context.registry.examples_by_id(catalogue.id, [member.example_id for member in members])
     return [SeenExample(example=there[one.example_id], reference=one) for one in members if one.example_id in there]

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from service.errors import InvalidInput, NotAuthenticated, NotFound, quoted
 from service.records import ApiKey, Scope
 from service.usecases.context import Context
-from service.usecases.labels import checked_name, is_one_line
+from service.usecases.labels import checked_name, is_one_line, refuse_hidden
 
 PREFIX = "holo"
 KEY_ID_BYTES = 8
@@ -43,8 +43,9 @@ def create_key(
     Raises:
         TenantNotFound: there is no such tenant.
         InvalidInput: no scope, an end that is past, or a name that is blank, longer than `MAX_KEY_NAME` or holds
-            control characters.
+            control or hidden characters.
     """
+    _check_key_name(name)
     made = _new_key(context, tenant, name, scopes, expires_at)
     context.registry.add_key(made.key)
     return made
@@ -57,10 +58,6 @@ def _new_key(
     checked_name(tenant, "tenant")
     if not scopes:
         raise InvalidInput(f"a key needs a scope: {', '.join(Scope)}")
-    if not 1 <= len(name) <= MAX_KEY_NAME:
-        raise InvalidInput(f"the name of the key has {len(name)} characters; 1 to {MAX_KEY_NAME} are allowed")
-    if not name.strip() or not is_one_line(name):
-        raise InvalidInput(f"the name of the key, {name!a}, is blank, holds control characters or is not valid UTF-8")
     now = context.clock()
     if expires_at is not None and expires_at <= now:
         raise InvalidInput("the key would have expired already", expires_at=expires_at)
@@ -78,8 +75,18 @@ def _new_key(
     return NewKey(key=key, credential=f"{PREFIX}_{key.id}_{secret}")
 
 
+def _check_key_name(name: str) -> None:
+    """Not asked of a successor: it has the name that its key had."""
+    if not 1 <= len(name) <= MAX_KEY_NAME:
+        raise InvalidInput(f"the name of the key has {len(name)} characters; 1 to {MAX_KEY_NAME} are allowed")
+    if not name.strip() or not is_one_line(name):
+        raise InvalidInput(f"the name of the key, {name!a}, is blank, holds control characters or is not valid UTF-8")
+    refuse_hidden("name of the key", name)
+
+
 def create_key_of_any(context: Context, tenant: str, name: str, scopes: Sequence[Scope]) -> NewKey:
     """The same of a tenant that is made where it is not there, for whoever runs the service. Raises InvalidInput."""
+    _check_key_name(name)
     made = _new_key(context, tenant, name, scopes)
     context.registry.ensure_tenant(tenant)
     context.registry.add_key(made.key)

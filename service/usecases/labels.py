@@ -14,9 +14,37 @@ _NAME = re.compile(rf"[A-Za-z0-9][A-Za-z0-9._-]{{0,{MAX_NAME - 1}}}")
 _REFUSED_CATEGORIES = {"Cc", "Cs", "Zl", "Zp"}
 """Control characters, halves of surrogate pairs (file names that are not UTF-8), line and paragraph separators."""
 
+JOINERS = frozenset("\u200c\u200d")
+"""Seen in what they do to their neighbours: Persian words and emoji are written with them."""
+_HIDDEN_RANGES = (
+    (0x61C, 0x61C),
+    (0x200B, 0x200F),
+    (0x202A, 0x202E),
+    (0x2060, 0x2064),
+    (0x2066, 0x2069),
+    (0xFEFF, 0xFEFF),
+)
+HIDDEN = frozenset(chr(code) for first, last in _HIDDEN_RANGES for code in range(first, last + 1))
+"""Characters that nobody sees, of no width or turning the direction of writing: with them two names look the same, or
+one as if it were another. Joiners are among them."""
+
 
 def checked_label(label: str) -> str:
+    """A label to be given: as `label_asked_for` has it.
+
+    Raises InvalidInput as that does, and where it holds `HIDDEN` characters beside `JOINERS`, or joiners alone.
+    """
+    clean = label_asked_for(label)
+    refuse_hidden("label", clean, HIDDEN - JOINERS)
+    if not set(clean) - JOINERS:
+        refuse_hidden("label", clean)
+    return clean
+
+
+def label_asked_for(label: str) -> str:
     """The label without white space around it, NFC: "é" typed in two ways is one label.
+
+    For labels that are looked for or were kept: older ones may hold what none may be given any more.
 
     Raises InvalidInput when it is empty, longer than `MAX_LABEL` characters, holds control characters, or has "." or
     ".." between its slashes.
@@ -37,6 +65,18 @@ def checked_label(label: str) -> str:
 def is_one_line(text: str) -> bool:
     """Can it be stored and shown as one line: no control characters, nothing that is not valid UTF-8?"""
     return not any(unicodedata.category(character) in _REFUSED_CATEGORIES for character in text)
+
+
+def refuse_hidden(what: str, text: str, hidden: frozenset[str] = HIDDEN) -> None:
+    """Raises InvalidInput where the text of a `what` holds one of the characters, which it names by its code point."""
+    for place, character in enumerate(text, start=1):
+        if character in hidden:
+            code = f"U+{ord(character):04X}"
+            raise InvalidInput(
+                f"the {what} {text[:30]!a} holds {code} ({unicodedata.name(character).lower()}) as character {place}, "
+                "which nobody sees: leave it out",
+                character=code,
+            )
 
 
 def checked_name(name: str, what: str = "catalogue") -> str:

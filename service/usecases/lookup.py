@@ -16,7 +16,7 @@ from service.ports import METADATA_PREFIX, Encoder
 from service.records import Catalogue, Split
 from service.usecases.context import Context, partition_of
 from service.usecases.hints import to_list_labels
-from service.usecases.labels import checked_label
+from service.usecases.labels import label_asked_for
 from service.usecases.metadata import checked_metadata
 from service.usecases.reading import encoder_of, read_pictures
 
@@ -126,7 +126,7 @@ def _where(
         where["split"] = split.value
     if label is None:
         return where
-    checked = checked_label(label)
+    checked = label_asked_for(label)
     labels = context.registry.example_counts(catalogue.id)[1]
     if not labels.get(checked):
         raise InvalidInput(
