@@ -19,11 +19,11 @@ from service.client.models.answers import Classified
 from service.client.problems import ApiProblem
 from service.core.voting import class_scores
 from service.errors import HolotypeError
-from service.records import SLOTS, Catalogue, SelectionMember
+from service.records import Catalogue, SelectionMember
 from service.usecases.context import Context, partition_of
 from service.usecases.reading import encoder_of, read_pictures
 from service.usecases.references import References
-from service.usecases.selections import flagged, head_of, recipe_of
+from service.usecases.selections import flagged, head_of, projection_of, recipe_of
 
 PICTURES = 4
 PAUSE_S = 0.05
@@ -96,18 +96,29 @@ class Prober:
             answers = tenant.client.classify(CATALOGUE, [tenant.queries[row] for row in rows])
         except ApiProblem as error:
             if error.code == "NothingToServe":
-                self._tell(f"{tenant.name}: {error} ({self._held(catalogue, active)})")
+                self._tell(f"{tenant.name}: {error} ({self._held(tenant, active)})")
             raise
         still = tenant.state() == before and self._active(catalogue) == active
         quiet = still and not before[0] and not before[1]
         for row, answer in zip(rows, answers, strict=True):
             self._judge(tenant, row, answer, members if answer.selection == active else frozenset(), quiet=quiet)
 
-    def _held(self, catalogue: Catalogue, selection_id: str) -> str:
+    def _held(self, tenant: Tenant, selection_id: str) -> str:
         """What registry and store have of a selection that is said to have nothing to answer with."""
-        partition = partition_of(self.context.registry.catalogue_by_id(catalogue.id))
-        flags = {slot: len(self.context.store.ids(partition, flagged(slot, selection_id))) for slot in SLOTS}
-        return f"selection {selection_id}: {len(self.context.registry.members(selection_id))} members, flags {flags}"
+        registry, store = self.context.registry, self.context.store
+        catalogue = registry.catalogue_by_id(self.catalogues[tenant.name].id)
+        partition, selection = partition_of(catalogue), registry.selection(catalogue.id, selection_id)
+        where, members = flagged(selection.slot, selection_id), registry.members(selection_id)
+        payloads = store.fetch(partition, [one.example_id for one in members], with_embeddings=False).payloads
+        carrying = sum(where.items() <= dict(payload).items() for payload in payloads)
+        head, queries = head_of(self.context, selection), self._of_queries(tenant, catalogue)
+        projections = queries if head is None else head.project(queries)
+        near = store.nearest(partition, projection_of(selection.slot), projections, where, 5)
+        return (
+            f"active {catalogue.active_selection}; {selection_id} {selection.state} in {where}: {len(members)} members, "
+            f"{len(payloads)} points, {carrying} flagged, {len(store.ids(partition, where))} found by flag, "
+            f"{[len(one) for one in near]} near"
+        )
 
     def judge_alone(self, tenant: Tenant, answer: Classified) -> None:
         """An answer that was given at a time nobody knows: references and similarities are asked."""
