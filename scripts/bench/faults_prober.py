@@ -96,12 +96,18 @@ class Prober:
             answers = tenant.client.classify(CATALOGUE, [tenant.queries[row] for row in rows])
         except ApiProblem as error:
             if error.code == "NothingToServe":
-                self._tell(f"{tenant.name}: {error} ({self._held(tenant, active)})")
+                self._tell(f"{tenant.name}: {error} ({self._looked_at(tenant, active)})")
             raise
         still = tenant.state() == before and self._active(catalogue) == active
         quiet = still and not before[0] and not before[1]
         for row, answer in zip(rows, answers, strict=True):
             self._judge(tenant, row, answer, members if answer.selection == active else frozenset(), quiet=quiet)
+
+    def _looked_at(self, tenant: Tenant, selection_id: str) -> str:
+        try:
+            return self._held(tenant, selection_id)
+        except HolotypeError as error:
+            return f"{selection_id} cannot be looked at: {error}"
 
     def _held(self, tenant: Tenant, selection_id: str) -> str:
         """What registry and store have of a selection that is said to have nothing to answer with."""
@@ -115,8 +121,8 @@ class Prober:
         projections = queries if head is None else head.project(queries)
         near = store.nearest(partition, projection_of(selection.slot), projections, where, 5)
         return (
-            f"active {catalogue.active_selection}; {selection_id} {selection.state} in {where}: {len(members)} members, "
-            f"{len(payloads)} points, {carrying} flagged, {len(store.ids(partition, where))} found by flag, "
+            f"active {catalogue.active_selection}; {selection_id} {selection.state} in {where}: "
+            f"{len(members)} members, {len(payloads)} points, {carrying} flagged, {len(store.ids(partition, where))} found by flag, "
             f"{[len(one) for one in near]} near"
         )
 
