@@ -157,8 +157,9 @@ class Load:
         self._delete(tenant, tenant.reserve(rng, 3))
 
     def strip(self, tenant: Tenant, rng: random.Random) -> None:
-        """All references that serve go, or as many as leave half of the examples."""
+        """All references that serve go, or as many as leave half of the examples; then others are chosen."""
         self._delete(tenant, tenant.reserve(rng, len(tenant.expected) // 2, self._serving(tenant)))
+        self.optimise(tenant, rng)
 
     def _serving(self, tenant: Tenant) -> set[str]:
         """Content hashes of the active selection's members."""

@@ -122,8 +122,8 @@ class Prober:
         near = store.nearest(partition, projection_of(selection.slot), projections, where, 5)
         return (
             f"active {catalogue.active_selection}; {selection_id} {selection.state} in {where}: "
-            f"{len(members)} members, {len(payloads)} points, {carrying} flagged, {len(store.ids(partition, where))} found by flag, "
-            f"{[len(one) for one in near]} near"
+            f"{len(members)} members, {len(payloads)} points, {carrying} flagged, "
+            f"{len(store.ids(partition, where))} found by flag, {[len(one) for one in near]} near"
         )
 
     def judge_alone(self, tenant: Tenant, answer: Classified) -> None:

@@ -31,7 +31,10 @@ MOST_REPEATED = 6
 """Times that an operation is done while a fault lasts."""
 REST_S = 120.0
 KINDS = ("lost", "doubled", "torn", "orphans", "unrest")
-OTHERS = ("upload", "command", "optimise", "activate", "classify", "relabel", "delete", "relabel", "delete", "strip")
+OTHERS = (
+    *("upload", "command", "optimise", "activate", "classify", "relabel", "delete", "relabel", "delete") * 2,
+    "strip",
+)
 
 
 @dataclass(slots=True)
