@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 
 import numpy as np
@@ -37,11 +38,12 @@ class Survey:
 
     def findings(self) -> list[Finding]:
         """All that rows and embeddings tell, by kind, the strongest first; blank pictures take a look at pixels."""
+        suspects, strays = hygiene.label_suspects(self.data, self.probabilities), self._strays()
         return [
-            *self._labels(),
+            *self._labels(suspects, {one.row for one in strays}),
             *self._pairs(),
             *self._duplicates(),
-            *self._outliers(),
+            *self._outliers(strays, {one.row for one in suspects if one.sure}),
             *self._small(),
             *self._thin(),
             *self._alike(),
@@ -54,17 +56,33 @@ class Survey:
     def _label(self, code: int) -> str:
         return self.data.classes[code]
 
-    def _labels(self) -> Iterator[Finding]:
-        for one in hygiene.label_suspects(self.data, self.probabilities):
+    def _strays(self) -> list[hygiene.Outlier]:
+        """Far from their class, and not recognised as one of it by a judge that knows more than one class.
+
+        Of 2 640 photos of groceries 141 lie far and 49 are listed; of 111 strays planted there, 74 and 73.
+        """
+        several = len(np.unique(self.data.codes)) > 1
+        return [
+            one
+            for one in hygiene.outliers(self.data)
+            if not (several and self._answer(one.row) == self.data.codes[one.row])
+        ]
+
+    def _labels(self, suspects: Sequence[hygiene.LabelSuspect], far: AbstractSet[int]) -> Iterator[Finding]:
+        """A picture gets one suggestion, whatever it is listed for: that of a stray where its label is not sure."""
+        for one in suspects:
             given, likely = self.examples[one.row].label, self._label(one.likely)
             told = f"pictures like it carry {likely} ({one.likely_probability:.2f}), not {given}"
+            doubt = "" if one.sure else "; less surely than is usual there"
+            if one.row in far:
+                doubt += f"; it lies far from {given}"
             yield Finding(
                 kind=FindingKind.LABEL,
                 labels=(given, likely),
                 example=self.examples[one.row],
                 numbers={"given": one.given_probability, "likely": one.likely_probability},
-                suggested=Decision.RELABEL if one.sure else Decision.KEEP,
-                why=f"{told} ({one.given_probability:.2f}){'' if one.sure else '; less surely than is usual there'}",
+                suggested=Decision.RELABEL if one.sure else Decision.DROP if one.row in far else Decision.KEEP,
+                why=f"{told} ({one.given_probability:.2f}){doubt}",
             )
 
     def _pairs(self) -> Iterator[Finding]:
@@ -143,16 +161,9 @@ class Survey:
         for group in range(int(found.max()) + 1):
             yield [one for one, looks in zip(examples, found.tolist(), strict=True) if looks == group]
 
-    def _outliers(self) -> Iterator[Finding]:
-        """Far from their class, and not recognised as one of it by a judge that knows more than one class.
-
-        Of 2 640 photos of groceries 141 lie far and 49 are listed; of 111 strays planted there, 74 and 73.
-        """
-        sure = {one.row for one in hygiene.label_suspects(self.data, self.probabilities) if one.sure}
-        several = len(np.unique(self.data.codes)) > 1
-        for one in hygiene.outliers(self.data):
-            if several and self._answer(one.row) == self.data.codes[one.row]:
-                continue
+    def _outliers(self, strays: Sequence[hygiene.Outlier], sure: AbstractSet[int]) -> Iterator[Finding]:
+        """`sure` are rows whose likely label is."""
+        for one in strays:
             example = self.examples[one.row]
             yield Finding(
                 kind=FindingKind.OUTLIER,
@@ -179,13 +190,14 @@ class Survey:
     def _thin(self) -> Iterator[Finding]:
         for code, pictures in hygiene.thin_classes(self.data):
             rows = np.flatnonzero(self.data.codes == code).tolist()
+            there = f"{pictures} distinct picture{'s' if pictures > 1 else ''}"
             yield Finding(
                 kind=FindingKind.THIN,
                 labels=(self._label(code),),
                 others=tuple(self.examples[row] for row in rows[:MOST_OTHERS]),
                 numbers={"distinct": pictures, "images": len(rows)},
                 suggested=Decision.KEEP,
-                why=f"{pictures} distinct pictures; with {hygiene.THIN_PICTURES} it could be judged: ingest more",
+                why=f"{there}; with {hygiene.THIN_PICTURES} it could be judged: ingest more",
             )
 
     def _alike(self) -> Iterator[Finding]:

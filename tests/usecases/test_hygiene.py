@@ -200,6 +200,18 @@ def test_an_outlier_of_another_class_is_to_be_relabelled(tmp_path):
     assert (finding.example, finding.suggested) == (example(context, "stray.png"), Decision.RELABEL)
 
 
+def test_a_picture_gets_one_suggestion_whatever_it_is_listed_for(tmp_path):
+    """The stray lies between pears and plums, so the judge gives it to one of them, and is not sure."""
+    between = CENTRES[[1, 2]].mean(axis=0).astype(int)
+    stray = json.loads(near("stray", 0, 1)) | {"pixels": between.tolist(), "hash": "0f0f0f0f0f0f0f0f"}
+    context = stocked(tmp_path, classes(each=12) | {"apple/stray.png": json.dumps(stray).encode()})
+    stray = example(context, "stray.png")
+    label, outlier = (one for one in survey(context).findings if one.example == stray)
+    assert (label.kind, outlier.kind) == (FindingKind.LABEL, FindingKind.OUTLIER)
+    assert label.suggested is outlier.suggested is Decision.DROP
+    assert label.why.endswith("less surely than is usual there; it lies far from apple")
+
+
 def test_what_is_recognised_all_the_same_is_no_outlier(tmp_path):
     """It lies far from the apples, on the side that is away from pears and plums."""
     away = np.clip(CENTRES[0] + (CENTRES[0] - CENTRES[[1, 2]].mean(axis=0)) * 0.8, 0, 255).astype(int)
