@@ -17,6 +17,7 @@ from fastapi import APIRouter, Depends, Request, Security
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer, SecurityScopes
 
 from service.api.problems import responses
+from service.api.queries import refuse_unknown_query
 from service.errors import NotAuthenticated, NotPermitted
 from service.ports import RateLimiter
 from service.records import Scope
@@ -74,6 +75,7 @@ def principal(
         NotAuthenticated: no key, or none that works.
         NotPermitted: the key lacks a scope, or another site's page sent the cookie.
         QuotaExceeded: the tenant asks more often than it may.
+        RequestValidationError: the request has a query parameter that its route does not know.
     """
     credential = sent.credentials if sent is not None else _from_cookie(request)
     if not credential:
@@ -89,6 +91,7 @@ def principal(
             f"this needs a key with scope {', '.join(missing)}; yours has {', '.join(sorted(found.scopes))}",
             needed=missing,
         )
+    refuse_unknown_query(request)
     return found
 
 

@@ -36,19 +36,19 @@ def requests(lines):
 
 def test_a_request_is_one_line_with_its_template_and_who_asked(acme, log):
     answer = acme.get("/v1/catalogues/secret-fruit?token=hidden", headers={"X-Request-Id": "abc"})
-    assert answer.status_code == 404
+    assert answer.status_code == 422
     lines, text = log()
     (line,) = [one for one in requests(lines) if one.get("request_id") == "abc"]
     key = acme.headers["Authorization"].removeprefix("Bearer ").split("_")[1]
     assert line.pop("duration_ms") >= 0
     assert line.pop("timestamp")
-    assert line.pop("event").startswith("GET /v1/catalogues/{catalogue} 404")
+    assert line.pop("event").startswith("GET /v1/catalogues/{catalogue} 422")
     assert line == {
         "level": "info",
         "logger": "holotype.access",
         "method": "GET",
         "route": "/v1/catalogues/{catalogue}",
-        "status": 404,
+        "status": 422,
         "request_id": "abc",
         "tenant": "acme",
         "key_id": key,

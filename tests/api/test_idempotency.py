@@ -37,7 +37,7 @@ class Workshop:
         self.router.post("/things", status_code=201, dependencies=REPEATABLE)(self.make)
         self.router.post("/others/{place}", dependencies=REPEATABLE)(self.make_other)
 
-    def make(self, body: Order, request: Request, who: Writer, context: ContextOf):
+    def make(self, body: Order, request: Request, who: Writer, context: ContextOf, x: int = 0):
         return once(request, context, who, digest_of(body), lambda: self._do(body))
 
     def make_other(self, place: str, body: Order, request: Request, who: Writer, context: ContextOf):
