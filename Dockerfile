@@ -17,7 +17,7 @@ RUN /opt/holotype/bin/pip install --constraint constraints.txt '.[postgres,s3]'
 
 FROM ${PYTHON_IMAGE}
 COPY --from=build /opt/holotype /opt/holotype
-RUN useradd --uid 10001 --create-home holotype && mkdir /data /blobs && chown holotype: /data /blobs
+RUN useradd --uid 10001 --create-home holotype && install -d -m 700 -o holotype -g holotype /data /blobs
 USER holotype
 ENV PATH=/opt/holotype/bin:$PATH HOLOTYPE_DATA_DIR=/data HF_HOME=/data/hub PYTHONUNBUFFERED=1
 VOLUME /data

@@ -192,10 +192,10 @@ def report_writer() -> ReportWriter:
 
 
 def _open_data_directory(settings: Settings, stack: ExitStack) -> None:
-    from service.adapters.data_directory import check_restored, owned_directory
+    from service.adapters.data_directory import PRIVATE, check_restored, owned_directory
 
     if settings.distributed:
-        settings.data_dir.mkdir(parents=True, exist_ok=True)
+        settings.data_dir.mkdir(mode=PRIVATE, parents=True, exist_ok=True)
     else:
         stack.enter_context(owned_directory(settings.data_dir))
     check_restored(settings.data_dir, lambda: records_copies(settings).is_empty())

@@ -17,6 +17,8 @@ from service.errors import DataDirectoryInUse, InvalidInput
 from service.ports.backups import RESTORING
 
 LOCK_FILE = "lock"
+PRIVATE = 0o700
+"""Of a data directory: pictures, hashes of keys and labels are nobody else's on this machine."""
 
 
 @contextmanager
@@ -52,7 +54,7 @@ def check_restored(folder: Path, is_empty: Callable[[], bool]) -> None:
 
 def _open_lock(folder: Path) -> IO[str]:
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(mode=PRIVATE, parents=True, exist_ok=True)
         return (folder / LOCK_FILE).open("a+", encoding="utf-8")
     except OSError as error:
         raise InvalidInput(

@@ -62,7 +62,7 @@ def restore_backup(place: Place, file: IO[bytes], on_progress: OnProgress = lamb
     """
     if not place.records.is_empty():
         raise InvalidInput("the records hold tenants or catalogues already: restore into an empty installation")
-    place.folder.mkdir(parents=True, exist_ok=True)
+    place.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     work = _unpacked(place, file, on_progress)
     records = work / RECORDS
     place.blobs.flush()

@@ -33,6 +33,18 @@ def test_the_folder_is_made_and_can_be_owned_again(data_dir):
             assert folder.is_dir()
 
 
+def test_what_it_makes_is_its_users_own_and_what_is_there_stays_as_it_is(tmp_path):
+    former = os.umask(0)
+    try:
+        with owned_directory(tmp_path / "deep" / "down") as folder:
+            assert folder.stat().st_mode & 0o777 == 0o700
+        (tmp_path / "there").mkdir(mode=0o750)
+        with owned_directory(tmp_path / "there") as folder:
+            assert folder.stat().st_mode & 0o777 == 0o750
+    finally:
+        os.umask(former)
+
+
 def test_another_process_is_refused_with_a_sentence_that_names_the_owner(data_dir, other_owner):
     with pytest.raises(DataDirectoryInUse) as caught, owned_directory(data_dir):
         pytest.fail("two owners")

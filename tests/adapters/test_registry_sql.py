@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
 import sqlite3
 import subprocess
 import sys
@@ -20,12 +21,13 @@ from sqlalchemy import Connection, text
 from sqlalchemy.exc import OperationalError
 
 from service.adapters.registry_sql import SqlRegistry, settling
+from service.adapters.registry_sql.copies import SqlCopies
 from service.adapters.registry_sql.database import Database
 from service.adapters.registry_sql.migrate import alembic_config, stored_version
 from service.adapters.registry_sql.schema import REVISION, VERSION_TABLE, metadata
 from service.adapters.registry_sql.settling import KnownExample, judged
 from service.errors import InvalidInput, Unavailable
-from service.records import ExampleState, ItemState
+from service.records import ExampleState, ItemState, Quotas
 from tests import postgres_server
 from tests.registry_rows import claimed, ingested, picture, sealed, settled
 
@@ -44,6 +46,29 @@ def sqlite_registry(tmp_path: Path) -> Iterator[SqlRegistry]:
     registry = SqlRegistry(f"sqlite:///{tmp_path / 'holotype.db'}")
     yield registry
     registry.close()
+
+
+def test_a_file_that_is_made_is_its_users_own(tmp_path: Path) -> None:
+    (file := tmp_path / "made" / "holotype.db").parent.parent.chmod(0o755)
+    copied = tmp_path / "copied.db"
+    former = os.umask(0)
+    try:
+        registry = SqlRegistry(f"sqlite:///{file}")
+        registry.create_tenant("acme", Quotas())
+        modes = {path.name: path.stat().st_mode & 0o777 for path in (file.parent, *file.parent.iterdir())}
+        registry.close()
+        SqlCopies(f"sqlite:///{copied}").fill_from(file)
+    finally:
+        os.umask(former)
+    assert modes == {"made": 0o700, "holotype.db": 0o600, "holotype.db-wal": 0o600, "holotype.db-shm": 0o600}
+    assert copied.stat().st_mode & 0o777 == 0o600
+
+
+def test_a_file_that_is_there_keeps_its_mode(tmp_path: Path) -> None:
+    (file := tmp_path / "holotype.db").touch(mode=0o640)
+    file.chmod(0o640)
+    assert open_and_count(f"sqlite:///{file}") == 0
+    assert file.stat().st_mode & 0o777 == 0o640
 
 
 def open_and_count(url: str) -> int:

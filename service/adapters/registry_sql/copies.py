@@ -97,6 +97,7 @@ def _url_of(file: Path) -> str:
 
 
 def _copy_sqlite(source: Path, target: Path) -> None:
+    target.touch(mode=0o600)
     with (
         closing(sqlite3.connect(source, timeout=BUSY_TIMEOUT_S)) as held,
         closing(sqlite3.connect(target, timeout=BUSY_TIMEOUT_S)) as copied,
