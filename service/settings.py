@@ -16,6 +16,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SecretsS
 
 from service.errors import InvalidInput
 
+DEFAULT_TENANT = "default"
 PACKAGED_ENCODER = "packaged:vit-s14?pooling=layers"
 ALWAYS_ALLOWED = ("packaged:vit-s14", "pixel")
 """Encoders that need nothing of the server but its own packages."""
@@ -35,7 +36,7 @@ class Settings(BaseSettings):
         default=None,
         description="Folder of files named as variables are, such as holotype_database_url, each with its value.",
     )
-    tenant: str = Field(default="default", description="Tenant that the command line acts for.")
+    tenant: str = Field(default=DEFAULT_TENANT, description="Tenant that the command line acts for.")
     encoder: str = Field(
         default=PACKAGED_ENCODER,
         description="Encoder of new catalogues: hub id, local folder, packaged:vit-s14, pixel; ?pooling= may follow.",

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Literal, cast
 
 from service.cli.backend import NamedBytes, OnProgress, Value
+from service.errors import TenantNotFound
 
 if TYPE_CHECKING:
     from service.cli.checks import Check
@@ -35,10 +36,16 @@ class LocalBackend:
             return show_catalogue(context, self.tenant(), name).as_dict()
 
     def list_catalogues(self) -> list[Value]:
+        from service.settings import DEFAULT_TENANT
         from service.usecases.catalogues import list_catalogues
 
         with self._session.open() as context:
-            return [summary.as_dict() for summary in list_catalogues(context, self.tenant())]
+            try:
+                return [summary.as_dict() for summary in list_catalogues(context, self.tenant())]
+            except TenantNotFound:
+                if self.tenant() == DEFAULT_TENANT:  # nobody has stored anything yet
+                    return []
+                raise
 
     def show_catalogue(self, name: str) -> Value:
         from service.usecases.catalogues import show_catalogue

@@ -110,7 +110,8 @@ def check_allowed(encoder: str, allowed: Sequence[str] | None) -> None:
 
 
 def list_catalogues(context: Context, tenant: str) -> list[CatalogueSummary]:
-    """The tenant's catalogues, by name."""
+    """The tenant's catalogues, by name. Raises TenantNotFound."""
+    context.registry.tenant(tenant)
     return [_summary(context, catalogue) for catalogue in context.registry.catalogues(tenant)]
 
 

@@ -16,6 +16,7 @@ from service.cli.options import command, group_options, wants_json
 from service.cli.output import Output
 from service.cli.session import Session
 from service.errors import CatalogueNotFound, InvalidInput
+from tests.cli.conftest import Holotype
 
 
 def test_help_imports_nothing_heavy() -> None:
@@ -254,3 +255,13 @@ def real(words: list[str], data_dir: Path, stdout: int) -> subprocess.CompletedP
     given = [*words, *([] if words == ["--help"] else ["--data-dir", str(data_dir)])]
     command = [sys.executable, "-m", "service.cli.main", *given]
     return subprocess.run(command, stdout=stdout, stderr=subprocess.PIPE, text=True, check=False)
+
+
+def test_a_tenant_that_is_not_there_is_said_and_the_first_list_is_empty(holotype: Holotype) -> None:
+    assert holotype("catalogue", "list") == (0, [])
+    code, told = holotype("catalogue", "list", "--tenant", "nosuch")
+    assert (code, told["error"]["type"]) == (3, "TenantNotFound")
+    assert told["error"]["message"] == "there is no tenant 'nosuch'"
+    assert holotype("catalogue", "create", "fruit", "--tenant", "nosuch", "--encoder", "pixel")[0] == 0
+    code, (found,) = holotype("catalogue", "list", "--tenant", "nosuch")
+    assert (code, found["name"]) == (0, "fruit")

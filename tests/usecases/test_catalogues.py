@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from service.core.recipe import Recipe
-from service.errors import AlreadyExists, CatalogueNotFound, InvalidInput
+from service.errors import AlreadyExists, CatalogueNotFound, InvalidInput, TenantNotFound
 from service.records import JobState, SelectionMember, Split
 from service.usecases import publish
 from service.usecases.catalogues import create_catalogue, delete_catalogue, list_catalogues, show_catalogue
@@ -89,6 +89,11 @@ def test_list_is_by_name_and_tenant():
     for tenant, name in (("acme", "b"), ("acme", "a"), ("other", "c")):
         create_catalogue(context, tenant, name, FAKE_ENCODER)
     assert [one.name for one in list_catalogues(context, "acme")] == ["a", "b"]
+
+
+def test_a_tenant_that_is_not_there_has_no_list():
+    with pytest.raises(TenantNotFound, match="there is no tenant 'acme'"):
+        list_catalogues(fake_context(), "acme")
 
 
 def test_another_tenant_sees_nothing():
