@@ -6,6 +6,7 @@ import threading
 import time
 from dataclasses import replace
 
+import httpx
 import pytest
 from fastapi.testclient import TestClient
 from prometheus_client.parser import text_string_to_metric_families
@@ -15,6 +16,7 @@ from service.api.app import create_app
 from service.errors import Unavailable
 from service.records import JobKind
 from service.usecases.readiness import Readiness
+from tests.api.serving import served
 from tests.fakes import fake_context
 
 LOCAL = ("127.0.0.1", 50000)
@@ -62,6 +64,16 @@ def test_ready_when_everything_answers(api):
     assert answer.json() == {"status": "ready", "parts": fine}
 
 
+def test_head_answers_as_get_without_a_body(api):
+    """Over a real connection, which the next answer comes on whole: a body that nobody reads would be in its way."""
+    with served(api.client.app) as url, httpx.Client(base_url=url) as client:
+        for path in ("/livez", "/readyz", "/metrics"):
+            head, answer = client.head(path), client.get(path)
+            assert (head.status_code, head.content, answer.status_code) == (200, b"", 200)
+            assert head.headers["content-type"] == answer.headers["content-type"]
+        assert client.put("/livez").headers["allow"] == "GET, HEAD"
+
+
 @pytest.mark.parametrize(
     ("port", "part"),
     [("registry", "database"), ("store", "vector store"), ("blobs", "blob store"), ("queue", "queue")],
@@ -70,6 +82,7 @@ def test_not_ready_says_which_part_is_down_and_nothing_more(api, port, part):
     broken = replace(api.context, **{port: Broken(getattr(api.context, port), silent)})
     with TestClient(create_app(broken, api.settings)) as client:
         answer = client.get("/readyz")
+        assert client.head("/readyz").status_code == 503
     assert answer.status_code == 503
     assert answer.json()["status"] == "not ready"
     assert [name for name, state in answer.json()["parts"].items() if state == "down"] == [part]

@@ -1,4 +1,4 @@
-"""Liveness, readiness and numbers, for whatever keeps the process running and whoever watches it."""
+"""Liveness, readiness and numbers, for whatever keeps the process running and whoever watches it: by GET or HEAD."""
 
 from __future__ import annotations
 
@@ -49,12 +49,14 @@ def metrics_of(request: Request) -> metrics.Metrics:
     return cast("metrics.Metrics", request.app.state.metrics)
 
 
+@router.head("/livez", include_in_schema=False)
 @router.get("/livez")
 async def livez() -> Alive:
     """Looks at nothing: the process answers."""
     return Alive(status="alive")
 
 
+@router.head("/readyz", include_in_schema=False)
 @router.get("/readyz", responses={503: {"model": Ready, "description": "Something is down."}})
 def readyz(response: Response, readiness: Annotated[Readiness, Depends(readiness_of)]) -> Ready:
     """Asks database, vector store, blob store and queue, for a second at most. The encoder may come later."""
@@ -68,6 +70,7 @@ def readyz(response: Response, readiness: Annotated[Readiness, Depends(readiness
     return Ready(status="ready" if ready else "not ready", parts=parts)
 
 
+@router.head("/metrics", include_in_schema=False)
 @router.get(
     "/metrics",
     response_class=Response,
