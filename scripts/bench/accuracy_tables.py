@@ -117,7 +117,10 @@ def trust_rows(figures: Mapping[str, float]) -> list[tuple[str, ...]]:
             f"{percent(figures[name])} ({between(figures, name)})" if name in figures else ""
             for name in (f"{data}.unknown.{m}.{f}" for f in ("auroc", "fpr95") for m in ("holotype", "raw"))
         ]
-        verified = [percent(figures.get(f"{data}.verify.{name}")) for name in ("tpr", "tnr", "eer")]
+        verified = [
+            percent(figures.get(f"{data}.{name}"))
+            for name in ("verify.tpr", "verify.tnr", "verify.eer", "verify_strangers.eer")
+        ]
         found.append((data, *unknown, *verified, percent(figures[f"{data}.calibration.ece"])))
     return found
 
@@ -140,7 +143,7 @@ def promise_rows(figures: Mapping[str, float]) -> list[tuple[str, ...]]:
 
 TRUST_COLUMNS = (
     "data", "AUROC, trust", "AUROC, raw similarity", "FPR95, trust", "FPR95, raw similarity", "TPR at Otsu",
-    "TNR at Otsu", "EER", "ECE",
+    "TNR at Otsu", "EER", "EER, classes left out", "ECE",
 )  # fmt: skip
 PROMISE_COLUMNS = ("data", "stated error", "realised, 95 %", "answered", "answers accepted")
 
