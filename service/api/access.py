@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 from fastapi import APIRouter, Depends, Request, Security
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer, SecurityScopes
 
+from service.api.json_bodies import JsonRoute
 from service.api.problems import responses
 from service.api.queries import refuse_unknown_query
 from service.errors import NotAuthenticated, NotPermitted
@@ -142,4 +143,5 @@ def scoped_router(tag: str, needed: Scope | None = None) -> APIRouter:
         responses=responses(401, 403, 404, 413, 422, 429, 503),
         dependencies=[] if needed is None else [Security(principal, scopes=[needed.value])],
         max_body_size=JSON_BYTES,
+        route_class=JsonRoute,
     )

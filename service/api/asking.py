@@ -22,6 +22,7 @@ from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import ClientDisconnect
 
 from service.api.access import Reader
+from service.api.json_bodies import refuse_doubles
 from service.api.uploads import FORM_TYPE, JSON_TYPE, MAX_NAME
 from service.errors import InvalidInput, counted
 from service.usecases.resolver import Resolver
@@ -74,6 +75,7 @@ class Asked:
         """
         try:
             if self.body is not None:
+                refuse_doubles(self.body)
                 return model.model_validate_json(self.body)
             sent = {name: texts if name in lists or len(texts) > 1 else texts[0] for name, texts in self.fields.items()}
             asked = {} if query is None else query.model_dump(exclude_unset=True)

@@ -9,6 +9,7 @@ from fastapi import HTTPException
 from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from service.api.json_bodies import refuse_doubles
 from service.api.uploads import FORM_TYPE, JSON_TYPE, MAX_NAME, Sent, SentFile
 from service.errors import InvalidInput
 from service.records import JobKind
@@ -120,7 +121,8 @@ class MoreUrls(Labelling):
 
 
 def read_json(model: type[Model], body: bytes) -> Model:
-    """The JSON body. Raises RequestValidationError."""
+    """The JSON body. Raises RequestValidationError, HTTPException (422) for a member that is there twice."""
+    refuse_doubles(body)
     try:
         return model.model_validate_json(body)
     except ValidationError as error:

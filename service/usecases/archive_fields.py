@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from typing import Any, NoReturn
 
 from service.errors import InvalidInput, quoted
+from service.usecases.given_once import given_once
 
 
 def encoded(value: Mapping[str, Any]) -> bytes:
@@ -19,7 +20,7 @@ def encoded(value: Mapping[str, Any]) -> bytes:
 def fields_of(data: bytes, where: str, *, finite: bool = True) -> Fields:
     """The object in these bytes. Raises InvalidInput when they are none; with `finite` also for NaN and infinity."""
     try:
-        value = json.loads(data, parse_constant=_refuse if finite else None, object_pairs_hook=_unique)
+        value = json.loads(data, parse_constant=_refuse if finite else None, object_pairs_hook=given_once)
     except (ValueError, RecursionError) as error:
         reason = "it is nested too deeply" if isinstance(error, RecursionError) else str(error)
         raise InvalidInput(f"{where} is no JSON object: {reason[:200]}") from error
@@ -30,13 +31,6 @@ def fields_of(data: bytes, where: str, *, finite: bool = True) -> Fields:
 
 def _refuse(constant: str) -> NoReturn:
     raise ValueError(f"{constant} is no JSON number")
-
-
-def _unique(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) != len(pairs):
-        raise ValueError("a name is there twice")
-    return found
 
 
 class Fields:

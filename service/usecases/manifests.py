@@ -15,6 +15,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -25,6 +26,7 @@ from service.records import Split
 from service.usecases.crops import COLUMNS as CROP_COLUMNS
 from service.usecases.crops import Wanted, wanted_of
 from service.usecases.files import checked_path
+from service.usecases.given_once import GivenTwice, given_once
 from service.usecases.labels import checked_label
 from service.usecases.metadata import checked_metadata
 from service.usecases.sources import Source, refused_kind
@@ -207,6 +209,9 @@ def _check_columns(name: str, columns: list[str], label: str | None) -> None:
             "its first line must be path,label or path,label,split",
             path=name,
         )
+    for column, count in Counter(filter(None, columns)).items():
+        if count > 1:
+            raise ManifestError(f"{name} has the column {quoted(column)} twice: each may be there once", path=name)
     try:
         checked_metadata(dict.fromkeys(column for column in columns if column and column not in OWN_COLUMNS))
     except InvalidInput as error:
@@ -237,7 +242,9 @@ def _json_rows(name: str, lines: list[str]) -> Iterator[tuple[int, Mapping[str, 
 
 def _json_row(line: str) -> Mapping[str, Any] | str:
     try:
-        value = json.loads(line)
+        value = json.loads(line, object_pairs_hook=given_once)
+    except GivenTwice as error:
+        return str(error)
     except (ValueError, RecursionError) as error:
         return f"it is not JSON ({str(error)[:100]})"
     if not isinstance(value, dict):

@@ -211,6 +211,7 @@ def test_a_bad_csv_line_fails_alone_and_is_named(tmp_path, line, reason):
     ("line", "reason"),
     [
         ("{", "it is not JSON"),
+        ('{"path": "b.jpg", "label": "pear", "label": "fig"}', "'label' is given twice"),
         ("[1]", "it is not a JSON object"),
         ('{"path": ["a"], "label": "pear"}', 'path is not text: ["a"]'),
         ('{"path": 5, "label": "kiwi"}', "path is not text: 5"),
@@ -238,6 +239,7 @@ def test_a_bad_json_line_fails_alone_and_is_named(tmp_path, line, reason):
         ("list.csv", b"path,label\n\xff\xfe,x\n", "is not UTF-8 text"),
         ("list.csv", 'path,label\n"a,b\n', "is no CSV at line"),
         ("list.jsonl", "path,label\na.jpg,pear\n", "is no JSONL manifest: line 1"),
+        ("list.csv", "path,Label,shop,label\na.jpg,pear,x,fig\n", "has the column 'label' twice"),
         ("list.jsonl", "\n\n", "lists no picture"),
         ("list.ndjson", b"\x89PNG\x0d\x0a", "is not UTF-8 text"),
     ],

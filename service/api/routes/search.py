@@ -16,6 +16,7 @@ from service.api.routes.catalogues import CatalogueName
 from service.api.uploads import ANY_SIZE, JSON_TYPE
 from service.errors import InvalidInput
 from service.records import Split
+from service.usecases.given_once import GivenTwice, given_once
 from service.usecases.labels import MAX_LABEL
 from service.usecases.lookup import MOST_RESULTS, Found, search_by_image, search_by_text
 from service.usecases.metadata import MAX_TEXT, MOST_ENTRIES
@@ -53,7 +54,9 @@ class SearchOptions(BaseModel):
         if not isinstance(value, str):
             return value
         try:
-            return json.loads(value)
+            return json.loads(value, object_pairs_hook=given_once)
+        except GivenTwice as error:
+            raise ValueError(f"is wrong: {error}") from None
         except (ValueError, RecursionError) as error:
             raise ValueError('is no JSON text: send an object such as {"lot": "17"}') from error
 
