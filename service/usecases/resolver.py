@@ -104,19 +104,27 @@ class Resolver:
     def resolve(self, catalogue: Catalogue, embeddings: Float32Array, top: int, *, trusted: bool = False) -> Resolved:
         """Predictions for unit embeddings (n, d), each naming `top` labels.
 
-        With `trusted` the readings are all that the policy asks for, which may take another search.
-
-        Raises:
-            NothingToServe: there is no example that could answer.
+        With `trusted` the readings are all that the policy asks for, perhaps by another search. Raises NothingToServe.
         """
-        resolved = self._once(catalogue, embeddings, top)
-        now = self._context.registry.catalogue_by_id(catalogue.id).active_selection
-        if now != resolved.serving.selection:
-            resolved = self._once(catalogue, embeddings, top)
+        resolved = self._by_what_serves(catalogue, embeddings, top)
         policy = resolved.serving.policy
         if not (trusted and policy is not None and policy.trust.reads_nearness):
             return resolved
         return replace(resolved, readings=with_nearness(resolved.readings, self._nearness(catalogue, embeddings)))
+
+    def _by_what_serves(self, catalogue: Catalogue, embeddings: Float32Array, top: int) -> Resolved:
+        """By the selection that still serves when the answer is there: a slot left for long is written anew."""
+        try:
+            resolved = self._once(catalogue, embeddings, top)
+            if resolved.serving.selection == self._active(catalogue):
+                return resolved
+        except NothingToServe as error:
+            if error.details["selection"] == self._active(catalogue):
+                raise
+        return self._once(catalogue, embeddings, top)
+
+    def _active(self, catalogue: Catalogue) -> str | None:
+        return self._context.registry.catalogue_by_id(catalogue.id).active_selection
 
     def _nearness(self, catalogue: Catalogue, embeddings: Float32Array) -> Float32Array:
         """The largest raw similarity with a support picture, (n,); -1 where there is none."""
@@ -126,7 +134,7 @@ class Resolver:
 
     def serving(self, catalogue: Catalogue) -> Serving:
         """What answers now; the pointer and the slot are read anew each time, a rollback may have moved both."""
-        active = self._context.registry.catalogue_by_id(catalogue.id).active_selection
+        active = self._active(catalogue)
         if active is None:
             return Serving(None, "embedding", {"split": Split.SUPPORT.value}, Recipe(), None)
         selection = self._context.registry.selection(catalogue.id, active)
@@ -152,6 +160,7 @@ class Resolver:
                 f"catalogue {catalogue.name!r} holds no example that could answer: ingest labelled pictures with "
                 "--split auto or --split support",
                 catalogue=catalogue.name,
+                selection=serving.selection,
             )
         recipe = serving.recipe
         blends: Sequence[Scoring | None] = [None] * len(found)

@@ -16,7 +16,7 @@ from service.usecases.context import partition_of
 from service.usecases.publish import activate, publish
 from service.usecases.reading import read_pictures
 from tests.fakes import FAKE_ENCODER, FakeEncoder, fake_context, fruit, ingested, picture, write_pictures
-from tests.usecases.serving import LABELS, QUERIES, draft, fruit_of, no_sleep, stocked, watched
+from tests.usecases.serving import LABELS, QUERIES, draft, fruit_of, member_ids, no_sleep, stocked, watched
 
 
 def published(context, **options):
@@ -208,7 +208,9 @@ def test_another_encoder_is_refused_with_both_fingerprints(tmp_path):
     assert other.fingerprint.weights_sha256 in refusal.value.message
 
 
-def test_a_query_is_asked_once_more_when_the_pointer_moved(tmp_path):
+@pytest.mark.parametrize("rewritten", [False, True])
+def test_a_query_is_asked_once_more_when_the_pointer_moved(tmp_path, rewritten):
+    """Also when it was under way for so long that its slot has been written anew, so that it found nothing."""
     context, _ = stocked(tmp_path)
     first = published(context)
     second = published(context, skip=1, seed=1)
@@ -219,8 +221,13 @@ def test_a_query_is_asked_once_more_when_the_pointer_moved(tmp_path):
     def move(name, arguments):
         if store.calls == ["nearest_per_label"]:
             activate(context, "acme", "fruit", second.id, sleep=no_sleep)
+            if rewritten:
+                context.store.unflag(partition_of(fruit_of(context)), "a", sorted(member_ids(context, first.id)))
 
-    store.after = move
+    if rewritten:
+        store.before = move
+    else:
+        store.after = move
     selection, predictions = classify_embeddings(seen, fruit_of(context), QUERIES, 5)
     assert store.calls == ["nearest_per_label"] * 2
     assert (selection, predictions) == expected
