@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
@@ -150,6 +151,10 @@ def fit(recipe: Recipe, prepared: Prepared, tuning: LabelledEmbeddings | None, *
     centralities = prepared.raw_centralities
     if recipe.space == "projected" and recipe.strategy == "thresholds":
         centralities = eigenvector_centrality(projections).values
+
+    def ready(rows: IntArray) -> Float32Array:
+        return pulled(projections[rows], codes[rows], means, recipe.pull)
+
     chosen = recipe
     if recipe.strategy == "all":
         references = _capped(np.arange(len(codes)), recipe, projections, codes, len(classes))
@@ -158,7 +163,6 @@ def fit(recipe: Recipe, prepared: Prepared, tuning: LabelledEmbeddings | None, *
     else:
         ranking = Ranking.of(centralities, codes, len(classes))
         queries = None if tuning is None or not len(tuning) else (head.project(tuning.embeddings), tuning.codes)
-        ready = pulled(projections, codes, means, recipe.pull)
         counts = _threshold_counts(recipe, classes, ranking, ready, queries, balanced=balanced)
         references = ranking.kept(counts)
         chosen = replace(recipe, class_shares=_shares(counts, ranking.sizes, classes))
@@ -167,7 +171,7 @@ def fit(recipe: Recipe, prepared: Prepared, tuning: LabelledEmbeddings | None, *
         head=head,
         data=prepared.data,
         references=references,
-        projections=pulled(projections[references], codes[references], means, recipe.pull),
+        projections=ready(references),
         means=means,
         centralities=centralities,
         thresholds=thresholds_of(centralities, codes, references, len(classes)),
@@ -222,12 +226,12 @@ def _threshold_counts(
     recipe: Recipe,
     classes: tuple[str, ...],
     ranking: Ranking,
-    references: Float32Array,
+    ready: Callable[[IntArray], Float32Array],
     queries: tuple[Float32Array, IntArray] | None,
     *,
     balanced: bool,
 ) -> IntArray:
-    """References to keep of each class, least central first."""
+    """References to keep of each class, least central first; `ready` gives rows as they would answer."""
     sizes = ranking.sizes
     shared = np.full(len(classes), recipe.quantile)
     if recipe.class_shares is not None:
@@ -240,7 +244,7 @@ def _threshold_counts(
     lowest = bounded_counts(np.zeros(len(classes)), sizes, recipe.minimum, recipe.maximum)
     highest = bounded_counts(np.ones(len(classes)), sizes, recipe.minimum, recipe.maximum)
     within = ranking.cut(highest)  # no threshold lies beyond
-    table = PrefixTable.between(references[within.rows], projected, within, truth, recipe.per_label, balanced=balanced)
+    table = PrefixTable.undecided(ready(within.rows), projected, within, truth, recipe.per_label, balanced=balanced)
     swept = table.sweep(start, lowest, highest, recipe.size_penalty) / np.maximum(sizes, 1)
     shares = swept + recipe.threshold_shrinkage * (shared - swept)
     return bounded_counts(shares, sizes, recipe.minimum, recipe.maximum)

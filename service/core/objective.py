@@ -3,20 +3,22 @@
 With every class's support sorted by centrality, the class score after keeping its first j references is a running
 maximum (m = 1) or a running mean of the best m. That table, (references, queries), is made once; any thresholds are
 then a gather and an argmax, and the best threshold of one class given the others is found exactly in one pass. The
-sweep keeps the two best classes of every query, so that a pass looks only at queries that its class can win or lose.
+sweep keeps the two best classes of every query, so that a pass looks only at queries that its class can win or lose,
+and needs only the queries that are not answered alike whatever the thresholds are (`PrefixTable.undecided`).
 A table that would be too large for the memory is not kept: what a pass looks at is reckoned again, a part at a time.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 
 import numpy as np
 
 from service.core.model import BoolArray, Float32Array, Float64Array, IntArray
 from service.core.thresholds import Ranking
+from service.core.undecided import undecided_queries
 
 MAX_SWEEPS = 10
 KEPT = 64_000_000
@@ -104,11 +106,12 @@ class PrefixTable:
     Attributes:
         ranking: the order of the rows.
         truth: int64 (q,), true codes.
-        weights: float64 (q,), what a correct answer counts; sums to 1.
+        weights: float64 (q,), what a correct answer counts; over all queries that were given they sum to 1.
         scores: float32 (n, q): row starts[c] + j - 1 is class c's score with its first j references; None: not kept.
         similarities: of the rows of a class, by its code, with some of the queries; what scores that are not kept are
             reckoned from.
         per_label: m, how many of a class's best similarities are averaged.
+        given: queries that were given, of which the table may have some.
     """
 
     ranking: Ranking
@@ -117,6 +120,26 @@ class PrefixTable:
     scores: Float32Array | None
     similarities: Callable[[int, Queries], Float32Array]
     per_label: int
+    given: int
+
+    @staticmethod
+    def undecided(
+        references: Float32Array,
+        queries: Float32Array,
+        ranking: Ranking,
+        truth: IntArray,
+        per_label: int,
+        *,
+        balanced: bool = False,
+    ) -> PrefixTable:
+        """For the sweep: the table `between`, of the queries that some thresholds answer rightly and others wrongly.
+
+        Weights are those that these queries have among all. Every class that has rows keeps one at least.
+        """
+        rows = undecided_queries(references, queries, ranking, truth)
+        table = PrefixTable.between(references, queries[rows], ranking, truth[rows], per_label)
+        weights = _weights(truth, len(ranking.sizes), balanced=balanced)[rows]
+        return replace(table, weights=weights, given=len(truth))
 
     @staticmethod
     def between(
@@ -139,7 +162,7 @@ class PrefixTable:
             return np.asarray(references[ranking.starts[code] : ranking.starts[code + 1]] @ queries[asked].T)
 
         weights = _weights(truth, len(ranking.sizes), balanced=balanced)
-        return PrefixTable(ranking, truth, weights, None, similarities, per_label)
+        return PrefixTable(ranking, truth, weights, None, similarities, per_label, len(truth))
 
     @staticmethod
     def of(
@@ -153,7 +176,7 @@ class PrefixTable:
         for first, last in zip(ranking.starts[:-1], ranking.starts[1:], strict=True):
             _accumulate_best_mean(scores[first:last], per_label)
         weights = _weights(truth, len(ranking.sizes), balanced=balanced)
-        return PrefixTable(ranking, truth, weights, scores, lambda _code, _asked: scores[:0], per_label)
+        return PrefixTable(ranking, truth, weights, scores, lambda _code, _asked: scores[:0], per_label, len(truth))
 
     def class_scores(self, counts: IntArray) -> Float32Array:
         """Scores (q, C) when class c keeps its first counts[c] references; -inf for classes that keep none."""
@@ -194,6 +217,19 @@ class PrefixTable:
         """The highest score (q,) that class `code` can have."""
         return np.concatenate([self._block(code, part).max(axis=0) for part in self._parts(code, len(self.truth))])
 
+    def _told_apart(self, peaks: Mapping[int, Float32Array]) -> tuple[list[int], list[int]]:
+        """Classes that have queries or may outdo the true class of one; and others, of which the fewest references do.
+
+        By the highest score (q,) that each of the classes can have.
+        """
+        least = np.full(len(self.truth), -np.inf, dtype=np.float32)
+        for code in np.unique(self.truth[self.ranking.sizes[self.truth] > 0]).tolist():
+            own = np.flatnonzero(self.truth == code)
+            for part in self._parts(code, len(own)):
+                least[own[part]] = self._block(code, own[part]).min(axis=0)
+        matter = {code: bool(((self.truth == code) | (peak >= least)).any()) for code, peak in peaks.items()}
+        return [code for code in peaks if matter[code]], [code for code in peaks if not matter[code]]
+
     def _gains(self, code: int, leaders: _Leaders, peak: Float32Array) -> Float64Array:
         """What each number of references of class `code` adds to weighted accuracy, up to a constant, (n_c,).
 
@@ -221,11 +257,12 @@ class PrefixTable:
             highest: int64 (C,), largest counts, at most the class's rows.
             size_penalty: queries that a reference must win to be worth keeping.
         """
+        peaks = {code: self._peak(code) for code in np.flatnonzero(highest > lowest).tolist()}
         counts = start.copy()
+        open_codes, idle = self._told_apart(peaks)
+        counts[idle] = lowest[idle]
         leaders = _Leaders(self.class_scores(counts))
-        penalty = size_penalty / max(len(self.truth), 1)
-        open_codes = [int(code) for code in np.flatnonzero(highest > lowest)]
-        peaks = {code: self._peak(code) for code in open_codes}
+        penalty = size_penalty / max(self.given, 1)
         for _ in range(MAX_SWEEPS):
             before = counts.copy()
             for code in open_codes:

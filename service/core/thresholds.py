@@ -8,6 +8,7 @@ rows first, so that bounds hold. Every row below a threshold is a reference, and
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -17,7 +18,7 @@ MOST_PERCENT = 30
 """Of a class, where no budget says otherwise: behind a head and pulled, more references measure no better."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, eq=False)
 class Ranking:
     """Rows sorted by class, then by centrality, least central first: a threshold keeps a prefix of its class's block.
 
@@ -35,7 +36,7 @@ class Ranking:
         rows = np.lexsort((np.arange(len(codes)), centralities, codes))
         return Ranking(rows, np.searchsorted(codes[rows], np.arange(classes + 1)))
 
-    @property
+    @cached_property
     def sizes(self) -> IntArray:
         """Rows of each class, int64 (C,)."""
         return np.diff(self.starts)
