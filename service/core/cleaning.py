@@ -17,7 +17,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from service.core.folds import deal_folds, fold_count
-from service.core.model import BoolArray, Float64Array, IntArray, LabelledEmbeddings
+from service.core.model import BoolArray, Float32Array, Float64Array, IntArray, LabelledEmbeddings
 from service.core.projection import Scatter, fit_head
 from service.core.pull import class_means
 from service.core.recipe import Cleaning
@@ -30,6 +30,8 @@ ROUNDS = 3
 SURE = 0.8
 """Probability of another class from which on an example teaches it. 0.5 corrects more labels, more of them wrongly."""
 NOTHING = -1
+BLOCK_ROWS = 1024
+"""Rows judged at a time: their probabilities of a thousand classes stay in the processor's caches."""
 
 Judge = Callable[[BoolArray], Float64Array]
 """From a mask (n,) of the rows to learn from to `out_of_fold_probabilities`."""
@@ -52,10 +54,16 @@ def out_of_fold_probabilities(data: LabelledEmbeddings, seed: int, teaching: Boo
             continue
         head = fit_head("lda", Scatter.of(data.embeddings[known], data.codes[known]), JUDGE_SHRINKAGE)
         means = class_means(head.project(data.embeddings[known]), data.codes[known], len(data.classes))
-        logits = head.project(data.embeddings[judged]) @ means.T / np.float32(JUDGE_TEMPERATURE)
-        logits[:, np.setdiff1d(np.arange(len(means)), data.codes[known])] = -np.inf
-        exponentials = np.exp(logits - logits.max(axis=1, keepdims=True))
-        probabilities[judged] = exponentials / exponentials.sum(axis=1, keepdims=True)
+        unknown = np.setdiff1d(np.arange(len(means)), data.codes[known])
+        for start in range(0, len(judged), BLOCK_ROWS):
+            rows = judged[start : start + BLOCK_ROWS]
+            logits = head.project(data.embeddings[rows]) @ means.T
+            logits /= np.float32(JUDGE_TEMPERATURE)
+            logits[:, unknown] = -np.inf
+            logits -= logits.max(axis=1, keepdims=True)
+            exponentials = np.exp(logits, out=logits)
+            exponentials /= exponentials.sum(axis=1, keepdims=True)
+            probabilities[rows] = exponentials
     return probabilities
 
 
@@ -87,11 +95,10 @@ def cleaned(data: LabelledEmbeddings, cleaning: Cleaning, judge: Judge) -> Clean
     for _ in range(ROUNDS):
         probabilities = judge(trusted)
         rights = _rights(probabilities, data.codes)
-        right = rights[np.arange(len(data)), data.codes] >= 0.5
-        before, trusted = trusted, _no_class_lost(right, probabilities, data.codes)
+        before, trusted = trusted, _no_class_lost(rights.own >= 0.5, probabilities, data.codes)
         if np.array_equal(before, trusted):  # the next judge would be the same
             break
-    corrected = np.where(rights.max(axis=1) >= SURE, rights.argmax(axis=1), NOTHING)
+    corrected = np.where(rights.best >= SURE, rights.which, NOTHING)
     return Cleaned(trusted, np.where(trusted, data.codes, corrected))
 
 
@@ -103,37 +110,68 @@ def _no_class_lost(trusted: BoolArray, probabilities: Float64Array, codes: IntAr
     return trusted
 
 
-def _rights(probabilities: Float64Array, codes: IntArray) -> Float64Array:
-    """Of every class, the probability that it is the right one under the likeliest noise, (n, C).
+@dataclass(frozen=True, slots=True, eq=False)
+class _Rights:
+    """Of the class that is right under the likeliest noise, for n rows.
 
-    Rows whose class no judge knew are right as they are.
+    Attributes:
+        own: float64 (n,), probability that it is the row's own.
+        best, which: float64 and int64 (n,), probability and code of the likeliest.
     """
-    rows = np.arange(len(codes))
-    known = probabilities[rows, codes] > 0.0
+
+    own: Float64Array
+    best: Float64Array
+    which: IntArray
+
+
+def _rights(probabilities: Float64Array, codes: IntArray) -> _Rights:
+    """Which class is right; rows whose class no judge knew are right as they are. Some rows at a time."""
+    n = len(codes)
+    known = probabilities[np.arange(n), codes] > 0.0
     others = max(len(np.unique(codes)) - 1, 1)
+    blocks = [slice(start, min(start + BLOCK_ROWS, n)) for start in range(0, n, BLOCK_ROWS)]
+    sure = np.empty((len(TEMPERATURES), n))
+    for rows in blocks:
+        logs = _logs(probabilities[rows])
+        for place, temperature in enumerate(TEMPERATURES):
+            chances, sums = _sharpened(logs, temperature)
+            sure[place, rows] = chances[np.arange(len(logs)), codes[rows]] / sums
+    temperature, share = _likeliest(sure[:, known], others)
+    found = _Rights(np.empty(n), np.empty(n), np.empty(n, dtype=np.int64))
+    for rows in blocks:
+        chances, sums = _sharpened(_logs(probabilities[rows]), temperature)
+        own = np.arange(len(sums)), codes[rows]
+        shares = chances / sums[:, None]
+        rights = shares * (share / others)
+        rights[own] = (1.0 - share) * shares[own]
+        rights /= np.maximum(rights.sum(axis=1, keepdims=True), 1e-300)
+        rights[~known[rows]] = np.eye(rights.shape[1])[codes[rows][~known[rows]]]
+        found.own[rows], found.best[rows], found.which[rows] = rights[own], rights.max(axis=1), rights.argmax(axis=1)
+    return found
+
+
+def _logs(probabilities: Float64Array) -> Float32Array:
+    """In single precision, whose powers are found ten times as fast."""
     with np.errstate(divide="ignore"):  # a class that no judge knew
-        logs = np.log(probabilities.astype(np.float32))  # single precision: powers are found ten times as fast
+        return np.log(probabilities.astype(np.float32))
 
-    raised = np.empty_like(logs)
 
-    def sharpen(temperature: float) -> Float64Array:
-        """Leaves the sharpened chances, times the sums (n,) that it gives, in `raised`."""
-        np.exp(np.multiply(logs, np.float32(JUDGE_TEMPERATURE / temperature), out=raised), out=raised)
-        return np.asarray(raised.sum(axis=1), dtype=np.float64)
+def _sharpened(logs: Float32Array, temperature: float) -> tuple[Float32Array, Float64Array]:
+    """Chances at another temperature than the judge's, times the sums (n,) that go with them."""
+    raised = logs * np.float32(JUDGE_TEMPERATURE / temperature)
+    np.exp(raised, out=raised)
+    return raised, raised.sum(axis=1).astype(np.float64)
 
-    best, likeliest = -np.inf, (TEMPERATURES[0], WRONG_SHARES[0])
-    for temperature in TEMPERATURES:
-        sums = sharpen(temperature)
-        sure = raised[rows, codes] / sums
-        as_right, as_wrong = np.outer(1.0 - WRONG_SHARES, sure), np.outer(WRONG_SHARES, (1.0 - sure) / others)
-        likelihoods = np.log(np.maximum(as_right + as_wrong, 1e-300))[:, known].sum(axis=1)
+
+def _likeliest(sure: Float64Array, others: int) -> tuple[float, float]:
+    """Temperature and share of wrong labels that make the labels likeliest.
+
+    Each temperature makes the judge `sure`, (t, n), of a row's label; `others` are the classes that it may else be of.
+    """
+    best, likeliest = -np.inf, (TEMPERATURES[0], float(WRONG_SHARES[0]))
+    for temperature, own in zip(TEMPERATURES, sure, strict=True):
+        as_right, as_wrong = np.outer(1.0 - WRONG_SHARES, own), np.outer(WRONG_SHARES, (1.0 - own) / others)
+        likelihoods = np.log(np.maximum(as_right + as_wrong, 1e-300)).sum(axis=1)
         if likelihoods.max() > best:
-            best, likeliest = float(likelihoods.max()), (temperature, WRONG_SHARES[likelihoods.argmax()])
-    temperature, share = likeliest
-    sums = sharpen(temperature)
-    chances = raised / sums[:, None]
-    rights: Float64Array = chances * (share / others)
-    rights[rows, codes] = (1.0 - share) * chances[rows, codes]
-    rights /= np.maximum(rights.sum(axis=1, keepdims=True), 1e-300)
-    rights[~known] = np.eye(rights.shape[1])[codes[~known]]
-    return rights
+            best, likeliest = float(likelihoods.max()), (temperature, float(WRONG_SHARES[likelihoods.argmax()]))
+    return likeliest

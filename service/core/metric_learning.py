@@ -95,7 +95,7 @@ class _Training:
         """One learnt direction a class, which begins as the class's mean."""
         _, targets = np.unique(self.codes, return_inverse=True)
         projections, _ = _unit(self.rows @ self.matrix)
-        proxies = _unit(class_sums(projections.astype(np.float64), targets, targets.max() + 1).astype(np.float32))[0]
+        proxies = _unit(class_sums(projections, targets, targets.max() + 1).astype(np.float32))[0]
         descend_matrix, descend_proxies = _Adam(self.matrix), _Adam(proxies)
         for batch in self._batches(steps):
             rows = self.rows[batch]

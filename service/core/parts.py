@@ -15,19 +15,24 @@ from service.core.model import Float32Array, Float64Array
 
 MOST_PARTS = 8
 LEAST_WIDTH = 8
+FEW = 16
 TOLERANCE = 1e-4
 """How far a part's share of the squared length may be from the even one; by chance it is off by hundredths."""
 
 
 def count_parts(embeddings: Float32Array) -> int:
     """Of how many equal parts of equal length unit rows (n, d) consist: 1 where they are of one piece."""
-    n, dimension = embeddings.shape
+    dimension = embeddings.shape[1]
     for parts in range(min(MOST_PARTS, dimension // LEAST_WIDTH), 1, -1):
-        if dimension % parts == 0:
-            split = embeddings.reshape(n, parts, -1)
-            if np.all(np.abs(np.einsum("npw,npw->np", split, split) - 1.0 / parts) < TOLERANCE):
-                return parts
+        # A few rows tell most embeddings of one piece: the others are looked at where these do not.
+        if dimension % parts == 0 and _consist_of(embeddings[:FEW], parts) and _consist_of(embeddings, parts):
+            return parts
     return 1
+
+
+def _consist_of(embeddings: Float32Array, parts: int) -> bool:
+    split = embeddings.reshape(len(embeddings), parts, -1)
+    return bool(np.all(np.abs(np.einsum("npw,npw->np", split, split) - 1.0 / parts) < TOLERANCE))
 
 
 def across_shrinkage(away: Float64Array, parts: int, freedom: int) -> float:

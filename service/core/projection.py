@@ -23,7 +23,7 @@ from scipy.linalg import block_diag, solve_triangular
 
 from service.core.model import Float32Array, Float64Array, IntArray
 from service.core.parts import across_shrinkage, count_parts, loosened
-from service.core.vectors import class_sums
+from service.core.vectors import class_sums, row_lengths
 from service.errors import InvalidInput
 
 HeadKind = Literal["none", "pca", "lda", "within"]
@@ -61,7 +61,7 @@ class Head:
         projections = np.empty((len(embeddings), self.matrix.shape[1]), dtype=np.float32)
         for start in range(0, len(embeddings), BLOCK_ROWS):
             block = (embeddings[start : start + BLOCK_ROWS] - self.mean) @ self.matrix
-            lengths = np.linalg.norm(block, axis=1, keepdims=True)
+            lengths = row_lengths(block)
             lost = lengths[:, 0] < SHORTEST
             block[lost], lengths[lost] = np.eye(1, block.shape[1]), 1.0
             np.divide(block, lengths, out=projections[start : start + BLOCK_ROWS])
@@ -127,7 +127,9 @@ class Scatter:
             rows = np.concatenate([coordinates.T for _, coordinates in spanned], axis=1)
         present, inverse, counts = np.unique(codes, return_inverse=True, return_counts=True)
         means = class_sums(rows, inverse, len(present)) / counts[:, None]
-        away = rows - means[inverse]
+        away = rows  # from here on: minus the mean of their class
+        for start in range(0, len(rows), BLOCK_ROWS):
+            away[start : start + BLOCK_ROWS] -= means[inverse[start : start + BLOCK_ROWS]]
         across = across_shrinkage(away, parts, len(rows) - len(present))
         return Scatter(mean, basis, means, counts, away.T @ away / len(rows), parts, across)
 

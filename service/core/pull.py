@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from service.core.model import Float32Array, Float64Array, IntArray
-from service.core.vectors import class_sums
+from service.core.vectors import class_sums, row_lengths
 from service.errors import InvalidInput
 
 BLOCK_ROWS = 1024
@@ -22,8 +22,8 @@ def class_means(projections: Float32Array, codes: IntArray, classes: int) -> Flo
     `projections` is float32 (n, k) with unit rows, `codes` int64 (n,). A class without rows, or whose rows cancel out,
     gets a row of zeros: nothing is pulled towards it.
     """
-    sums = class_sums(projections.astype(np.float64), codes, classes)
-    lengths = np.linalg.norm(sums, axis=1, keepdims=True)
+    sums = class_sums(projections, codes, classes)
+    lengths = row_lengths(sums)
     return np.asarray(np.divide(sums, lengths, out=np.zeros_like(sums), where=lengths > 1e-9), dtype=np.float32)
 
 
@@ -49,7 +49,9 @@ def pulled(projections: Float32Array, codes: IntArray, means: Float32Array, pull
 
 def _pulled(own: Float64Array, towards: Float64Array, pull: float) -> Float64Array:
     mixed = (1.0 - pull) * own + pull * towards
-    lengths = np.linalg.norm(mixed, axis=1, keepdims=True)
+    lengths = row_lengths(mixed)
     keep = (lengths <= 1e-9) | ~towards.any(axis=1, keepdims=True)
-    mixed = np.where(keep, own, mixed)
-    return np.asarray(mixed / np.linalg.norm(mixed, axis=1, keepdims=True))
+    if keep.any():
+        mixed = np.where(keep, own, mixed)
+        lengths = row_lengths(mixed)
+    return mixed / lengths
