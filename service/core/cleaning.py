@@ -33,17 +33,17 @@ NOTHING = -1
 BLOCK_ROWS = 1024
 """Rows judged at a time: their probabilities of a thousand classes stay in the processor's caches."""
 
-Judge = Callable[[BoolArray], Float64Array]
+Judge = Callable[[BoolArray], Float32Array]
 """From a mask (n,) of the rows to learn from to `out_of_fold_probabilities`."""
 
 
-def out_of_fold_probabilities(data: LabelledEmbeddings, seed: int, teaching: BoolArray | None = None) -> Float64Array:
-    """Probability of every class for every row, (n, C), by a judge that was fitted without the row's fold.
+def out_of_fold_probabilities(data: LabelledEmbeddings, seed: int, teaching: BoolArray | None = None) -> Float32Array:
+    """Probability of every class for every row, float32 (n, C), by a judge that was fitted without the row's fold.
 
     `teaching` is a mask (n,) of the rows that judges may be fitted to; None: all.
     """
     folds = fold_count(data)
-    probabilities = np.full((len(data), len(data.classes)), 1.0 / len(data.classes))
+    probabilities = np.full((len(data), len(data.classes)), 1.0 / len(data.classes), dtype=np.float32)
     if folds < 2:
         return probabilities
     fold_of = deal_folds(data, folds, seed)
@@ -102,7 +102,7 @@ def cleaned(data: LabelledEmbeddings, cleaning: Cleaning, judge: Judge) -> Clean
     return Cleaned(trusted, np.where(trusted, data.codes, corrected))
 
 
-def _no_class_lost(trusted: BoolArray, probabilities: Float64Array, codes: IntArray) -> BoolArray:
+def _no_class_lost(trusted: BoolArray, probabilities: Float32Array, codes: IntArray) -> BoolArray:
     given = probabilities[np.arange(len(codes)), codes]
     for code in np.setdiff1d(codes, codes[trusted]):
         members = np.flatnonzero(codes == code)
@@ -124,7 +124,7 @@ class _Rights:
     which: IntArray
 
 
-def _rights(probabilities: Float64Array, codes: IntArray) -> _Rights:
+def _rights(probabilities: Float32Array, codes: IntArray) -> _Rights:
     """Which class is right; rows whose class no judge knew are right as they are. Some rows at a time."""
     n = len(codes)
     known = probabilities[np.arange(n), codes] > 0.0
@@ -150,10 +150,10 @@ def _rights(probabilities: Float64Array, codes: IntArray) -> _Rights:
     return found
 
 
-def _logs(probabilities: Float64Array) -> Float32Array:
-    """In single precision, whose powers are found ten times as fast."""
+def _logs(probabilities: Float32Array) -> Float32Array:
+    """In single precision: powers are found ten times as fast."""
     with np.errstate(divide="ignore"):  # a class that no judge knew
-        return np.log(probabilities.astype(np.float32))
+        return np.log(probabilities)
 
 
 def _sharpened(logs: Float32Array, temperature: float) -> tuple[Float32Array, Float64Array]:

@@ -17,23 +17,28 @@ from service.core.recipe import Cleaning, Recipe
 MIN_TUNED_CLASS = 5
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class CrossFit:
-    """Out-of-fold answers.
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class Answered:
+    """Which out-of-fold answers are right.
 
     Attributes:
-        scores: float32 (n, C), -inf rows for rows that no fold judged.
         references: mean number of references over the folds.
         support: mean number of support rows over the folds.
         asked: bool (n,), rows of the folds that were run: all of them, but where a run was stopped.
         right: bool (n,), whether the best class of a row is its own; False for rows that no fold judged.
     """
 
-    scores: Float32Array
     references: float
     support: float
     asked: BoolArray
     right: BoolArray
+
+
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class CrossFit(Answered):
+    """Out-of-fold answers: scores float32 (n, C), -inf rows for rows that no fold judged."""
+
+    scores: Float32Array
 
 
 @dataclass(slots=True, eq=False)
@@ -72,21 +77,33 @@ class CrossFitter:
             self._supports[fold] = Support(self.data.take(self.roles(fold)[0]), self.seed)
         return self._supports[fold].prepared(cleaning)
 
-    def run(self, recipe: Recipe, stop: Callable[[CrossFit], bool] = lambda _: False) -> CrossFit:
-        """Answers of the recipe for every row. Needs at least two folds. The last recipe's are kept.
+    def run(self, recipe: Recipe) -> CrossFit:
+        """Answers of the recipe for every row. Needs at least two folds. The last recipe's are kept."""
+        asked = replace(recipe, temperature=1.0)  # which scores do not depend on
+        if self._last is None or self._last[0] != asked:
+            scores = np.full((len(self.data), len(self.data.classes)), -np.inf, dtype=np.float32)
+            found = self._run(asked, lambda _: False, scores)
+            self._last = (
+                asked,
+                CrossFit(
+                    references=found.references,
+                    support=found.support,
+                    asked=found.asked,
+                    right=found.right,
+                    scores=scores,
+                ),
+            )
+        return self._last[1]
+
+    def answered(self, recipe: Recipe, stop: Callable[[Answered], bool]) -> Answered:
+        """Which of its answers are right: scores of many classes, kept, would take as long as some products.
 
         `stop` is asked after every fold but the last whether what was found is enough.
         """
-        asked = replace(recipe, temperature=1.0)  # which scores do not depend on
-        if self._last is None or self._last[0] != asked:
-            found = self._run(asked, stop)
-            if not found.asked.all():
-                return found
-            self._last = (asked, found)
-        return self._last[1]
+        return self._run(recipe, stop, None)
 
-    def _run(self, recipe: Recipe, stop: Callable[[CrossFit], bool]) -> CrossFit:
-        scores = np.full((len(self.data), len(self.data.classes)), -np.inf, dtype=np.float32)
+    def _run(self, recipe: Recipe, stop: Callable[[Answered], bool], scores: Float32Array | None) -> Answered:
+        """Writes the scores into the array given."""
         right = np.zeros(len(self.data), dtype=np.bool_)
         references, supports = [], []
         for fold in range(self.folds):
@@ -95,11 +112,18 @@ class CrossFitter:
                 continue
             prepared = self.prepared(fold, recipe.cleaning)
             fitted = fit(recipe, prepared, self.data.take(tuning) if self.tuned else None, balanced=self.balanced)
-            scores[judged] = fitted.scores(self.data.embeddings[judged])
-            right[judged] = right_answers(scores[judged], self.data.codes[judged])
+            answers = fitted.scores(self.data.embeddings[judged])
+            right[judged] = right_answers(answers, self.data.codes[judged])
+            if scores is not None:
+                scores[judged] = answers
             references.append(len(fitted.references))
             supports.append(len(support))
-            found = CrossFit(scores, float(np.mean(references)), float(np.mean(supports)), self.fold_of <= fold, right)
+            found = Answered(
+                references=float(np.mean(references)),
+                support=float(np.mean(supports)),
+                asked=self.fold_of <= fold,
+                right=right,
+            )
             if fold + 1 < self.folds and stop(found):
                 return found
-        return replace(found, asked=np.ones(len(scores), dtype=np.bool_))
+        return replace(found, asked=np.ones(len(right), dtype=np.bool_))

@@ -38,11 +38,11 @@ class Support:
         return eigenvector_centrality(self.data.embeddings).values
 
     @cached_property
-    def probabilities(self) -> Float64Array:
+    def probabilities(self) -> Float32Array:
         """Of every class for every row, (n, C), by judges that never saw it."""
         return out_of_fold_probabilities(self.data, self.seed)
 
-    def judged(self, teaching: BoolArray) -> Float64Array:
+    def judged(self, teaching: BoolArray) -> Float32Array:
         """The same by judges that learnt from the rows of a mask (n,) alone."""
         return self.probabilities if teaching.all() else out_of_fold_probabilities(self.data, self.seed, teaching)
 

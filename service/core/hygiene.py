@@ -84,7 +84,7 @@ def judged_probabilities(data: LabelledEmbeddings, seed: int) -> Float64Array:
     """
     if fold_count(data) < 2:
         return np.zeros((len(data), len(data.classes)))
-    return out_of_fold_probabilities(data, seed)
+    return out_of_fold_probabilities(data, seed).astype(np.float64)
 
 
 def label_suspects(data: LabelledEmbeddings, probabilities: Float64Array) -> list[LabelSuspect]:

@@ -204,9 +204,9 @@ class PrefixTable:
         return block
 
     def _parts(self, code: int, queries: int) -> Iterator[slice]:
-        """As many of a class's queries at a time as make a block."""
+        """As many of a class's queries at a time as make a block; one part where there is no query."""
         step = max(1, BLOCK // max(int(self.ranking.sizes[code]), 1))
-        return (slice(start, start + step) for start in range(0, queries, step))
+        return (slice(start, start + step) for start in range(0, max(queries, 1), step))
 
     def _row(self, code: int, count: int) -> Float32Array:
         """Scores (q,) of class `code` with its first `count` references."""

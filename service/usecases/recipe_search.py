@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from service.core.calibration import fit_temperature
-from service.core.crossfit import CrossFit, CrossFitter
+from service.core.crossfit import Answered, CrossFitter
 from service.core.evaluation import evaluate
 from service.core.model import BoolArray
 from service.core.race import hopeless
@@ -131,10 +131,10 @@ class _Race:
             leader, self.leader = self.leader, None
             self.value(leader)
         if self.request.metric == "macro_f1":
-            found = self.fitter.run(recipe)
-            figures = evaluate(self.fitter.data.codes, found.scores, self.fitter.data.classes)
-            return figures.macro_f1 - _cost(recipe, found)
-        found = self.fitter.run(recipe, lambda sofar: self._hopeless(recipe, sofar))
+            whole = self.fitter.run(recipe)
+            figures = evaluate(self.fitter.data.codes, whole.scores, self.fitter.data.classes)
+            return figures.macro_f1 - _cost(recipe, whole)
+        found = self.fitter.answered(recipe, lambda sofar: self._hopeless(recipe, sofar))
         right, cost = found.right, _cost(recipe, found)
         if self._right is not None and not found.asked.all():
             ahead = float(right[found.asked].mean() - self._right[found.asked].mean())
@@ -144,14 +144,14 @@ class _Race:
             self._value, self._right, self._cost = value, right, cost
         return value
 
-    def _hopeless(self, recipe: Recipe, found: CrossFit) -> bool:
+    def _hopeless(self, recipe: Recipe, found: Answered) -> bool:
         if self._right is None:
             return False
         rows = found.asked
         return hopeless(found.right[rows], self._right[rows], _cost(recipe, found) - self._cost)
 
 
-def _cost(recipe: Recipe, crossfit: CrossFit) -> float:
+def _cost(recipe: Recipe, crossfit: Answered) -> float:
     """Of references, and of a weak pull."""
     return SIZE_COST * crossfit.references / max(crossfit.support, 1.0) + PULL_COST * (1.0 - recipe.pull)
 

@@ -330,8 +330,8 @@ class Rounds(CrossFitter):
         super().__post_init__()
         self.judged: list[int] = []
 
-    def run(self, recipe, stop=lambda _: False):
-        found = super().run(recipe, stop)
+    def answered(self, recipe, stop):
+        found = super().answered(recipe, stop)
         self.judged.append(len(np.unique(self.fold_of[found.asked])))
         return found
 
