@@ -37,6 +37,7 @@ from service.usecases.holdings import Holdings
 from service.usecases.judging import judge_candidate
 from service.usecases.optimise_request import OptimiseRequest
 from service.usecases.recipe_search import search_recipe
+from workers.tasks import blas_threads
 
 ROOT = Path(__file__).resolve().parents[2]
 GROCERY = ROOT.parent / "shared" / "data" / "grocery" / "train"
@@ -236,8 +237,7 @@ def main() -> None:
     arguments = parser.parse_args()
     console = Console(stderr=True)
     if arguments.speed:
-        threadpool_limits(1, user_api="blas")
-        told = speed_figures(quick=arguments.quick, seed=arguments.seed, told=console.print)
+        told = speed_figures(quick=arguments.quick, seed=arguments.seed, threads=blas_threads(), told=console.print)
         for name, value in told.items():
             Console().print(f"{name}: {value:.4g}")
         _write(arguments, "selection_speed", {"figures": told})

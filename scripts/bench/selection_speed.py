@@ -88,19 +88,21 @@ class Clock:
         return Clock(self.wall_s - began.wall_s, self.cpu_s - began.cpu_s)
 
 
-def chosen_in(holdings: Holdings, trials: int, seed: int, *, gate: bool = True) -> tuple[Clock, Clock, int]:
+def chosen_in(
+    holdings: Holdings, trials: int, seed: int, *, threads: int = 1, gate: bool = True
+) -> tuple[Clock, Clock, int]:
     """What the search takes, and the whole choice with its gate; how many references it keeps.
 
     Where the holdout is too small to tell, the gate is a nested cross-fitting, and takes longer than the search.
     """
     request = OptimiseRequest(seed=seed, trials=trials)
     began = Clock.now()
-    fitter = CrossFitter(joined(holdings.support, holdings.tuning), seed)
+    fitter = CrossFitter(joined(holdings.support, holdings.tuning), seed, threads=threads)
     recipe = search_recipe(OptunaSearch(), fitter, request, trials=trials, active=None)
     candidate = build(recipe, holdings.support, holdings.tuning, seed)
     searched = Clock.now().since(began)
     if gate:
-        judge_candidate(candidate, holdings, request, OptunaSearch(), 0.01, lambda _done, _total: None)
+        judge_candidate(candidate, holdings, request, OptunaSearch(), 0.01, lambda _done, _total: None, threads=threads)
     return searched, Clock.now().since(began), len(candidate.references)
 
 
@@ -166,13 +168,13 @@ def peak_mb() -> float:
 
 
 @threadpool_limits.wrap(limits=1, user_api="blas")  # as `workers.tasks` has it
-def speed_figures(*, quick: bool, seed: int, told: Callable[[str], None]) -> dict[str, float]:
-    """All figures; a quick run leaves the largest step of each out."""
-    figures: dict[str, float] = {}
+def speed_figures(*, quick: bool, seed: int, threads: int, told: Callable[[str], None]) -> dict[str, float]:
+    """All figures; a quick run leaves the largest step of each out. Large choices may have so many threads."""
+    figures: dict[str, float] = {"select.threads": threads}
     for classes, shape in list(SHAPES.items())[: 2 if quick else None]:
         told(f"choosing among {classes} classes")
         holdings = holdings_of(classes, shape, seed)
-        searched, whole, references = chosen_in(holdings, DEFAULT_TRIALS, seed)
+        searched, whole, references = chosen_in(holdings, DEFAULT_TRIALS, seed, threads=threads)
         figures |= {f"select.seconds.classes{classes}": whole.wall_s, f"select.references.classes{classes}": references}
         figures[f"select.cpu_seconds.classes{classes}"] = whole.cpu_s
         figures[f"select.search_seconds.classes{classes}"] = searched.wall_s

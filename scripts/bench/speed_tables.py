@@ -68,8 +68,9 @@ def _beside(figures: dict[str, float], end: str) -> str:
 def speed_section(result: dict) -> str:
     """Seconds of a whole choice, beside the others."""
     figures = result["figures"]
+    threads = f"one BLAS thread, and {figures['select.threads']:.0f} folds side by side where pictures are many"
     rows = [
-        f"{told_machine(result)}; one thread. Seconds by the clock (of the processor), on made-up classes.",
+        f"{told_machine(result)}; {threads}. Seconds by the clock (of the processor), on made-up classes.",
         "",
         "| classes | search | with the gate | sweep alone | Optuna over the sweep | facility location | condensed NN |",
         "|---:|---:|---:|---:|---:|---:|---:|",

@@ -13,7 +13,7 @@ import numpy as np
 from service.core.centrality import eigenvector_centrality
 from service.core.medoids import medoids
 from service.core.model import Float32Array, IntArray, LabelledEmbeddings
-from service.core.neighbour_votes import answers
+from service.core.neighbour_votes import answers, query_blocks, rule_scores
 from service.core.projection import Head
 from service.core.pull import class_means, pulled
 from service.core.thresholds import Ranking
@@ -63,9 +63,18 @@ def panel_scores(
     means = class_means(projections, codes, classes)
     ready = pulled(projections, codes, means, pull)
     asked = head.project(queries)
-    scores = {
-        name: (answers(asked, ready[chosen], codes[chosen], classes, per_label, neighbours), len(chosen))
-        for name, chosen in rows.items()
-    }
     present = np.flatnonzero(means.any(axis=1))
-    return scores | {"means": (answers(asked, means[present], present, classes, 1, None), len(present))}
+    scores = {name: np.empty((len(queries), classes), dtype=np.float32) for name in rows}
+    union = np.unique(np.concatenate([np.arange(0), *rows.values()]))
+    places = {
+        name: np.searchsorted(union, chosen) for name, chosen in rows.items() if not np.array_equal(chosen, union)
+    }
+    references = ready[union]
+    for some in query_blocks(len(queries), len(union)):
+        # Members share most of their references: no similarity is found twice.
+        similarities = references @ asked[some].T
+        for name, chosen in rows.items():
+            own = similarities[places[name]] if name in places else similarities
+            scores[name][some] = rule_scores(own.T, codes[chosen], classes, per_label, neighbours)
+    told = {name: (found, len(rows[name])) for name, found in scores.items()}
+    return told | {"means": (answers(asked, means[present], present, classes, 1, None), len(present))}

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -13,6 +15,10 @@ from service.core.model import BoolArray, Float32Array, IntArray, LabelledEmbedd
 from service.core.race import right_answers
 from service.core.recipe import Cleaning, Recipe
 
+_FoldAnswers = tuple[IntArray, Float32Array, tuple[int, int]]
+"""Rows judged, their scores, and how many references and support rows the fold had."""
+MIN_THREADED = 5_000
+"""Rows from which on folds run side by side: with fewer, threads would wait for the interpreter's lock mostly."""
 # Below this many distinct pictures in the middling class no fold is set aside for thresholds.
 MIN_TUNED_CLASS = 5
 
@@ -48,11 +54,14 @@ class CrossFitter:
     Fold f judges, fold f + 1 tunes the thresholds, the others are support: with five folds the 60/20/20 of the splits.
     A class whose pictures outside fold f are all in fold f + 1 lends them to the support, else nothing could answer for
     it. Data too thin to set a fold aside tunes nothing: then shares are the recipe's quantile.
+
+    As many folds as there are `threads` run side by side, where they are large; it changes no answer.
     """
 
     data: LabelledEmbeddings
     seed: int
     balanced: bool = False
+    threads: int = 1
     folds: int = field(init=False)
     tuned: bool = field(init=False)
     fold_of: IntArray = field(init=False)
@@ -106,18 +115,13 @@ class CrossFitter:
         """Writes the scores into the array given."""
         right = np.zeros(len(self.data), dtype=np.bool_)
         references, supports = [], []
-        for fold in range(self.folds):
-            support, tuning, judged = self.roles(fold)
-            if not (support.size and judged.size):
-                continue
-            prepared = self.prepared(fold, recipe.cleaning)
-            fitted = fit(recipe, prepared, self.data.take(tuning) if self.tuned else None, balanced=self.balanced)
-            answers = fitted.scores(self.data.embeddings[judged])
-            right[judged] = right_answers(answers, self.data.codes[judged])
+        judged = [fold for fold in range(self.folds) if all(rows.size for rows in self.roles(fold)[::2])]
+        for fold, (rows, answers, counts) in zip(judged, self._answers(recipe, judged), strict=False):
+            right[rows] = right_answers(answers, self.data.codes[rows])
             if scores is not None:
-                scores[judged] = answers
-            references.append(len(fitted.references))
-            supports.append(len(support))
+                scores[rows] = answers
+            references.append(counts[0])
+            supports.append(counts[1])
             found = Answered(
                 references=float(np.mean(references)),
                 support=float(np.mean(supports)),
@@ -127,3 +131,25 @@ class CrossFitter:
             if fold + 1 < self.folds and stop(found):
                 return found
         return replace(found, asked=np.ones(len(right), dtype=np.bool_))
+
+    def _answers(self, recipe: Recipe, folds: list[int]) -> Iterator[_FoldAnswers]:
+        """Of one fold after the other; the next ones are worked on meanwhile, where there are threads for it."""
+        if min(self.threads, len(folds)) == 1 or len(self.data) < MIN_THREADED:
+            yield from (self._answer(recipe, fold) for fold in folds)
+            return
+        pool = ThreadPoolExecutor(self.threads)
+        try:
+            ahead = deque(pool.submit(self._answer, recipe, fold) for fold in folds[: self.threads])
+            for fold in [*folds[self.threads :], *[None] * self.threads]:
+                if ahead:
+                    yield ahead.popleft().result()
+                if fold is not None:
+                    ahead.append(pool.submit(self._answer, recipe, fold))
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+    def _answer(self, recipe: Recipe, fold: int) -> _FoldAnswers:
+        support, tuning, judged = self.roles(fold)
+        prepared = self.prepared(fold, recipe.cleaning)
+        fitted = fit(recipe, prepared, self.data.take(tuning) if self.tuned else None, balanced=self.balanced)
+        return judged, fitted.scores(self.data.embeddings[judged]), (len(fitted.references), len(support))

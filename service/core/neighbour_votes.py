@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
@@ -43,11 +43,15 @@ def answers(
     their product.
     """
     scores = np.empty((len(queries), classes), dtype=np.float32)
-    step = max(LEAST_QUERIES, SIMILARITIES // max(len(references), 1))
-    for start in range(0, len(queries), step):
-        rows = slice(start, start + step)
+    for rows in query_blocks(len(queries), len(references)):
         scores[rows] = rule_scores((references @ queries[rows].T).T, codes, classes, per_label, neighbours)
     return scores
+
+
+def query_blocks(queries: int, references: int) -> Iterator[slice]:
+    """As many queries at a time as have `SIMILARITIES` with so many references."""
+    step = max(LEAST_QUERIES, SIMILARITIES // max(references, 1))
+    return (slice(start, start + step) for start in range(0, queries, step))
 
 
 def rule_scores(

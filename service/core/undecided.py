@@ -10,11 +10,9 @@ from __future__ import annotations
 import numpy as np
 
 from service.core.model import Float32Array, IntArray
+from service.core.neighbour_votes import query_blocks
 from service.core.thresholds import Ranking
 
-SIMILARITIES = 1_000_000
-"""Looked at together (4 MB, which a processor's cache holds), of `LEAST_QUERIES` queries at least."""
-LEAST_QUERIES = 64
 MANY = 0.5
 """Where more of the queries looked at first are undecided, the others are not looked at: it would not pay."""
 
@@ -28,20 +26,18 @@ def undecided_queries(references: Float32Array, queries: Float32Array, ranking: 
         ranking: of the references; a class that has rows keeps one at least.
         truth: int64 (q,), true codes.
     """
-    step = max(LEAST_QUERIES, SIMILARITIES // max(len(references), 1))
     largest = np.argsort(-ranking.sizes, kind="stable")
     place = np.empty_like(largest)
     place[largest] = np.arange(len(largest))
     found = []
-    for start in range(0, len(queries), step):
-        some = slice(start, start + step)
+    for some in query_blocks(len(queries), len(references)):
         low, high = _ranges(references @ queries[some].T, ranking.starts[largest], ranking.sizes[largest])
         own = place[truth[some]], np.arange(low.shape[1])
         own_low, own_high = low[own], high[own]
         low[own] = high[own] = -np.inf
         decided = (own_low > high.max(axis=0)) | (own_high < low.max(axis=0))
-        found.append(start + np.flatnonzero(~decided))
-        if not start and len(found[0]) > MANY * len(decided):
+        found.append(some.start + np.flatnonzero(~decided))
+        if not some.start and len(found[0]) > MANY * len(decided):
             return np.arange(len(queries))
     return np.concatenate(found) if found else np.arange(0)
 

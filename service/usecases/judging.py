@@ -54,11 +54,13 @@ def judge_candidate(
     on_fold: Callable[[int, int], None],
     *,
     searched: bool = True,
+    threads: int = 1,
 ) -> Judgement:
     """On the holdout once; where that cannot tell, by nested cross-fitting over all labelled pictures.
 
     A candidate that no search chose (`searched` False: one picture a class) is judged on the holdout or not at all: a
-    cross-fitting over more pictures would search, and its figures would be those of something else.
+    cross-fitting over more pictures would search, and its figures would be those of something else. `threads` are what
+    a cross-fitting may have (`CrossFitter`).
     """
     if len(holdings.holdout):
         comparison = compare(candidate, holdings.support, holdings.holdout, request.seed)
@@ -69,12 +71,16 @@ def judge_candidate(
     everything = joined(joined(holdings.support, holdings.tuning), holdings.holdout)
     if not searched or fold_count(everything) < 2:
         return Judgement(None, judge(np.zeros(0, bool), np.zeros(0, bool), margin, request.seed), "nothing")
-    comparison = nested_comparison(everything, request, search, on_fold)
+    comparison = nested_comparison(everything, request, search, on_fold, threads)
     return Judgement(comparison, verdict_of(comparison, margin, request.seed, last_resort=True), "cross-fitting")
 
 
 def nested_comparison(
-    data: LabelledEmbeddings, request: OptimiseRequest, search: ParameterSearch, on_fold: Callable[[int, int], None]
+    data: LabelledEmbeddings,
+    request: OptimiseRequest,
+    search: ParameterSearch,
+    on_fold: Callable[[int, int], None],
+    threads: int = 1,
 ) -> Comparison:
     """Every row is answered by a whole pipeline, search included, that never saw it. Needs two folds at least."""
     folds = fold_count(data)
@@ -87,7 +93,7 @@ def nested_comparison(
         if len(judged):
             rest = data.take(fold_of != fold)
             fitted = build(
-                _nested_recipe(rest, request, search), rest, rest.take(np.zeros(0, np.int64)), request.seed,
+                _nested_recipe(rest, request, search, threads), rest, rest.take(np.zeros(0, np.int64)), request.seed,
                 balanced=request.metric == "macro_f1",
             )  # fmt: skip
             comparisons.append(compare(fitted, rest, judged, request.seed))
@@ -95,10 +101,10 @@ def nested_comparison(
     return pooled(comparisons)
 
 
-def _nested_recipe(rest: LabelledEmbeddings, request: OptimiseRequest, search: ParameterSearch) -> Recipe:
+def _nested_recipe(rest: LabelledEmbeddings, request: OptimiseRequest, search: ParameterSearch, threads: int) -> Recipe:
     if fold_count(rest) < 2:
         return Recipe(maximum=request.budget)
-    fitter = CrossFitter(rest, request.seed, balanced=request.metric == "macro_f1")
+    fitter = CrossFitter(rest, request.seed, request.metric == "macro_f1", threads)
     trials = max(MIN_NESTED_TRIALS, request.trials // NESTED_TRIALS_SHARE)
     recipe = search_recipe(search, fitter, request, trials=trials, active=None)
     if request.search == "sweep":

@@ -92,18 +92,18 @@ def _queued(context: Context, catalogue: Catalogue, request: OptimiseRequest) ->
     return job
 
 
-def run_optimise(context: Context, job_id: str) -> None:
-    """Carry out an optimise job (`run_whole_job`)."""
-    run_whole_job(context, job_id, _result)
+def run_optimise(context: Context, job_id: str, threads: int = 1) -> None:
+    """Carry out an optimise job (`run_whole_job`), with that many threads where pictures are many."""
+    run_whole_job(context, job_id, lambda context, job: _result(context, job, threads))
 
 
-def _result(context: Context, job: Job) -> dict[str, Any]:
+def _result(context: Context, job: Job, threads: int) -> dict[str, Any]:
     catalogue = context.registry.catalogue_by_id(job.catalogue_id)
     selection_id = str(uuid.uuid5(uuid.UUID(job.id), "selection"))
     selection = _published_before(context, catalogue, selection_id)
     if selection is None:
         request = OptimiseRequest.from_dict(job.parameters)
-        draft = _draft(context, catalogue, job, request)
+        draft = _draft(context, catalogue, job, request, threads)
         tell_progress(context, job, STAGE_PUBLISH, 0, 1)
         selection = publish(context, catalogue, draft, selection_id=selection_id)
         context.registry.set_progress(job.id, STAGE_PUBLISH, 1, 1)
@@ -119,12 +119,12 @@ def _published_before(context: Context, catalogue: Catalogue, selection_id: str)
     return selection if selection.state in (SelectionState.ACTIVE, SelectionState.RETIRED) else None
 
 
-def _draft(context: Context, catalogue: Catalogue, job: Job, request: OptimiseRequest) -> Draft:
+def _draft(context: Context, catalogue: Catalogue, job: Job, request: OptimiseRequest, threads: int) -> Draft:
     holdings = load_holdings(context, catalogue)
     _store_centralities(context, catalogue, job, holdings.support)
     known = joined(holdings.support, holdings.tuning)
     balanced = request.metric == "macro_f1"
-    fitter = CrossFitter(known, request.seed, balanced=balanced) if fold_count(known) > 1 else None
+    fitter = CrossFitter(known, request.seed, balanced, threads) if fold_count(known) > 1 else None
     recipe = _recipe(context, catalogue, job, request, holdings, fitter)
     candidate = build(recipe, holdings.support, holdings.tuning, request.seed, balanced=balanced)
     judgement = judge_candidate(
@@ -135,6 +135,7 @@ def _draft(context: Context, catalogue: Catalogue, job: Job, request: OptimiseRe
         context.limits.gate_margin,
         lambda done, total: tell_progress(context, job, STAGE_JUDGE, done, total),
         searched=fitter is not None,
+        threads=threads,
     )
     # A budget, or all references, is the user's word: then that serves, and `why` says what it costs.
     asked = request.budget is not None or request.strategy == "all"

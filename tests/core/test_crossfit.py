@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from service.core import crossfit as module
-from service.core.crossfit import CrossFitter
+from service.core.crossfit import Answered, CrossFitter
 from service.core.folds import fold_count
 from service.core.recipe import Recipe
 from tests.core.clusters import LabelledEmbeddings, clusters, labelled, nearest, small_sets, unit_rows
@@ -203,3 +203,44 @@ def test_a_recipe_that_overfits_its_thresholds_is_seen_through() -> None:
     data = labelled(unit_rows(200, 4, seed=0), random.integers(0, 4, 200))
     scores = CrossFitter(data, seed=0).run(replace(SWEEP, threshold_shrinkage=0.0, size_penalty=0.0)).scores
     assert abs((scores.argmax(axis=1) == data.codes).mean() - 0.25) < 0.1
+
+
+def test_folds_side_by_side_give_the_same_answers(monkeypatch) -> None:
+    monkeypatch.setattr(module, "MIN_THREADED", 0)
+    data = clusters([12, 12, 12], noise=0.6)
+    alone = CrossFitter(data, seed=3)
+    for threads in (2, 3, 8):
+        beside = CrossFitter(data, seed=3, threads=threads)
+        one, other = alone.run(SWEEP), beside.run(SWEEP)
+        assert np.array_equal(one.scores, other.scores)
+        assert np.array_equal(one.right, other.right)
+        assert (one.references, one.support) == (other.references, other.support)
+
+
+@pytest.mark.parametrize("threads", [1, 2, 4])
+def test_a_run_that_is_stopped_says_which_rows_were_asked(monkeypatch, threads: int) -> None:
+    monkeypatch.setattr(module, "MIN_THREADED", 0)
+    fitter = CrossFitter(clusters([12, 12, 12], noise=0.6), seed=3, threads=threads)
+    looks: list[int] = []
+
+    def stop(found: Answered) -> bool:
+        looks.append(int(found.asked.sum()))
+        return len(looks) == 2
+
+    found = fitter.answered(SWEEP, stop)
+    assert looks == [int((fitter.fold_of <= fold).sum()) for fold in (0, 1)]
+    assert np.array_equal(found.asked, fitter.fold_of <= 1)
+    assert not found.right[~found.asked].any()
+    assert np.array_equal(found.right[found.asked], fitter.run(SWEEP).right[found.asked])
+
+
+def test_what_fails_in_a_thread_is_told(monkeypatch) -> None:
+    monkeypatch.setattr(module, "MIN_THREADED", 0)
+    fitter = CrossFitter(clusters([6, 6]), seed=0, threads=2)
+
+    def failing(*_args, **_options):
+        raise ValueError("no head")
+
+    monkeypatch.setattr(module, "fit", failing)
+    with pytest.raises(ValueError, match="no head"):
+        fitter.run(SWEEP)

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from service.core import undecided
+from service.core import neighbour_votes, undecided
 from service.core.objective import PrefixTable
 from service.core.thresholds import Ranking
 from service.core.undecided import undecided_queries
@@ -24,8 +24,8 @@ def rows_and_axes(case: Case) -> tuple[np.ndarray, np.ndarray]:
 @settings(max_examples=150)
 def test_all_other_queries_are_answered_alike_by_all_thresholds(case: Case, per_label: int, step: int) -> None:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(undecided, "SIMILARITIES", 0)
-        patch.setattr(undecided, "LEAST_QUERIES", step)
+        patch.setattr(neighbour_votes, "SIMILARITIES", 0)
+        patch.setattr(neighbour_votes, "LEAST_QUERIES", step)
         found = undecided_queries(*rows_and_axes(case), case.ranking, case.truth)
     others = np.setdiff1d(np.arange(len(case.truth)), found)
     right = [case.voted(case.counts(), per_label)[others].argmax(axis=1) == case.truth[others] for _ in range(20)]

@@ -86,7 +86,7 @@ def test_the_speed_of_choosing_is_told_beside_the_others(monkeypatch) -> None:
     assert (figures["select.optuna_behind.classes5"] <= 0) == bool(figures["select.optuna_reached.classes5"])
     figures |= {"select.seconds.classes5": whole.wall_s, "select.search_seconds.classes5": searched.wall_s}
     figures |= {"select.cpu_seconds.classes5": whole.cpu_s, "select.search_cpu_seconds.classes5": searched.cpu_s}
-    figures |= {"select.peak_mb": selection_speed.peak_mb()}
+    figures |= {"select.peak_mb": selection_speed.peak_mb(), "select.threads": 1}
     figures |= {"select.exponent.classes": 1.0, "select.exponent.images": 1.0}
     result = {"figures": figures, "quick": False, "machine": {"cores": 2, "processor": "p"}}
     assert "| 5 |" in speed_section(result)

@@ -105,7 +105,8 @@ from threadpoolctl import threadpool_info
 from service.ports import RunOptimise
 from workers import tasks
 
-def spy(context, job_id):
+def spy(context, job_id, threads):
+    assert threads == 2, "what the process was given runs folds side by side"
     import scipy.linalg
     import scipy.sparse.linalg
 
