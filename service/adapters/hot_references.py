@@ -76,19 +76,22 @@ class HotReferences:
 
         No class scores more than its best row, so classes are looked at in that order until no other can matter.
         """
-        order = np.argsort(-tops, kind="stable").tolist()
+        order = (-tops).argsort(kind="stable").tolist()
         if per_label == 1:
-            best = [(code, [self._best_row(similarities, code)]) for code in order[:labels]]
+            codes = order[:labels]
+            starts = self.starts
+            rows = [starts[code] + int(similarities[starts[code] : starts[code + 1]].argmax()) for code in codes]
         else:
             best = self._best_means(similarities, tops.tolist(), order, per_label, labels)
-        rows = [row for _, of_class in best for row in of_class]
-        codes = [code for code, of_class in best for _ in of_class]
-        return nearest_first(
-            [
-                Neighbour(self.ids[row], self.labels[code], min(1.0, max(-1.0, similarity)), self.sources[row])
-                for row, code, similarity in zip(rows, codes, similarities[rows].tolist(), strict=True)
-            ]
-        )
+            rows = [row for _, of_class in best for row in of_class]
+            codes = [code for code, of_class in best for _ in of_class]
+        ids, names, sources = self.ids, self.labels, self.sources
+        values = [one if -1.0 <= one <= 1.0 else math.copysign(1.0, one) for one in similarities[rows].tolist()]
+        found = [
+            Neighbour(ids[row], names[code], value, sources[row])
+            for row, code, value in zip(rows, codes, values, strict=True)
+        ]
+        return found if per_label == 1 and len({*values}) == len(values) else nearest_first(found)
 
     def _best_means(
         self, similarities: Float32Array, tops: Sequence[float], order: Sequence[int], per_label: int, labels: int
@@ -103,10 +106,6 @@ class HotReferences:
             insort(scores, score)
             looked.append((-score, code, rows))
         return [(code, rows) for _, code, rows in sorted(looked)[:labels]]
-
-    def _best_row(self, similarities: Float32Array, code: int) -> int:
-        first = self.starts[code]
-        return first + int(similarities[first : self.starts[code + 1]].argmax())
 
     def _best_rows(self, similarities: Float32Array, code: int, per_label: int) -> tuple[float, list[int]]:
         """A class's score, and its best rows: by similarity, then by id."""

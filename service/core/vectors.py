@@ -31,9 +31,9 @@ def checked_embeddings(values: ArrayLike, dimension: int | None = None) -> Float
     if dimension is not None and array.shape[1] != dimension:
         raise InvalidInput(f"embeddings are {array.shape[1]} wide; {dimension} are needed")
     lengths = np.sqrt(np.einsum("ij,ij->i", array, array))
-    right = np.abs(lengths - 1.0) <= UNIT_TOLERANCE
-    if not right.all():
-        wrong = np.flatnonzero(~right)
+    away = np.abs(lengths - 1.0)
+    if not away.max(initial=0.0) <= UNIT_TOLERANCE:  # nor where it is nan
+        wrong = np.flatnonzero(~(away <= UNIT_TOLERANCE))
         raise InvalidInput(
             f"row {wrong[0]} of the embeddings has length {lengths[wrong[0]]:.6g}; unit length is needed"
         )

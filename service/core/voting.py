@@ -125,13 +125,17 @@ def _best_of_labels(neighbours: Sequence[Neighbour], per_label: int) -> dict[str
     """The first `per_label` neighbours of each label."""
     best: dict[str, list[Neighbour]] = {}
     for neighbour in neighbours:
-        members = best.setdefault(neighbour.label, [])
-        if len(members) < per_label:
+        members = best.get(neighbour.label)
+        if members is None:
+            best[neighbour.label] = [neighbour]
+        elif len(members) < per_label:
             members.append(neighbour)
     return best
 
 
 def _mean(members: Sequence[Neighbour]) -> float:
+    if len(members) == 1:
+        return members[0].similarity
     return math.fsum(n.similarity for n in members) / len(members)
 
 

@@ -104,7 +104,7 @@ def nested_comparison(
 def _nested_recipe(rest: LabelledEmbeddings, request: OptimiseRequest, search: ParameterSearch, threads: int) -> Recipe:
     if fold_count(rest) < 2:
         return Recipe(maximum=request.budget)
-    fitter = CrossFitter(rest, request.seed, request.metric == "macro_f1", threads)
+    fitter = CrossFitter(rest, request.seed, balanced=request.metric == "macro_f1", threads=threads)
     trials = max(MIN_NESTED_TRIALS, request.trials // NESTED_TRIALS_SHARE)
     recipe = search_recipe(search, fitter, request, trials=trials, active=None)
     if request.search == "sweep":

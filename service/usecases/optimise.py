@@ -124,7 +124,7 @@ def _draft(context: Context, catalogue: Catalogue, job: Job, request: OptimiseRe
     _store_centralities(context, catalogue, job, holdings.support)
     known = joined(holdings.support, holdings.tuning)
     balanced = request.metric == "macro_f1"
-    fitter = CrossFitter(known, request.seed, balanced, threads) if fold_count(known) > 1 else None
+    fitter = CrossFitter(known, request.seed, balanced=balanced, threads=threads) if fold_count(known) > 1 else None
     recipe = _recipe(context, catalogue, job, request, holdings, fitter)
     candidate = build(recipe, holdings.support, holdings.tuning, request.seed, balanced=balanced)
     judgement = judge_candidate(
