@@ -97,7 +97,9 @@ def readme_section(results: Results) -> str:
         "torn (rows, points and flags that disagree; answers of two selections)": f"{figures['faults.torn']:.0f}",
         "orphans (points, bytes, processes)": f"{figures['faults.orphans']:.0f}",
         "not at rest when nothing had moved for two minutes": f"{figures['faults.unrest']:.0f}",
-        "answers compared with brute force meanwhile": f"{figures['faults.probes']:.0f}",
+        "answers whose references and similarities were compared with brute force meanwhile; their label, too": (
+            f"{figures['faults.probes']:.0f}; {figures['faults.probes_strict']:.0f}"
+        ),
         "recovery, median and longest": (
             f"{figures['faults.recovery_s_median']:.1f} s, {figures['faults.recovery_s_max']:.1f} s"
         ),
