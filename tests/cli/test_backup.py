@@ -120,6 +120,7 @@ def test_a_restored_installation_answers_bit_for_bit_the_same(run, filled, queri
     fresh = tmp_path / "fresh"
     code, restored = run(fresh, "restore", file)
     assert (code, restored["left"]) == (0, [])
+    assert [stat.S_IMODE(one.stat().st_mode) for one in (fresh, fresh / DATABASE_FILE)] == [0o700, 0o600]
     assert everything(run, fresh, queries) == before
     assert points(fresh) == held
     assert run(fresh, "verify-store") == run(filled, "verify-store")
