@@ -79,6 +79,9 @@ def dropped(session: Session, name: CatalogueName) -> None:
     Example: holotype dropped groceries
     """
     found = session.backend.dropped(name)
+    if not found:
+        session.output.result(found, f"nothing is dropped from {name}")
+        return
     rows = [(one["id"], one["labels"], one["content_hash"], one["crop"] or "-") for one in found]
     told = table(f"Dropped from {name}", ("id", "labels", "sha256", "crop"), rows)
     session.output.result(found, told, f"to have one again: holotype keep {name} ID, then hand the picture over again")
