@@ -23,7 +23,7 @@ from rich.console import Console
 from rich.table import Table
 
 from scripts.bench.machine import machine, versions
-from scripts.bench.search_points import WIDTH, Catalogue, Filling, disk_mb, inserted, upserts_per_s, without_flag_index
+from scripts.bench.search_points import WIDTH, BareEdge, Catalogue, Filling, disk_mb, inserted, without_flag_index
 from scripts.bench.search_timing import exponent, in_turns, quantiles
 from scripts.bench.tables import write_results
 from service.adapters.vector_edge import EdgeStore
@@ -101,14 +101,20 @@ def references_grow(prefix: str, opened: Opened, folder: Path, seed: int) -> dic
 
 
 def points_grow(prefix: str, opened: Opened, folder: Path, steps: tuple[int, ...], seed: int) -> dict[str, float]:
-    """More points that are no references, in the same catalogue; how fast they come in, and what they take."""
+    """More points that are no references, in the same catalogue; how fast they come in, and what they take.
+
+    Beside Edge a bare one grows, a step behind.
+    """
     store = opened(folder / "points")
+    bare = BareEdge.new(folder / "bare", seed) if isinstance(store, EdgeStore) else None
     catalogue = Catalogue.new(store, seed)
     figures: dict[str, float] = {}
     filled: list[Filling] = []
     for points in steps:
         filled.append(catalogue.grow(store, points))
         figures[f"ingest.vectors_per_s.points{points}"] = filled[-1].per_s
+        if bare:
+            figures[f"ingest.upserts_per_s.points{points}"] = bare.grow(points)
         if points == steps[0]:
             catalogue.flag(store, REFERENCES)
         figures |= measured(prefix, {"store": (store, catalogue)}, (REFERENCES, points, 1), limit=False)
@@ -117,7 +123,11 @@ def points_grow(prefix: str, opened: Opened, folder: Path, steps: tuple[int, ...
     figures["ingest.exponent"] = exponent(steps[1:], [one.per_s for one in filled[1:]])
     figures["ingest.memory_mb_per_million"] = sum(one.memory_mb for one in filled) / steps[-1] * 1e6
     store.close()
-    if isinstance(store, EdgeStore):
+    if bare:
+        bare.shard.close()
+        upserts = [figures[f"ingest.upserts_per_s.points{points}"] for points in steps[1:]]
+        figures["ingest.upserts_exponent"] = exponent(steps[1:], upserts)
+        figures["ingest.ratio_to_upsert"] = filled[-1].per_s / upserts[-1]
         figures["ingest.disk_mb_per_million"] = disk_mb(folder / "points") / steps[-1] * 1e6
     return figures
 
@@ -198,8 +208,7 @@ def run(folder: Path, seed: int, steps: tuple[int, ...], console: Console) -> di
         figures |= part()
     for way in ("search", "search.hot"):
         figures[f"{way}.ratio_to_numpy"] = figures[f"{way}.ratio_to_numpy.refs{HEADLINE}.batch1"]
-    rate = figures[f"ingest.vectors_per_s.points{QUICK_POINTS}"]
-    return figures | {"ingest.ratio_to_upsert": rate / upserts_per_s(folder / "bare", seed)}
+    return figures
 
 
 def print_tables(console: Console, figures: dict[str, float]) -> None:

@@ -155,15 +155,40 @@ def without_flag_index() -> Iterator[None]:
         vector_common.INDEXED_KEYS = known
 
 
-def upserts_per_s(folder: Path, seed: int) -> float:
-    """Bare Edge: points that are ready, in batches of the store's size, nothing checked and nothing indexed."""
-    vectors = {name: edge.EdgeVectorParams(size=WIDTH, distance=edge.Distance.Cosine) for name in ("embedding",)}
-    shard = edge.EdgeShard.create(str(folder), edge.EdgeConfig(vectors=vectors))
-    points = points_of(np.arange(20_000) % CLASSES, np.random.default_rng(seed))
-    ready = [edge.Point(point.id, {"embedding": point.embedding.tolist()}, dict(point.payload)) for point in points]
-    began = time.perf_counter()
-    for batch in vector_common.batches(ready):
-        shard.update(edge.UpdateOperation.upsert_points(list(batch)))
-    seconds = time.perf_counter() - began
-    shard.close()
-    return len(points) / seconds
+@dataclass(eq=False)
+class BareEdge:
+    """The limit of writing: Edge with the same vectors and payload indexes, and points that are ready, nothing checked.
+
+    It grows as the catalogue does, so that what Edge itself slows down by can be told from what the store adds.
+    """
+
+    shard: edge.EdgeShard
+    random: np.random.Generator
+    size: int = 0
+
+    @staticmethod
+    def new(folder: Path, seed: int) -> BareEdge:
+        """An empty one."""
+        vectors = {str(name): edge.EdgeVectorParams(WIDTH, edge.Distance.Cosine) for name in vector_common.VECTORS}
+        shard = edge.EdgeShard.create(str(folder), edge.EdgeConfig(vectors=vectors))
+        for key in vector_common.INDEXED_KEYS:
+            shard.update(edge.UpdateOperation.create_field_index(key, edge.PayloadSchemaType.Keyword))
+        return BareEdge(shard, np.random.default_rng(seed))
+
+    def grow(self, size: int) -> float:
+        """Upsert until there are `size`; points a second."""
+        partition, seconds, started = Partition("bare", "asked", str(uuid.UUID(int=1))), 0.0, self.size
+        while self.size < size:
+            count = min(WRITE, size - self.size)
+            made = points_of(np.arange(self.size, self.size + count) % CLASSES, self.random)
+            ready = [
+                edge.Point(p.id, {"embedding": p.embedding.tolist()}, vector_common.stored_payload(partition, p))
+                for p in made
+            ]
+            began = time.perf_counter()
+            for batch in vector_common.batches(ready):
+                mode = edge.UpdateMode.InsertOnly
+                self.shard.update(edge.UpdateOperation.upsert_points(list(batch), update_mode=mode))
+            seconds += time.perf_counter() - began
+            self.size += count
+        return (size - started) / max(seconds, 1e-9)

@@ -42,14 +42,18 @@ WAYS = {
 def _grown(figures: dict[str, float]) -> str:
     """What it grows with, in sentences."""
     points = [int(name.rpartition("points")[2]) for name in figures if name.startswith("ingest.vectors_per_s.points")]
-    rates = ", ".join(f"{figures[f'ingest.vectors_per_s.points{step}']:.0f} at {step}" for step in sorted(points))
+    rates, bare = (
+        ", ".join(f"{figures[f'ingest.{way}_per_s.points{step}']:.0f} at {step}" for step in sorted(points))
+        for way in ("vectors", "upserts")
+    )
     memory, disk = (figures[f"ingest.{kind}_mb_per_million"] / 1024 for kind in ("memory", "disk"))
     return (
         f"Growth of the flagged search, as an exponent: {figures['search.exponent.points']:.2f} with points that are "
         f"no references, {figures['search.exponent.catalogues']:.2f} with other tenants' catalogues. Over NumPy at "
         f"1000 references, one query: {figures['search.ratio_to_numpy']:.0f} times for the search, "
-        f"{figures['search.hot.ratio_to_numpy']:.1f} for the copies. Vectors written a second: {rates} points "
-        f"({figures['ingest.ratio_to_upsert']:.2f} of Edge's bare upsert); a million points take "
+        f"{figures['search.hot.ratio_to_numpy']:.1f} for the copies. Vectors written a second: {rates} points, an "
+        f"exponent of {figures['ingest.exponent']:.2f}; bare Edge with the same indexes, its points ready: {bare}, an "
+        f"exponent of {figures['ingest.upserts_exponent']:.2f}. A million points take "
         f"{memory:.1f} GB of memory and {disk:.1f} GB of disk."
     )
 

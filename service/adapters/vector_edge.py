@@ -41,8 +41,9 @@ class EdgeStore:
             return
         unique, embeddings = common.checked_points(points, self._shards.width(partition.collection))
         new = [
-            edge.Point(point.id, {"embedding": row}, common.stored_payload(partition, point))
-            for point, row in zip(unique, embeddings.tolist(), strict=True)
+            # A row at a time: Python's numbers of thousands of rows would leave the processor's caches.
+            edge.Point(point.id, {"embedding": row.tolist()}, common.stored_payload(partition, point))
+            for point, row in zip(unique, embeddings, strict=True)
         ]
         self._write(
             partition,
