@@ -15,8 +15,8 @@ from service.core.model import BoolArray, Float32Array, IntArray, LabelledEmbedd
 from service.core.race import right_answers
 from service.core.recipe import Cleaning, Recipe
 
-_FoldAnswers = tuple[IntArray, Float32Array, tuple[int, int]]
-"""Rows judged, their scores, and how many references and support rows the fold had."""
+_FoldAnswers = tuple[IntArray, BoolArray, Float32Array | None, tuple[int, int]]
+"""Rows judged, which are right, scores where asked for, and how many references and support rows the fold had."""
 MIN_THREADED = 5_000
 """Rows from which on folds run side by side: with fewer, threads would wait for the interpreter's lock mostly."""
 # Below this many distinct pictures in the middling class no fold is set aside for thresholds.
@@ -105,7 +105,7 @@ class CrossFitter:
         return self._last[1]
 
     def answered(self, recipe: Recipe, stop: Callable[[Answered], bool]) -> Answered:
-        """Which of its answers are right: scores of many classes, kept, would take as long as some products.
+        """Which of its answers are right: most can be told without their scores.
 
         `stop` is asked after every fold but the last whether what was found is enough.
         """
@@ -116,9 +116,10 @@ class CrossFitter:
         right = np.zeros(len(self.data), dtype=np.bool_)
         references, supports = [], []
         judged = [fold for fold in range(self.folds) if all(rows.size for rows in self.roles(fold)[::2])]
-        for fold, (rows, answers, counts) in zip(judged, self._answers(recipe, judged), strict=False):
-            right[rows] = right_answers(answers, self.data.codes[rows])
-            if scores is not None:
+        whole = scores is not None
+        for fold, (rows, own, answers, counts) in zip(judged, self._answers(recipe, judged, whole), strict=False):
+            right[rows] = own
+            if scores is not None and answers is not None:
                 scores[rows] = answers
             references.append(counts[0])
             supports.append(counts[1])
@@ -132,24 +133,29 @@ class CrossFitter:
                 return found
         return replace(found, asked=np.ones(len(right), dtype=np.bool_))
 
-    def _answers(self, recipe: Recipe, folds: list[int]) -> Iterator[_FoldAnswers]:
+    def _answers(self, recipe: Recipe, folds: list[int], whole: bool) -> Iterator[_FoldAnswers]:
         """Of one fold after the other; the next ones are worked on meanwhile, where there are threads for it."""
         if min(self.threads, len(folds)) == 1 or len(self.data) < MIN_THREADED:
-            yield from (self._answer(recipe, fold) for fold in folds)
+            yield from (self._answer(recipe, fold, whole) for fold in folds)
             return
         pool = ThreadPoolExecutor(self.threads)
         try:
-            ahead = deque(pool.submit(self._answer, recipe, fold) for fold in folds[: self.threads])
+            ahead = deque(pool.submit(self._answer, recipe, fold, whole) for fold in folds[: self.threads])
             for fold in [*folds[self.threads :], *[None] * self.threads]:
                 if ahead:
                     yield ahead.popleft().result()
                 if fold is not None:
-                    ahead.append(pool.submit(self._answer, recipe, fold))
+                    ahead.append(pool.submit(self._answer, recipe, fold, whole))
         finally:
             pool.shutdown(cancel_futures=True)
 
-    def _answer(self, recipe: Recipe, fold: int) -> _FoldAnswers:
+    def _answer(self, recipe: Recipe, fold: int, whole: bool) -> _FoldAnswers:
         support, tuning, judged = self.roles(fold)
         prepared = self.prepared(fold, recipe.cleaning)
         fitted = fit(recipe, prepared, self.data.take(tuning) if self.tuned else None, balanced=self.balanced)
-        return judged, fitted.scores(self.data.embeddings[judged]), (len(fitted.references), len(support))
+        counts = len(fitted.references), len(support)
+        embeddings, truth = self.data.embeddings[judged], self.data.codes[judged]
+        if not whole:
+            return judged, fitted.right(embeddings, truth), None, counts
+        scores = fitted.scores(embeddings)
+        return judged, right_answers(scores, truth), scores, counts

@@ -17,7 +17,9 @@ from service.core.neighbour_votes import answers
 from service.core.objective import PrefixTable
 from service.core.projection import Head, Scatter, fit_head
 from service.core.pull import class_means, pulled
+from service.core.race import right_answers
 from service.core.recipe import Cleaning, Recipe
+from service.core.surely_right import surely_right
 from service.core.thresholds import Ranking, bounded_counts, thresholds_of
 
 START_SHRINKAGE = 0.05
@@ -125,8 +127,21 @@ class Fitted:
 
     def scores(self, embeddings: Float32Array) -> Float32Array:
         """Class scores (q, C) of query embeddings (q, d), by the rule that is served."""
+        return self._scores(self.head.project(embeddings))
+
+    def right(self, embeddings: Float32Array, truth: IntArray) -> BoolArray:
+        """Whether its own class (truth, (q,)) scores best for each query (q, d); no score is found for nothing."""
+        projected, codes = self.head.project(embeddings), self.data.codes[self.references]
+        right = np.zeros(len(truth), dtype=np.bool_)
+        if self.recipe.neighbours is None:
+            right = surely_right(self.projections, codes, len(self.data.classes), projected, truth)
+        rest = np.flatnonzero(~right)
+        right[rest] = right_answers(self._scores(projected[rest]), truth[rest])
+        return right
+
+    def _scores(self, projected: Float32Array) -> Float32Array:
         return answers(
-            self.head.project(embeddings),
+            projected,
             self.projections,
             self.data.codes[self.references],
             len(self.data.classes),

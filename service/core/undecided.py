@@ -11,6 +11,7 @@ import numpy as np
 
 from service.core.model import Float32Array, IntArray
 from service.core.neighbour_votes import query_blocks
+from service.core.surely_right import surely_right
 from service.core.thresholds import Ranking
 
 MANY = 0.5
@@ -29,16 +30,19 @@ def undecided_queries(references: Float32Array, queries: Float32Array, ranking: 
     largest = np.argsort(-ranking.sizes, kind="stable")
     place = np.empty_like(largest)
     place[largest] = np.arange(len(largest))
+    codes = np.repeat(np.arange(len(ranking.sizes)), ranking.sizes)
+    open_rows = np.flatnonzero(~surely_right(references, codes, len(ranking.sizes), queries, truth))
     found = []
-    for some in query_blocks(len(queries), len(references)):
-        low, high = _ranges(references @ queries[some].T, ranking.starts[largest], ranking.sizes[largest])
-        own = place[truth[some]], np.arange(low.shape[1])
+    for some in query_blocks(len(open_rows), len(references)):
+        rows = open_rows[some]
+        low, high = _ranges(references @ queries[rows].T, ranking.starts[largest], ranking.sizes[largest])
+        own = place[truth[rows]], np.arange(len(rows))
         own_low, own_high = low[own], high[own]
         low[own] = high[own] = -np.inf
         decided = (own_low > high.max(axis=0)) | (own_high < low.max(axis=0))
-        found.append(some.start + np.flatnonzero(~decided))
+        found.append(rows[~decided])
         if not some.start and len(found[0]) > MANY * len(decided):
-            return np.arange(len(queries))
+            return open_rows
     return np.concatenate(found) if found else np.arange(0)
 
 
