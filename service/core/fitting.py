@@ -11,7 +11,7 @@ import numpy as np
 from service.core.centrality import eigenvector_centrality
 from service.core.cleaning import NOTHING, cleaned, out_of_fold_probabilities
 from service.core.medoids import medoids
-from service.core.metric_learning import TrainedKind, train_head
+from service.core.metric_learning import STEPS, TrainedKind, train_heads
 from service.core.model import BoolArray, Float32Array, Float64Array, IntArray, LabelledEmbeddings
 from service.core.neighbour_votes import answers
 from service.core.objective import PrefixTable
@@ -91,8 +91,9 @@ class Prepared:
     def _trained_head(self, kind: TrainedKind, steps: int) -> Head:
         if (kind, steps) not in self._trained:
             start = fit_head("lda", self.scatter, START_SHRINKAGE)
-            head = train_head(kind, self.lessons.embeddings, self.lessons.codes, start, steps, self.seed)
-            self._trained[kind, steps] = head
+            passed = sorted({steps, *(fewer for fewer in STEPS if fewer < steps)})
+            heads = train_heads(kind, self.lessons.embeddings, self.lessons.codes, start, passed, self.seed)
+            self._trained.update({(kind, done): head for done, head in heads.items()})
         return self._trained[kind, steps]
 
 

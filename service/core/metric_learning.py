@@ -12,7 +12,7 @@ Adam Kingma and Ba (2015).
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -36,6 +36,8 @@ PAIR_MARGIN = 1.0
 """Distance (0..2 between unit rows) from which on a pair of two classes costs nothing."""
 CENTRE_OFFSET = 1.0
 """Keeps the contrastive-centre loss finite."""
+STEPS = (50, 200)
+"""Of gradient descent, few where there is little to learn from: those that a search chooses between."""
 BATCH_ROWS = 256
 BATCH_CLASSES, BATCH_OF_CLASS = 32, 4
 LEARNING_RATE = 1e-3
@@ -46,16 +48,16 @@ Loss = Callable[[Float32Array, IntArray], tuple[float, Float32Array]]
 """From similarities (b, t) and what each row's target is to the mean loss and its gradient (b, t)."""
 
 
-def train_head(
+def train_heads(
     kind: TrainedKind,
     embeddings: Float32Array,
     codes: IntArray,
     start: Head,
-    steps: int,
+    steps: Sequence[int],
     seed: int,
     mining: Mining = "semi_hard",
-) -> Head:
-    """A head trained from `start` on; deterministic for a seed.
+) -> dict[int, Head]:
+    """Heads trained from `start` on, one for each number of steps: one training passes them all by.
 
     Args:
         kind: the loss.
@@ -63,23 +65,30 @@ def train_head(
         codes: int64 (n,), the classes.
         start: where to begin; its mean stays, its matrix is cut to the first `WIDTH` columns.
         steps: of gradient descent; 0 gives the start. How many is chosen by cross-fitting: that is the early stopping.
-        seed: of the batches.
+        seed: of the batches; the same seed gives the same heads.
         mining: which negative a triplet takes: the most similar one that is less similar than the positive, or any.
 
     The start itself comes back where there is nothing to tell apart: one class, or no two pictures of any class.
     """
     counts = np.bincount(codes)
-    if steps == 0 or np.count_nonzero(counts) < 2 or counts.max() < 2:
-        return start
+    longest = max(steps)
+    if longest == 0 or np.count_nonzero(counts) < 2 or counts.max() < 2:
+        return dict.fromkeys(steps, start)
     matrix = start.matrix[:, :WIDTH].astype(np.float32)
     matrix *= np.sqrt(matrix.shape[1]) / np.linalg.norm(matrix)
     centred = (embeddings - start.mean).astype(np.float32)
     training = _Training(centred, codes, matrix, np.random.default_rng(seed))
     if kind in ("proxy", "centre"):
-        training.against_proxies(_proxy_loss if kind == "proxy" else _centre_loss, steps)
+        passed = training.against_proxies(_proxy_loss if kind == "proxy" else _centre_loss, longest)
     else:
-        training.within_batches(_pair_loss if kind == "contrastive" else _triplets(mining, training.random), steps)
-    return Head(kind, start.mean, training.matrix)
+        passed = training.within_batches(
+            _pair_loss if kind == "contrastive" else _triplets(mining, training.random), longest
+        )
+    heads = {0: start}
+    for done, _ in enumerate(passed, 1):
+        if done in steps:
+            heads[done] = Head(kind, start.mean, matrix.copy())
+    return {wanted: heads[wanted] for wanted in steps}
 
 
 @dataclass(slots=True, eq=False)
@@ -91,8 +100,8 @@ class _Training:
     matrix: Float32Array
     random: np.random.Generator
 
-    def against_proxies(self, loss: Loss, steps: int) -> None:
-        """One learnt direction a class, which begins as the class's mean."""
+    def against_proxies(self, loss: Loss, steps: int) -> Iterator[None]:
+        """One learnt direction a class, which begins as the class's mean; halts after each step."""
         _, targets = np.unique(self.codes, return_inverse=True)
         projections, _ = _unit(self.rows @ self.matrix)
         proxies = _unit(class_sums(projections, targets, targets.max() + 1).astype(np.float32))[0]
@@ -104,9 +113,10 @@ class _Training:
             _, slope = loss(z @ p.T, targets[batch])
             descend_matrix.step(rows.T @ z_back(slope @ p))
             descend_proxies.step(p_back(slope.T @ z))
+            yield
 
-    def within_batches(self, loss: Loss, steps: int) -> None:
-        """Pictures against each other, a few of each of some classes at a time."""
+    def within_batches(self, loss: Loss, steps: int) -> Iterator[None]:
+        """Pictures against each other, a few of each of some classes at a time; halts after each step."""
         descend = _Adam(self.matrix)
         for _ in range(steps):
             batch = self._classes_batch()
@@ -115,6 +125,7 @@ class _Training:
             _, slope = loss(z @ z.T, self.codes[batch])
             both_ways: Float32Array = np.add(slope, slope.T, dtype=np.float32)
             descend.step(rows.T @ z_back(both_ways @ z))
+            yield
 
     def _batches(self, steps: int) -> Iterator[IntArray | slice]:
         """Rows shuffled and cut into batches of one size, again and again, `steps` in all; few rows are one batch."""

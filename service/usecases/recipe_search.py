@@ -14,6 +14,7 @@ import numpy as np
 from service.core.calibration import fit_temperature
 from service.core.crossfit import Answered, CrossFitter
 from service.core.evaluation import evaluate
+from service.core.metric_learning import STEPS
 from service.core.model import BoolArray
 from service.core.race import hopeless
 from service.core.recipe import Recipe
@@ -33,9 +34,6 @@ MOST_PULL = 0.95
 """At 1 all references of a class are one point, and which of them a picture resembles could not be said."""
 MAX_SEARCHED_CLASSES = 100
 """The sampler's own cost grows with the parameters: 4 ms a trial at 81, 300 ms at 1 000."""
-
-STEPS = (50, 200)
-"""Of a trained head: few where there is little to learn from. Cross-fitting chooses, which is early stopping."""
 
 SEARCH_VERSION = 6
 """Goes up with whatever changes a trial's value or the order of trials: older studies are not resumed then."""

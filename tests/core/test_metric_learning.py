@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from scipy.optimize import check_grad
 
 from service.core import metric_learning
-from service.core.metric_learning import TRAINED_KINDS, train_head
+from service.core.metric_learning import TRAINED_KINDS, train_heads
 from service.core.projection import Head, Scatter, fit_head, identity_head
 from tests.core.clusters import clusters, labelled, unit_rows
 
@@ -19,6 +19,10 @@ LOSSES = {
     "contrastive": metric_learning._pair_loss,
     "triplet": metric_learning._triplets("semi_hard", np.random.default_rng(0)),
 }
+
+
+def train_head(kind, embeddings, codes, start: Head, steps: int, *others) -> Head:
+    return train_heads(kind, embeddings, codes, start, (steps,), *others)[steps]
 
 
 def start_of(data) -> Head:
@@ -113,6 +117,20 @@ def test_the_same_seed_gives_the_same_head_and_the_start_is_left_alone(kind):
     assert np.array_equal(start.matrix, kept)
     assert one.kind == kind
     assert not np.array_equal(one.matrix, start.matrix)
+
+
+@pytest.mark.parametrize("kind", TRAINED_KINDS)
+@pytest.mark.parametrize("rows", [256, 20], ids=["one batch", "several"])
+def test_a_longer_training_passes_the_shorter_ones_by(monkeypatch, kind, rows):
+    monkeypatch.setattr(metric_learning, "BATCH_ROWS", rows)
+    data = clusters([20, 20, 20], width=12, noise=0.5)
+    start = start_of(data)
+    passed = train_heads(kind, data.embeddings, data.codes, start, (0, 3, 7), 5)
+    assert passed[0] is start
+    for steps in (3, 7):
+        alone = train_head(kind, data.embeddings, data.codes, start, steps, 5)
+        assert np.array_equal(passed[steps].matrix, alone.matrix)
+    assert not np.array_equal(passed[3].matrix, passed[7].matrix)
 
 
 @pytest.mark.parametrize("codes", [[0, 0, 0], [0, 1, 2]])
