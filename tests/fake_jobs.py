@@ -153,6 +153,12 @@ class FakeCatalogues(FakeTenants):
         self.leases[name] = (owner, self.clock() + seconds)
 
     @locked
+    def renew_lease(self, name: str, owner: str, seconds: float) -> None:
+        if self.leases.get(name, ("", 0.0))[0] != owner:
+            raise LeaseHeld(f"the lease {name!r} is another's now", lease=name)
+        self.leases[name] = (owner, self.clock() + seconds)
+
+    @locked
     def release_lease(self, name: str, owner: str) -> None:
         if self.leases.get(name, ("", 0.0))[0] == owner:
             del self.leases[name]

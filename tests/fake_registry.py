@@ -275,7 +275,11 @@ class FakeRegistry(FakePrompts, FakeMeasures, FakeImports, FakeDeleted, FakeExam
         self.add_members(selection.id, members)
 
     @locked
-    def activate_selection(self, catalogue_id: str, selection_id: str, slot: Slot) -> None:
+    def activate_selection(
+        self, catalogue_id: str, selection_id: str, slot: Slot, *, lease: str | None = None, owner: str = ""
+    ) -> None:
+        if lease is not None and self.leases.get(lease, ("", 0.0))[0] != owner:
+            raise LeaseHeld(f"the lease {lease!r} is another's now", lease=lease)
         self.selection(catalogue_id, selection_id)
         for one in self.selections(catalogue_id):
             if one.state is SelectionState.ACTIVE and one.id != selection_id:

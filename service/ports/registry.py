@@ -75,6 +75,13 @@ class CatalogueRegistry(Protocol):
         """Take or renew the named lease; raises LeaseHeld while another owner's has not run out."""
         ...
 
+    def renew_lease(self, name: str, owner: str, seconds: float) -> None:
+        """Hold it for so long from now; raises LeaseHeld when the owner is not the last who took it, or it is gone.
+
+        One that ran out is renewed as long as nobody else has taken it since.
+        """
+        ...
+
     def release_lease(self, name: str, owner: str) -> None: ...
 
     def expire_leases(self) -> None:
@@ -232,8 +239,14 @@ class SelectionRegistry(Protocol):
         """Write the row (state WRITING) and its members in one transaction."""
         ...
 
-    def activate_selection(self, catalogue_id: str, selection_id: str, slot: Slot) -> None:
-        """One transaction: the pointer moves, the state becomes ACTIVE with this slot, the former one RETIRED."""
+    def activate_selection(
+        self, catalogue_id: str, selection_id: str, slot: Slot, *, lease: str | None = None, owner: str = ""
+    ) -> None:
+        """One transaction: the pointer moves, the state becomes ACTIVE with this slot, the former one RETIRED.
+
+        With a lease only if the owner is the last who took it, else it raises LeaseHeld: whoever stood still since must
+        not move the pointer to a slot that others have written meanwhile.
+        """
         ...
 
     def set_selection_state(self, selection_id: str, state: SelectionState) -> None: ...

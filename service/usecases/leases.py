@@ -21,18 +21,37 @@ RENEWALS_A_LEASE = 3
 class KeptLease:
     """A lease while it is kept. `check` says whether it still is; long work asks before it makes its result visible."""
 
-    def __init__(self, name: str) -> None:
-        self._name = name
+    def __init__(self, context: Context, name: str, seconds: float) -> None:
+        self.name, self.owner = name, context.owner
         self.lost = threading.Event()
+        self._registry, self._seconds = context.registry, seconds
+
+    def renew(self) -> None:
+        """Raises LeaseHeld when somebody else has had it meanwhile, even if they let go of it again; Unavailable."""
+        try:
+            self._registry.renew_lease(self.name, self.owner, self._seconds)
+        except LeaseHeld:
+            self.lost.set()
+            raise
 
     def check(self) -> None:
-        """Raises LeaseHeld when somebody else has taken the lease meanwhile (this process was held up too long)."""
-        if self.lost.is_set():
-            raise LeaseHeld(
-                f"the lease {self._name!r} ran out while this process was held up, and somebody else took it: "
-                "nothing more is written here",
-                lease=self._name,
-            )
+        """Ask now, and renew: the renewing thread of a process that stood still knows no better than its work.
+
+        Raises:
+            LeaseHeld: somebody else has had the lease meanwhile (this process was held up too long).
+            Unavailable: the registry does not answer.
+        """
+        try:
+            if not self.lost.is_set():
+                self.renew()
+                return
+        except LeaseHeld:
+            pass
+        raise LeaseHeld(
+            f"the lease {self.name!r} ran out while this process was held up, and somebody else took it: "
+            "nothing more is written here",
+            lease=self.name,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,10 +80,11 @@ def kept_lease(context: Context, name: str, seconds: float, liveness: Liveness |
         Unavailable: when the registry does not answer at the start.
     """
     context.registry.take_lease(name, context.owner, seconds)
-    lease = KeptLease(name)
+    lease = KeptLease(context, name, seconds)
     done = threading.Event()
+    every_s = seconds / RENEWALS_A_LEASE
     renewer = threading.Thread(
-        target=_renew, args=(context, name, seconds, lease, done, liveness), name=f"lease {name}", daemon=True
+        target=_keep, args=(lease, every_s, done, _Watch(liveness)), name=f"lease {name}", daemon=True
     )
     renewer.start()
     try:
@@ -75,23 +95,19 @@ def kept_lease(context: Context, name: str, seconds: float, liveness: Liveness |
         _release(context, name)
 
 
-def _renew(
-    context: Context, name: str, seconds: float, lease: KeptLease, done: threading.Event, liveness: Liveness | None
-) -> None:
-    """Renew until the block is done or the lease is lost. An outage is waited out: the next third tries again."""
-    watch = _Watch(liveness)
-    while not done.wait(seconds / RENEWALS_A_LEASE):
+def _keep(lease: KeptLease, every_s: float, done: threading.Event, watch: _Watch) -> None:
+    """Renew until the block is done or the lease is lost. An outage is waited out: the next time tries again."""
+    while not done.wait(every_s):
         try:
             if watch.hangs():
-                logger.warning("the lease %r is not renewed: its work has told no progress for long", name)
+                logger.warning("the lease %r is not renewed: its work has told no progress for long", lease.name)
                 continue
-            context.registry.take_lease(name, context.owner, seconds)
+            lease.renew()
         except LeaseHeld:
-            lease.lost.set()
-            logger.warning("the lease %r was lost to another owner", name)
+            logger.warning("the lease %r was lost to another owner", lease.name)
             return
         except Unavailable as error:
-            logger.warning("the lease %r could not be renewed, will try again: %s", name, error)
+            logger.warning("the lease %r could not be renewed, will try again: %s", lease.name, error)
 
 
 class _Watch:

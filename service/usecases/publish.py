@@ -206,9 +206,9 @@ def _still_valid(context: Context, catalogue: Catalogue, draft: Draft) -> tuple[
 
 def _serve(context: Context, catalogue: Catalogue, selection: Selection, lease: KeptLease) -> Selection:
     """Flags, verification, pointer. `selection.slot` is the idle slot, rested."""
-    verify_flags(context, partition_of(catalogue), selection, References(context, catalogue, selection))
     lease.check()
-    context.registry.activate_selection(catalogue.id, selection.id, selection.slot)
+    verify_flags(context, partition_of(catalogue), selection, References(context, catalogue, selection))
+    context.registry.activate_selection(catalogue.id, selection.id, selection.slot, lease=lease.name, owner=lease.owner)
     with log_ids({"tenant": catalogue.tenant, "selection": selection.id}):
         logger.info("catalogue %r answers by another selection", catalogue.name)
     return context.registry.selection(catalogue.id, selection.id)

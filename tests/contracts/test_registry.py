@@ -158,6 +158,22 @@ def test_a_lease_is_held_by_one_owner_until_it_is_released_or_runs_out(registry:
     registry.take_lease("catalogue", "first", 60)
 
 
+def test_a_lease_is_renewed_by_the_last_who_took_it(registry: Registry, clock: Clock) -> None:
+    registry.take_lease("catalogue", "first", 60)
+    clock.now += 61
+    registry.renew_lease("catalogue", "first", 60)  # it ran out, and nobody has taken it
+    with pytest.raises(LeaseHeld):
+        registry.take_lease("catalogue", "second", 60)
+    clock.now += 61
+    registry.take_lease("catalogue", "second", 60)
+    with pytest.raises(LeaseHeld):
+        registry.renew_lease("catalogue", "first", 60)
+    registry.release_lease("catalogue", "second")
+    with pytest.raises(LeaseHeld):  # what the second did in between, the first does not know
+        registry.renew_lease("catalogue", "first", 60)
+    registry.take_lease("catalogue", "second", 60)
+
+
 def test_the_new_owner_of_a_data_directory_waits_for_no_lease(registry: Registry, catalogue: Catalogue) -> None:
     job_id = sealed(registry, catalogue, [picture("a"), picture("b")], chunk_size=1)
     settled(registry, catalogue, claimed(registry, job_id, 0, "dead"), "dead")

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from service.errors import AlreadyExists, InvalidInput, SelectionNotFound
+from service.errors import AlreadyExists, InvalidInput, LeaseHeld, SelectionNotFound
 from service.ports import Registry
 from service.records import Catalogue, ExampleState, JobKind, SelectionState, Split, Trial
 from tests.registry_rows import Clock, example_id, ingested, members_of, picture, sealed, selection_of
@@ -191,6 +191,23 @@ def test_activation_moves_the_pointer_and_retires_the_former(
     registry.activate_selection(catalogue.id, first.id, "b")
     assert registry.catalogue("tenant", "birds").active_selection == first.id
     assert registry.selection(catalogue.id, first.id).state is SelectionState.ACTIVE
+
+
+def test_whoever_has_lost_the_lease_moves_nothing(registry: Registry, catalogue: Catalogue, clock: Clock) -> None:
+    served, late = selection_of(catalogue), selection_of(catalogue, created_at=2.0)
+    registry.open_selection(late, [])
+    registry.take_lease("lease", "late", 60)
+    clock.now += 61
+    registry.open_selection(served, [])
+    registry.take_lease("lease", "quick", 60)
+    registry.activate_selection(catalogue.id, served.id, "a", lease="lease", owner="quick")
+    for let_go in (False, True):
+        if let_go:
+            registry.release_lease("lease", "quick")
+        with pytest.raises(LeaseHeld):
+            registry.activate_selection(catalogue.id, late.id, "a", lease="lease", owner="late")
+        assert registry.catalogue_by_id(catalogue.id).active_selection == served.id
+        assert registry.selection(catalogue.id, late.id).state is SelectionState.WRITING
 
 
 def test_an_unknown_selection_moves_nothing(registry: Registry, catalogue: Catalogue) -> None:

@@ -30,9 +30,15 @@ def test_a_lease_is_kept_beyond_its_length_and_then_let_go(context):
 def test_a_lease_of_work_that_hangs_runs_out_though_its_process_lives(context):
     with kept_lease(context, NAME, 0.3, Liveness(lambda: "the same stage", 0.2)) as lease:
         time.sleep(1.2)
-        assert not held_by_another(context)
-        time.sleep(0.3)
-        lease.check()  # nobody took it for longer than a moment
+        assert not held_by_another(context)  # somebody else takes it, if for a moment
+        with pytest.raises(LeaseHeld):
+            lease.check()
+
+
+def test_a_lease_that_ran_out_and_that_nobody_took_is_kept_again(context):
+    with kept_lease(context, NAME, 0.3, Liveness(lambda: "the same stage", 0.2)) as lease:
+        time.sleep(1.2)
+        lease.check()
 
 
 def test_a_lease_of_work_that_goes_on_is_kept(context):
@@ -69,16 +75,18 @@ def test_who_comes_second_is_refused(context):
 
 
 class Registry:
-    """The registry, with something that happens before each renewal after the first taking."""
+    """The registry, with something that happens before each renewal."""
 
     def __init__(self, registry, trouble):
         self._registry, self._trouble, self.calls = registry, trouble, 0
 
     def take_lease(self, name, owner, seconds):
-        self.calls += 1
-        if self.calls > 1:
-            self._trouble(self.calls)
         self._registry.take_lease(name, owner, seconds)
+
+    def renew_lease(self, name, owner, seconds):
+        self.calls += 1
+        self._trouble(self.calls)
+        self._registry.renew_lease(name, owner, seconds)
 
     def release_lease(self, name, owner):
         self._registry.release_lease(name, owner)
@@ -88,7 +96,7 @@ def test_an_outage_is_waited_out(context):
     renewed = threading.Event()
 
     def trouble(call):
-        if call == 2:
+        if call == 1:
             raise Unavailable("the database does not answer")
         renewed.set()
 
@@ -109,6 +117,19 @@ def test_a_lease_that_another_took_is_noticed(context):
             lease.check()
     with pytest.raises(LeaseHeld):  # nor was it taken from them at the end
         context.registry.take_lease(NAME, context.owner, 1)
+
+
+def test_a_process_that_stood_still_learns_that_others_came_and_went(context):
+    """Its renewing thread stood still, too, and finds nobody there."""
+    with kept_lease(context, NAME, 60) as lease:
+        lease.check()
+        context.registry.release_lease(NAME, context.owner)  # as if it had run out
+        context.registry.take_lease(NAME, "somebody else", 60)
+        context.registry.release_lease(NAME, "somebody else")
+        with pytest.raises(LeaseHeld, match="somebody else took it"):
+            lease.check()
+        with pytest.raises(LeaseHeld):
+            lease.check()
 
 
 def test_an_outage_at_the_end_does_not_hide_the_work(context, caplog):

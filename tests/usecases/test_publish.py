@@ -149,6 +149,26 @@ def crash_at(store, call: int, *, late: bool, error: type[BaseException]) -> Non
         store.before = hook
 
 
+def test_whoever_stood_still_for_longer_than_its_lease_moves_no_pointer(tmp_path, monkeypatch):
+    """Flags verified, then a long pause in which others publish into the same slot: they would be gone."""
+    context, _ = stocked(tmp_path)
+    published(context)
+    verify = publishing.verify_flags
+
+    def pause(*arguments):
+        verify(*arguments)
+        monkeypatch.setattr(publishing, "verify_flags", verify)
+        context.clock.now += context.limits.job_lease_s + 1
+        published(replace(context, owner="another"), skip=1, seed=2)
+
+    monkeypatch.setattr(publishing, "verify_flags", pause)
+    with pytest.raises(LeaseHeld):
+        published(context, skip=1, seed=1)
+    assert serves_whole(context)
+    states = [one.state for one in context.registry.selections(fruit_of(context).id)]
+    assert sorted(states) == [SelectionState.ACTIVE, SelectionState.FAILED, SelectionState.RETIRED]
+
+
 @pytest.mark.parametrize("late", [False, True])
 @pytest.mark.parametrize("error", [ConnectionError, Killed])
 def test_an_interrupted_publication_leaves_the_old_selection_whole(tmp_path, monkeypatch, late, error):

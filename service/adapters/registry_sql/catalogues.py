@@ -96,6 +96,12 @@ class Catalogues(Part):
             raise _lease_held(connection, name, now)
 
     @writing
+    def renew_lease(self, connection: Connection, name: str, owner: str, seconds: float) -> None:
+        held = update(leases).where(leases.c.name == name, leases.c.owner == owner)
+        if not connection.execute(held.values(expires_at=self.clock() + seconds)).rowcount:
+            raise lease_lost(name)
+
+    @writing
     def release_lease(self, connection: Connection, name: str, owner: str) -> None:
         connection.execute(delete(leases).where(and_(leases.c.name == name, leases.c.owner == owner)))
 
@@ -148,6 +154,11 @@ def _mismatch(stored: Fingerprint, given: Fingerprint) -> EncoderMismatch:
         stored=stored.as_dict(),
         given=given.as_dict(),
     )
+
+
+def lease_lost(name: str) -> LeaseHeld:
+    """The error for a lease that somebody else has taken since, or that is gone."""
+    return LeaseHeld(f"the lease {name!r} ran out, and somebody else has taken it since", lease=name)
 
 
 def _lease_held(connection: Connection, name: str, now: float) -> LeaseHeld:

@@ -9,9 +9,9 @@ from typing import Any
 
 from sqlalchemy import Connection, Select, func, insert, select, update
 
-from service.adapters.registry_sql.catalogues import keep_catalogue, no_catalogue
+from service.adapters.registry_sql.catalogues import hold_catalogue, keep_catalogue, lease_lost
 from service.adapters.registry_sql.database import Part, reading, records, upsert, writing
-from service.adapters.registry_sql.schema import catalogues, examples, members, selections, trials
+from service.adapters.registry_sql.schema import catalogues, examples, leases, members, selections, trials
 from service.errors import AlreadyExists, InvalidInput, SelectionNotFound, quoted
 from service.records import ExampleState, Selection, SelectionMember, SelectionState, Slot, Trial
 
@@ -36,21 +36,32 @@ class Selections(Part):
         _add_members(connection, selection.id, members)
 
     @writing
-    def activate_selection(self, connection: Connection, catalogue_id: str, selection_id: str, slot: Slot) -> None:
-        """Raises CatalogueNotFound, or SelectionNotFound when the catalogue has no such selection.
+    def activate_selection(
+        self,
+        connection: Connection,
+        catalogue_id: str,
+        selection_id: str,
+        slot: Slot,
+        *,
+        lease: str | None = None,
+        owner: str = "",
+    ) -> None:
+        """Raises CatalogueNotFound, SelectionNotFound when the catalogue has no such selection, and LeaseHeld.
 
         The catalogue's row is locked, so of two activations at once one follows the other.
         """
-        this = catalogues.c.id == catalogue_id
-        if connection.execute(select(catalogues.c.id).where(this).with_for_update()).one_or_none() is None:
-            raise no_catalogue(catalogue_id)
+        hold_catalogue(connection, catalogue_id)
+        held = select(leases.c.name).where(leases.c.name == lease, leases.c.owner == owner).with_for_update()
+        if lease is not None and connection.execute(held).one_or_none() is None:
+            raise lease_lost(lease)
         of_catalogue = update(selections).where(selections.c.catalogue_id == catalogue_id)
         former = of_catalogue.where(selections.c.state == SelectionState.ACTIVE, selections.c.id != selection_id)
         connection.execute(former.values(state=SelectionState.RETIRED, retired_at=self.clock()))
         active = {"state": SelectionState.ACTIVE, "slot": slot, "retired_at": None}
         if not connection.execute(of_catalogue.where(selections.c.id == selection_id).values(active)).rowcount:
             raise no_selection(selection_id)
-        connection.execute(update(catalogues).where(this).values(active_selection=selection_id))
+        this = update(catalogues).where(catalogues.c.id == catalogue_id)
+        connection.execute(this.values(active_selection=selection_id))
 
     @writing
     def set_selection_state(self, connection: Connection, selection_id: str, state: SelectionState) -> None:
