@@ -11,6 +11,7 @@ from service.ports.deleted import DeletedRegistry
 from service.ports.dropped import DroppedRegistry
 from service.ports.idempotency import IdempotencyRegistry
 from service.ports.job_control import JobControlRegistry
+from service.ports.leases import LeaseRegistry
 from service.ports.prompts import PromptRegistry
 from service.ports.telemetry import TelemetryRegistry
 from service.ports.tenants import TenantRegistry
@@ -41,7 +42,7 @@ from service.records import (
 
 
 class CatalogueRegistry(Protocol):
-    """Catalogues, and the leases by which work on them is kept apart."""
+    """Catalogues."""
 
     def create_catalogue(self, tenant: str, name: str, encoder: str) -> Catalogue:
         """Raises AlreadyExists, QuotaExceeded (counted in the same transaction)."""
@@ -69,23 +70,6 @@ class CatalogueRegistry(Protocol):
 
     def delete_catalogue(self, catalogue_id: str) -> None:
         """All its rows: jobs, items, examples, selections, members, leases."""
-        ...
-
-    def take_lease(self, name: str, owner: str, seconds: float) -> None:
-        """Take or renew the named lease; raises LeaseHeld while another owner's has not run out."""
-        ...
-
-    def renew_lease(self, name: str, owner: str, seconds: float) -> None:
-        """Hold it for so long from now; raises LeaseHeld when the owner is not the last who took it, or it is gone.
-
-        One that ran out is renewed as long as nobody else has taken it since.
-        """
-        ...
-
-    def release_lease(self, name: str, owner: str) -> None: ...
-
-    def expire_leases(self) -> None:
-        """All leases, of chunks too, run out now: for the new sole owner of a data directory."""
         ...
 
 
@@ -287,6 +271,7 @@ class SelectionRegistry(Protocol):
 
 class Registry(
     CatalogueRegistry,
+    LeaseRegistry,
     JobRegistry,
     ExampleRegistry,
     DroppedRegistry,
