@@ -208,9 +208,11 @@ def _lda(scatter: Scatter, shrinkage: float) -> Float64Array:
     variance, dimension = np.trace(scatter.within), len(scatter.mean)
     floor = shrinkage * variance / dimension
     if floor > MIN_VARIANCE_SHARE * variance:
-        root = np.linalg.cholesky((1.0 - shrinkage) * scatter.believed + floor * np.eye(len(scatter.believed)))
-        axes = _separating(solve_triangular(root, means.T, lower=True).T)
-        return scatter.in_full(solve_triangular(root, axes.T, lower=True, trans="T"))
+        shrunk = (1.0 - shrinkage) * scatter.believed
+        np.einsum("ii->i", shrunk)[:] += floor
+        root = np.linalg.cholesky(shrunk)
+        axes = _separating(solve_triangular(root, means.T, lower=True, check_finite=False).T)
+        return scatter.in_full(solve_triangular(root, axes.T, lower=True, trans="T", check_finite=False))
     values, axes = scatter.within_axes
     whitening = (axes * _inverse_roots(values, shrinkage, dimension)) @ axes.T
     return scatter.in_full(whitening @ _separating(means @ whitening).T)
