@@ -95,9 +95,10 @@ def _settle_examples(context: Context, catalogue: Catalogue) -> None:
     with kept_lease(context, splits_lease(catalogue), context.limits.job_lease_s):
         assign_open_splits(context, catalogue)
         align_payloads(context, catalogue)
-    held = [one.id for one in context.registry.examples(catalogue.id, state=ExampleState.CONFLICT)]
-    with provisional.going(context, catalogue, held):
-        provisional.unflag(context, catalogue, held)
+    held = context.registry.examples(catalogue.id, state=ExampleState.CONFLICT)
+    ids = [one.id for one in held]
+    with provisional.going(context, catalogue, ids, labels={one.label for one in held}):
+        provisional.unflag(context, catalogue, ids)
 
 
 def _forget_skipped(context: Context, catalogue: Catalogue, job: Job) -> None:

@@ -13,7 +13,7 @@ from service.records import SLOTS, Catalogue, Selection
 from service.usecases.context import Context, partition_of
 from service.usecases.references import References
 from service.usecases.selections import chunked, publishing_lease
-from service.usecases.slots import add_provisional_to, mend_flags
+from service.usecases.slots import add_provisional_to, mend_flags, write_flags
 
 Sleep = Callable[[float], None]
 
@@ -33,31 +33,50 @@ def add_provisional(context: Context, catalogue: Catalogue, sleep: Sleep = time.
 
 @contextmanager
 def going(
-    context: Context, catalogue: Catalogue, example_ids: Collection[str], sleep: Sleep = time.sleep
+    context: Context,
+    catalogue: Catalogue,
+    example_ids: Collection[str],
+    sleep: Sleep = time.sleep,
+    labels: Collection[str] = (),
 ) -> Iterator[None]:
     """For a block in which these examples stop to answer, at least under their labels of before.
 
     What serves never lacks a class that has other examples: where the last references of a label go, others are there
     before. Nobody publishes meanwhile, or the selection that just came could be the one that stands on them. After the
-    block the labels answer as `add_provisional` has it. Raises LeaseHeld, with nothing changed.
+    block the labels answer as `add_provisional` has it. `labels` are some that have lost references already. Raises
+    LeaseHeld, with nothing changed.
     """
     if catalogue.fingerprint is None:
         yield
         return
+    leaving = frozenset(example_ids)
     with publishing_lease(context, catalogue, sleep) as lease:
-        _stand_ins(context, catalogue, frozenset(example_ids))
+        shrinking = _stand_ins(context, catalogue, leaving) | set(labels)
         lease.check()
         yield
         _answering_by_all(context, catalogue)
+        _project_anew(context, catalogue, shrinking)
 
 
-def _stand_ins(context: Context, catalogue: Catalogue, going: frozenset[str]) -> None:
-    """Labels that would lose their last reference with these examples have others."""
+def _stand_ins(context: Context, catalogue: Catalogue, leaving: frozenset[str]) -> set[str]:
+    """Labels that would lose their last reference have others; returns the labels that lose provisional ones."""
     selection = _active(context, catalogue)
-    if selection is None or going.isdisjoint(one.example_id for one in context.registry.members(selection.id)):
+    members = [] if selection is None else context.registry.members(selection.id)
+    going_members = [one for one in members if one.example_id in leaving]
+    if selection is not None and going_members:
+        references = References(context, catalogue, selection)
+        add_provisional_to(context, partition_of(catalogue), selection, references, leaving)
+    return {one.label for one in going_members if one.provisional}
+
+
+def _project_anew(context: Context, catalogue: Catalogue, labels: Collection[str]) -> None:
+    """Provisional references are pulled to the mean of those that their label has; some of these labels' are gone."""
+    selection = _active(context, catalogue)
+    if selection is None or not labels:
         return
-    references = References(context, catalogue, selection)
-    add_provisional_to(context, partition_of(catalogue), selection, references, going)
+    members = [one for one in context.registry.members(selection.id) if one.provisional and one.label in labels]
+    references = References(context, catalogue, selection).of(members)
+    write_flags(context, partition_of(catalogue), selection.slot, selection.id, references)
 
 
 def _answering_by_all(context: Context, catalogue: Catalogue) -> int:

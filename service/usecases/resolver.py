@@ -157,8 +157,8 @@ class Resolver:
         )
         if words is None and not all(found):
             raise NothingToServe(
-                f"catalogue {catalogue.name!r} holds no example that could answer: ingest labelled pictures with "
-                "--split auto or --split support",
+                f"catalogue {catalogue.name!r} holds no example that could answer: ingest labelled pictures in the "
+                "split 'auto' or 'support'",
                 catalogue=catalogue.name,
                 selection=serving.selection,
             )

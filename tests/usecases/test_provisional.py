@@ -17,6 +17,7 @@ from service.usecases.context import Context, partition_of
 from service.usecases.decide import drop, relabel
 from service.usecases.provisional import add_provisional, going, unflag
 from service.usecases.publish import activate, publish, reconcile
+from service.usecases.references import References
 from tests.fakes import FakeClock, fruit, ingested, write_pictures
 from tests.usecases.serving import (
     answers,
@@ -90,6 +91,31 @@ def test_provisional_references_are_projected_and_pulled_as_the_recipe_says(stoc
     )
     assert [hits[0].example_id for hits in found] == ids
     assert [hits[0].similarity for hits in found] == pytest.approx([1.0] * len(ids), abs=1e-6)
+
+
+@pytest.mark.parametrize("leave", ["drop", "relabel", "conflict"])
+def test_those_that_stay_are_projected_as_if_the_others_had_never_been_there(stock, tmp_path, leave):
+    """Their pull is to the mean of what is left: a restored copy, which projects them anew, answers alike."""
+    context, catalogue = stock
+    selection = published(context, pull=0.4)
+    late_class(context, tmp_path / "late", each=6, split="support")
+    gone = min(ids_of(context, "quince"))
+    if leave == "drop":
+        drop(context, "acme", "fruit", [gone])
+    elif leave == "relabel":
+        relabel(context, "acme", "fruit", gone, "apple")
+    else:
+        (row,) = context.registry.examples_by_id(catalogue.id, [gone]).values()
+        picture_of = Path(row.source).read_bytes()
+        ingested(context, write_pictures(tmp_path / "again", {"apple/same.png": picture_of}))
+    staying = sorted(one.example_id for one in of_label(context, selection, "quince"))
+    assert len(staying) == 5
+    anew = References(context, fruit_of(context), selection).provisional("quince", staying)
+    found = context.store.nearest(
+        partition_of(catalogue), f"projection_{selection.slot}", anew.projections, {"label": "quince"}, limit=1
+    )
+    assert [hits[0].example_id for hits in found] == staying
+    assert [hits[0].similarity for hits in found] == pytest.approx([1.0] * 5, abs=1e-6)
 
 
 def test_pictures_that_come_later_join_their_late_class(stock, tmp_path):
