@@ -48,20 +48,46 @@ def sqlite_registry(tmp_path: Path) -> Iterator[SqlRegistry]:
     registry.close()
 
 
-def test_a_file_that_is_made_is_its_users_own(tmp_path: Path) -> None:
-    (file := tmp_path / "made" / "holotype.db").parent.parent.chmod(0o755)
-    copied = tmp_path / "copied.db"
-    former = os.umask(0)
+def modes_of_new_files(folder: Path, umask: int) -> dict[str, str]:
+    """Octal modes of the folder, of a database that is made in it, with what lies beside that, and of a copy."""
+    file, copied = folder / "holotype.db", folder / "copied.db"
+    former = os.umask(umask)
     try:
         registry = SqlRegistry(f"sqlite:///{file}")
         registry.create_tenant("acme", Quotas())
-        modes = {path.name: path.stat().st_mode & 0o777 for path in (file.parent, *file.parent.iterdir())}
+        modes = {path.name: f"{path.stat().st_mode & 0o777:o}" for path in (folder, *folder.iterdir())}
         registry.close()
         SqlCopies(f"sqlite:///{copied}").fill_from(file)
     finally:
         os.umask(former)
-    assert modes == {"made": 0o700, "holotype.db": 0o600, "holotype.db-wal": 0o600, "holotype.db-shm": 0o600}
-    assert copied.stat().st_mode & 0o777 == 0o600
+    return modes | {"copied.db": f"{copied.stat().st_mode & 0o777:o}"}
+
+
+def test_a_file_that_is_made_is_its_users_own(tmp_path: Path) -> None:
+    tmp_path.chmod(0o755)
+    own = dict.fromkeys(("holotype.db", "holotype.db-wal", "holotype.db-shm", "copied.db"), "600")
+    assert modes_of_new_files(tmp_path / "made", 0) == {"made": "700", **own}
+    (tmp_path / "own").mkdir(mode=0o700)
+    assert modes_of_new_files(tmp_path / "own", 0) == {"own": "700", **own}
+
+
+@pytest.mark.parametrize(
+    ("mode", "umask", "made"), [(0o2770, 0o002, "664"), (0o2770, 0o007, "660"), (0o755, 0o022, "644")]
+)
+def test_a_file_in_a_directory_that_lets_others_in_is_as_the_umask_has_it(
+    tmp_path: Path, mode: int, umask: int, made: str
+) -> None:
+    (folder := tmp_path / "shared").mkdir()
+    folder.chmod(mode)
+    modes = modes_of_new_files(folder, umask)
+    assert modes.pop("shared") == f"{mode & 0o777:o}"
+    assert set(modes) == {"holotype.db", "holotype.db-wal", "holotype.db-shm", "copied.db"}
+    assert set(modes.values()) == {made}
+
+
+def test_a_file_that_cannot_be_opened_makes_one_think_of_permissions(tmp_path: Path) -> None:
+    with pytest.raises(Unavailable, match=r"unable to open database file: does this user have permission to read and"):
+        open_and_count(f"sqlite:///{tmp_path}")
 
 
 def test_a_file_that_is_there_keeps_its_mode(tmp_path: Path) -> None:

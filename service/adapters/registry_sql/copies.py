@@ -16,7 +16,7 @@ from typing import Any
 from sqlalchemy import BigInteger, Connection, Integer, func, insert, inspect, select, text
 
 from service.adapters.registry_sql import SqlRegistry
-from service.adapters.registry_sql.database import BUSY_TIMEOUT_S, Database
+from service.adapters.registry_sql.database import BUSY_TIMEOUT_S, Database, make_file
 from service.adapters.registry_sql.migrate import stored_version
 from service.adapters.registry_sql.schema import REVISION, catalogues, metadata, tenants
 from service.errors import InvalidInput
@@ -97,7 +97,7 @@ def _url_of(file: Path) -> str:
 
 
 def _copy_sqlite(source: Path, target: Path) -> None:
-    target.touch(mode=0o600)
+    make_file(target)
     with (
         closing(sqlite3.connect(source, timeout=BUSY_TIMEOUT_S)) as held,
         closing(sqlite3.connect(target, timeout=BUSY_TIMEOUT_S)) as copied,

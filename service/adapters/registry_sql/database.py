@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import random
 import sqlite3
+import stat
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -29,6 +30,9 @@ BUSY_TIMEOUT_S = 60
 TRIES = 6
 COLLISIONS = frozenset({"40001", "40P01"})
 """SQLSTATE of "serialization failure" and "deadlock detected": the transaction was undone, run it again."""
+
+NOT_PERMITTED = ("SQLITE_CANTOPEN", "SQLITE_READONLY", "SQLITE_PERM")
+"""Beginnings of SQLite's names for what mostly comes from the rights on a file."""
 
 AnyRow: TypeAlias = "Row[*tuple[Any, ...]]"
 
@@ -105,7 +109,10 @@ class Database:
             raise
 
     def _unavailable(self, error: Exception) -> NoReturn:
-        reason = str(getattr(error, "orig", None) or error).strip().splitlines()[0]
+        original = getattr(error, "orig", None) or error
+        reason = str(original).strip().splitlines()[0]
+        if str(getattr(original, "sqlite_errorname", "")).startswith(NOT_PERMITTED):
+            reason += ": does this user have permission to read and write the file and its directory?"
         raise Unavailable(f"the database {self.shown_url} does not answer: {reason}", url=self.shown_url) from error
 
 
@@ -170,16 +177,25 @@ def _sqlite_engine(url: URL) -> Engine:
     if url.database:
         Path(url.database).absolute().parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     engine = create_engine(url, connect_args={"timeout": BUSY_TIMEOUT_S})
-    event.listen(engine, "do_connect", _make_private)
+    event.listen(engine, "do_connect", _make_before_sqlite)
     event.listen(engine, "connect", _prepare_sqlite)
     event.listen(engine, "begin", _begin_sqlite)
     return engine
 
 
-def _make_private(_dialect: object, _record: object, arguments: list[str], _options: object) -> None:
-    """A file that SQLite makes could be read by everybody; those beside it (-wal, -shm) get the rights that it has."""
+def make_file(file: Path) -> None:
+    """Make an SQLite file where there is none, as its directory is: its user's own where nobody else may enter that.
+
+    In a directory that others may enter the umask says who reads and writes it: SQLite itself would let nobody else
+    write. The files beside it (-wal, -shm) get the rights that it has. Raises OSError.
+    """
+    shared = file.absolute().parent.stat().st_mode & (stat.S_IXGRP | stat.S_IXOTH)
+    file.touch(mode=0o666 if shared else 0o600)
+
+
+def _make_before_sqlite(_dialect: object, _record: object, arguments: list[str], _options: object) -> None:
     with suppress(OSError):  # SQLite says what is wrong with it
-        Path(arguments[0]).touch(mode=0o600)
+        make_file(Path(arguments[0]))
 
 
 def _prepare_sqlite(connection: sqlite3.Connection, _record: object) -> None:
