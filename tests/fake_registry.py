@@ -322,6 +322,12 @@ class FakeRegistry(FakePrompts, FakeMeasures, FakeImports, FakeDeleted, FakeExam
         return dict(Counter(member.label for member in self.members(selection_id)))
 
     @locked
+    def remove_provisional(self, selection_id: str, example_ids: Sequence[str]) -> None:
+        rows = self.member_rows.get(selection_id, {})
+        for one in [one for one in example_ids if one in rows and rows[one].provisional]:
+            del rows[one]
+
+    @locked
     def members_astray(self, selection_id: str) -> dict[str, str]:
         if selection_id not in self.selection_rows:
             return {}

@@ -251,6 +251,10 @@ class SelectionRegistry(Protocol):
         """How many `members` each label has."""
         ...
 
+    def remove_provisional(self, selection_id: str, example_ids: Sequence[str]) -> None:
+        """Take these out of the selection's provisional members; chosen ones stay."""
+        ...
+
     def members_astray(self, selection_id: str) -> dict[str, str]:
         """Example id to label of those that are ACTIVE under another label than they have in the selection."""
         ...

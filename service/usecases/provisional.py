@@ -46,8 +46,9 @@ def going(
     block the labels answer as `add_provisional` has it. `labels` are some that have lost references already. Raises
     LeaseHeld, with nothing changed.
     """
-    if catalogue.fingerprint is None:
+    if _active(context, catalogue) is None:
         yield
+        add_provisional(context, catalogue, sleep)
         return
     leaving = frozenset(example_ids)
     with publishing_lease(context, catalogue, sleep) as lease:

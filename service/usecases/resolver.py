@@ -119,7 +119,7 @@ class Resolver:
             if resolved.serving.selection == self._active(catalogue):
                 return resolved
         except NothingToServe as error:
-            if error.details["selection"] == self._active(catalogue):
+            if error.details.get("selection") == self._active(catalogue):
                 raise
         return self._once(catalogue, embeddings, top)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from threading import BoundedSemaphore
 from typing import Any, TypeVar
 from uuid import uuid4
 
@@ -24,6 +25,10 @@ CHUNK_POINTS = 500
 LEASE_PATIENCE_S = 60.0
 """How long to wait for somebody else who is publishing; the wait for a slot to rest is part of that time."""
 LEASE_POLL_S = 0.2
+MOST_WAITING = 16
+"""Threads of one process that wait for publishing leases. A server has 40 threads for all requests of all tenants: the
+others must not wait because someone deletes a hundred pictures of a catalogue that is being published to."""
+_WAITING = BoundedSemaphore(MOST_WAITING)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,12 +116,27 @@ def publishing_lease(
     """
     once = replace(context, owner=f"{context.owner}/{uuid4().hex[:8]}")
     name = f"catalogue:{catalogue.id}"
-    seconds = context.limits.job_lease_s
-    for _ in range(round(patience_s / LEASE_POLL_S)):
-        try:
-            context.registry.take_lease(name, once.owner, seconds)
-            break
-        except LeaseHeld:
-            sleep(LEASE_POLL_S)
-    with kept_lease(once, name, seconds) as lease:
+    _wait_for(once, name, sleep, patience_s)
+    with kept_lease(once, name, context.limits.job_lease_s) as lease:
         yield lease
+
+
+def _wait_for(context: Context, name: str, sleep: Callable[[float], None], patience_s: float) -> None:
+    """Until the lease is taken or patience is over; not at all where MOST_WAITING threads of this process do."""
+    if _taken(context, name) or not _WAITING.acquire(blocking=False):
+        return
+    try:
+        for _ in range(round(patience_s / LEASE_POLL_S)):
+            sleep(LEASE_POLL_S)
+            if _taken(context, name):
+                return
+    finally:
+        _WAITING.release()
+
+
+def _taken(context: Context, name: str) -> bool:
+    try:
+        context.registry.take_lease(name, context.owner, context.limits.job_lease_s)
+    except LeaseHeld:
+        return False
+    return True

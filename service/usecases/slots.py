@@ -15,7 +15,7 @@ from service.ports import Partition
 from service.records import Example, ExampleState, Selection, SelectionMember, Slot, Split
 from service.usecases.context import Context
 from service.usecases.missing_points import fetch_whole
-from service.usecases.references import References
+from service.usecases.references import References, joined
 from service.usecases.relabelled import read_at
 from service.usecases.selections import chunked, flagged
 
@@ -59,6 +59,8 @@ def write_flags(
     point would stand under that selection with a projection that is not its own. Points that carry this selection's
     flag are never without it, so this may run on the slot that serves.
     """
+    if not references.ids:
+        return
     carrying = set(context.store.ids(partition, flagged(slot, selection_id)))
     for rows in chunked(range(len(references))):
         ids = [references.ids[row] for row in rows]
@@ -76,27 +78,54 @@ def add_provisional_to(
     """Give the selection provisional members, in its slot, where labels lack references; the ids that were added.
 
     A label that has provisional references gets those that came since, and the pull of all of them is renewed. What was
-    chosen, relabelled and is back under its label is a chosen reference again. The examples `without` are about to go:
-    a label that would have no other reference gets some before.
+    chosen, relabelled and is back under its label is a chosen reference again, and those that stood in for it go. The
+    examples `without` are about to go: a label that would have no other reference gets some before.
     """
     astray = context.registry.members_astray(selection.id)
     back = references.chosen({one: label for one, label in astray.items() if one not in without})
     members = _chosen_again(context, partition, selection, references, back)
-    present = {member.example_id for member in members}
-    added = [example_id for example_id in back if example_id in present]
     staying = [member for member in members if member.example_id not in without]
-    for label, ids in provisional_candidates(context, selection, staying, without).items():
-        if present.issuperset(ids):
-            continue
-        # Only what the store holds can answer, so it is asked before members are written.
-        new = [example_id for example_id in references.provisional(label, ids).ids if example_id not in present]
-        taken = _taken_as_provisional(context, selection, label, new)
-        if taken:
-            _tell_label(context, partition, label, sorted(taken))
-            own = references.provisional(label, [one for one in ids if one in present or one in taken])
-            write_flags(context, partition, selection.slot, selection.id, own)
-        added.extend(sorted(taken))
-    return added
+    candidates = provisional_candidates(context, selection, staying, without)
+    if not without:
+        members = _needed(context, partition, selection, members, candidates)
+    present = {member.example_id for member in members}
+    # Only what the store holds can answer, so it is asked before members are written.
+    new = {
+        label: [example_id for example_id in references.provisional(label, ids).ids if example_id not in present]
+        for label, ids in candidates.items()
+        if not present.issuperset(ids)
+    }
+    taken = _taken_as_provisional(context, selection, new)
+    growing = {label: ids for label, ids in new.items() if not taken.isdisjoint(ids)}
+    _tell_labels(context, partition, {one: label for label, ids in growing.items() for one in ids if one in taken})
+    own = [[one for one in candidates[label] if one in present or one in taken] for label in growing]
+    anew = joined([references.provisional(label, ids) for label, ids in zip(growing, own, strict=True)])
+    write_flags(context, partition, selection.slot, selection.id, anew)
+    return [*(example_id for example_id in back if example_id in present), *sorted(taken)]
+
+
+def _needed(
+    context: Context,
+    partition: Partition,
+    selection: Selection,
+    members: Sequence[SelectionMember],
+    candidates: Mapping[str, Sequence[str]],
+) -> list[SelectionMember]:
+    """The members without those that stood in for chosen ones which are there.
+
+    A drop or relabelling that was undone or broken off left them, and no figure was measured with them.
+    """
+    chosen = {member.label for member in members if not member.provisional}
+    idle = {
+        member.example_id
+        for member in members
+        if member.provisional and member.label in chosen and member.example_id not in candidates.get(member.label, ())
+    }
+    if idle:
+        context.registry.remove_provisional(selection.id, sorted(idle))
+        for ids in chunked(sorted(idle)):
+            context.store.unflag(partition, selection.slot, ids)
+    return [member for member in members if member.example_id not in idle]
 
 
 def _chosen_again(
@@ -114,17 +143,24 @@ def _chosen_again(
     return members
 
 
-def _taken_as_provisional(context: Context, selection: Selection, label: str, ids: Sequence[str]) -> set[str]:
-    """Add provisional members; those that are members now: an example dropped meanwhile is not."""
-    members = [SelectionMember(example_id=one, label=label, centrality=None, provisional=True) for one in ids]
+def _taken_as_provisional(context: Context, selection: Selection, ids: Mapping[str, Sequence[str]]) -> set[str]:
+    """Add provisional members, ids by label; those that are members now: an example dropped meanwhile is not."""
+    members = [
+        SelectionMember(example_id=one, label=label, centrality=None, provisional=True)
+        for label, some in ids.items()
+        for one in some
+    ]
+    if not members:
+        return set()
     context.registry.add_members(selection.id, members)
-    return {member.example_id for member in context.registry.members(selection.id)}.intersection(ids)
+    now = {member.example_id for member in context.registry.members(selection.id)}
+    return now.intersection(member.example_id for member in members)
 
 
-def _tell_label(context: Context, partition: Partition, label: str, ids: Sequence[str]) -> None:
+def _tell_labels(context: Context, partition: Partition, labels: Mapping[str, str]) -> None:
     """Answers are read from payloads: of what was relabelled a moment ago, or by one who died, they may be behind."""
-    for some in chunked(ids):
-        context.store.set_payload(partition, {example_id: {"label": label} for example_id in some})
+    for ids in chunked(sorted(labels)):
+        context.store.set_payload(partition, {example_id: {"label": labels[example_id]} for example_id in ids})
 
 
 def provisional_candidates(

@@ -269,6 +269,9 @@ def test_members_that_are_there_stay_as_they_are(registry: Registry, catalogue: 
     first, second = registry.members(selection.id)
     assert (first.centrality, first.provisional) == (0.5, False)
     assert (second.centrality, second.provisional) == (None, True)
+    registry.remove_provisional(selection.id, [first.example_id, second.example_id, "none"])
+    assert registry.members(selection.id) == [first], "chosen ones stay"
+    registry.remove_provisional("none", [first.example_id])
     with pytest.raises(SelectionNotFound):
         registry.add_members("x", [])
 

@@ -198,6 +198,13 @@ def test_where_nothing_can_answer_that_is_said(tmp_path):
         classify(context, "acme", "fruit", asked(1))
 
 
+def test_a_catalogue_without_an_encoder_has_nothing_to_serve():
+    context = fake_context()
+    catalogue = create_catalogue(context, "acme", "fruit", FAKE_ENCODER)
+    with pytest.raises(NothingToServe):
+        Resolver(context).resolve(catalogue, QUERIES, 5)
+
+
 def test_another_encoder_is_refused_with_both_fingerprints(tmp_path):
     context, catalogue = stocked(tmp_path)
     other = FakeEncoder("other")

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
+from threading import Event, Semaphore, Thread
 
 import numpy as np
 import pytest
@@ -11,13 +13,15 @@ import pytest
 from service.adapters.registry_sql import SqlRegistry
 from service.core.projection import Head
 from service.core.pull import class_means, pulled
-from service.errors import LeaseHeld
+from service.errors import LeaseHeld, Unavailable
 from service.records import ExampleState, SelectionState, Split
+from service.usecases.classes import rename_label
 from service.usecases.context import Context, partition_of
 from service.usecases.decide import drop, relabel
 from service.usecases.provisional import add_provisional, going, unflag
 from service.usecases.publish import activate, publish, reconcile
 from service.usecases.references import References
+from service.usecases.selections import MOST_WAITING
 from tests.fakes import FakeClock, fruit, ingested, write_pictures
 from tests.usecases.serving import (
     answers,
@@ -212,6 +216,69 @@ def test_nothing_goes_while_somebody_publishes(stock):
         pytest.fail("the block must not run")
     assert sum(waited) == pytest.approx(60), "as long as any publication takes"
     assert context.registry.examples(catalogue.id) == before
+
+
+@pytest.mark.parametrize("leave", ["drop", "rename", "undone"])
+def test_stand_ins_go_when_what_they_stood_in_for_stays(stock, monkeypatch, leave):
+    """A drop or relabelling that was broken off, or taken back: what serves is what was measured."""
+    context, _ = stock
+    selection = published(context)
+    before = context.registry.members(selection.id)
+    apples = [one.example_id for one in before if one.label == "apple"]
+
+    def fail(*arguments):
+        raise Unavailable("no answer")
+
+    if leave == "undone":
+        for label in ("quince", "apple"):
+            for one in apples:
+                relabel(context, "acme", "fruit", one, label)
+    else:
+        steps = {
+            "drop": ("delete", lambda: drop(context, "acme", "fruit", apples)),
+            "rename": ("unflag", lambda: rename_label(context, "acme", "fruit", "apple", "quince")),
+        }
+        step, ask = steps[leave]
+        with monkeypatch.context() as patch:
+            patch.setattr(context.store, step, fail)
+            with pytest.raises(Unavailable):
+                ask()
+        if leave == "drop":
+            assert len(of_label(context, selection, "apple")) > len(apples), "others stood in"
+    reconcile(context, fruit_of(context))
+    served = context.registry.members(selection.id)
+    assert [(one.example_id, one.label, one.provisional) for one in served] == [
+        (one.example_id, one.label, False) for one in before
+    ]
+    assert serves_whole(context)
+
+
+def test_few_threads_wait_while_somebody_publishes(stock):
+    """The others are told at once: a server's threads are for everybody's requests."""
+    context, catalogue = stock
+    published(context)
+    context.registry.take_lease(f"catalogue:{catalogue.id}", "another", 3600)
+    waiting, over = Semaphore(0), Event()
+
+    def wait(_seconds):
+        waiting.release()
+        over.wait(60)
+
+    def ask():
+        with suppress(LeaseHeld), going(context, catalogue, ["x"], wait):
+            pass
+
+    threads = [Thread(target=ask) for _ in range(MOST_WAITING)]
+    for thread in threads:
+        thread.start()
+    for _ in threads:
+        assert waiting.acquire(timeout=60)
+    with pytest.raises(LeaseHeld), going(context, catalogue, ["x"], lambda _seconds: pytest.fail("it must not wait")):
+        pytest.fail("the block must not run")
+    context.clock.now += 3601
+    over.set()
+    for thread in threads:
+        thread.join(60)
 
 
 def test_before_any_optimisation_nothing_is_flagged(stock, tmp_path):

@@ -7,10 +7,11 @@ from collections.abc import Sequence
 from dataclasses import asdict, fields
 from typing import Any
 
-from sqlalchemy import Connection, Select, func, insert, select, update
+from sqlalchemy import Connection, Select, delete, func, insert, select, update
 
 from service.adapters.registry_sql.catalogues import hold_catalogue, keep_catalogue, lease_lost
 from service.adapters.registry_sql.database import Part, reading, records, upsert, writing
+from service.adapters.registry_sql.examples import batches
 from service.adapters.registry_sql.schema import catalogues, examples, leases, members, selections, trials
 from service.errors import AlreadyExists, InvalidInput, SelectionNotFound, quoted
 from service.records import ExampleState, Selection, SelectionMember, SelectionState, Slot, Trial
@@ -116,6 +117,12 @@ class Selections(Part):
         if connection.execute(found.with_for_update(read=True, key_share=True)).one_or_none() is None:
             raise no_selection(selection_id)
         _add_members(connection, selection_id, members)
+
+    @writing
+    def remove_provisional(self, connection: Connection, selection_id: str, example_ids: Sequence[str]) -> None:
+        own = (members.c.selection_id == selection_id) & members.c.provisional
+        for some in batches(example_ids):
+            connection.execute(delete(members).where(own, members.c.example_id.in_(some)))
 
     @reading
     def trials(self, connection: Connection, study: str) -> list[Trial]:
