@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import unicodedata
 
-from service.errors import InvalidInput, quoted
+from service.errors import LONGEST_QUOTED, InvalidInput, quoted
 
 MAX_LABEL = 200
 MAX_NAME = 100
@@ -16,28 +16,39 @@ _REFUSED_CATEGORIES = {"Cc", "Cs", "Zl", "Zp"}
 
 JOINERS = frozenset("\u200c\u200d")
 """Seen in what they do to their neighbours: Persian words and emoji are written with them."""
+SELECTORS = frozenset(chr(code) for code in (*range(0xFE00, 0xFE10), *range(0x180B, 0x180E), 0x180F))
+"""Variation selectors, seen in how the character before them looks: as an emoji, or as Mongolian has it."""
 _HIDDEN_RANGES = (
+    (0xAD, 0xAD),
+    (0x34F, 0x34F),
     (0x61C, 0x61C),
+    (0x115F, 0x1160),
+    (0x17B4, 0x17B5),
+    (0x180E, 0x180E),
     (0x200B, 0x200F),
     (0x202A, 0x202E),
-    (0x2060, 0x2064),
-    (0x2066, 0x2069),
+    (0x2060, 0x206F),
+    (0x2800, 0x2800),
+    (0x3164, 0x3164),
     (0xFEFF, 0xFEFF),
+    (0xFFA0, 0xFFA0),
+    (0xFFF0, 0xFFFB),
+    (0x1BCA0, 0x1BCA3),
+    (0x1D173, 0x1D17A),
+    (0xE0000, 0xE0FFF),
 )
 HIDDEN = frozenset(chr(code) for first, last in _HIDDEN_RANGES for code in range(first, last + 1))
-"""Characters that nobody sees, of no width or turning the direction of writing: with them two names look the same, or
-one as if it were another. Joiners are among them."""
+"""Characters that nobody sees, of no width, blank, or turning the direction of writing: with them two names look the
+same, or one as if it were another. Joiners are among them, `SELECTORS` are not."""
 
 
 def checked_label(label: str) -> str:
     """A label to be given: as `label_asked_for` has it.
 
-    Raises InvalidInput as that does, and where it holds `HIDDEN` characters beside `JOINERS`, or joiners alone.
+    Raises InvalidInput as that does, and as `refuse_hidden` does but for `JOINERS`.
     """
     clean = label_asked_for(label)
     refuse_hidden("label", clean, HIDDEN - JOINERS)
-    if not set(clean) - JOINERS:
-        refuse_hidden("label", clean)
     return clean
 
 
@@ -68,22 +79,29 @@ def is_one_line(text: str) -> bool:
 
 
 def refuse_hidden(what: str, text: str, hidden: frozenset[str] = HIDDEN) -> None:
-    """Raises InvalidInput where the text of a `what` holds one of the characters, which it names by its code point."""
+    """A text that is given as a `what` is seen, all of it.
+
+    Raises InvalidInput where it holds one of the `hidden` characters, which is named by its code point, or nothing
+    beside joiners, variation selectors and white space.
+    """
     for place, character in enumerate(text, start=1):
         if character in hidden:
             code = f"U+{ord(character):04X}"
             raise InvalidInput(
-                f"the {what} {text[:30]!a} holds {code} ({unicodedata.name(character).lower()}) as character {place}, "
-                "which nobody sees: leave it out",
+                f"the {what} {text[:30]!a} holds {code} ({unicodedata.name(character, 'unassigned').lower()}) as "
+                f"character {place}, which nobody sees: leave it out",
                 character=code,
             )
+    if all(character in JOINERS or character in SELECTORS or character.isspace() for character in text):
+        raise InvalidInput(f"the {what} {text[:30]!a} holds nothing that anybody sees")
 
 
 def checked_name(name: str, what: str = "catalogue") -> str:
     """The name of a catalogue (or tenant) as it is. Raises InvalidInput when it is not one."""
     if not _NAME.fullmatch(name):
+        shown = quoted(name) if HIDDEN.isdisjoint(name) else ascii(name[:LONGEST_QUOTED])
         raise InvalidInput(
-            f"{quoted(name)} cannot be the name of a {what}: use 1 to {MAX_NAME} of the characters A-Z, a-z, 0-9, "
+            f"{shown} cannot be the name of a {what}: use 1 to {MAX_NAME} of the characters A-Z, a-z, 0-9, "
             "'-', '_' and '.', the first a letter or digit",
             name=name,
         )

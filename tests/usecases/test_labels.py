@@ -13,7 +13,7 @@ from service.usecases.browsing import list_examples
 from service.usecases.classes import rename_label
 from service.usecases.context import partition_of
 from service.usecases.keys import create_key, create_key_of_any, list_keys, rotate_key
-from service.usecases.labels import HIDDEN, JOINERS, checked_label, checked_name, label_asked_for
+from service.usecases.labels import HIDDEN, JOINERS, SELECTORS, checked_label, checked_name, label_asked_for
 from service.usecases.tenants import create_tenant_from_defaults
 from tests.fakes import fake_context, fruit, ingested, write_pictures
 from tests.usecases.archives import archived, imported
@@ -55,6 +55,14 @@ def test_every_control_of_direction_is_among_the_hidden():
     assert {"\u200b", "\u200e", "\u200f", "\u2060", "\ufeff"} < HIDDEN
 
 
+def test_what_has_no_width_and_what_is_blank_is_among_the_hidden_and_what_is_seen_is_not():
+    assert set("\u00ad\u034f\u115f\u1160\u17b4\u17b5\u180e\u206a\u206f\ufff9\ufffb") < HIDDEN
+    assert set("\U0001bca0\U0001d173\U0001d17a\U000e0001\U000e007f\U000e0100\u3164\uffa0\u2800") < HIDDEN
+    seen = {chr(code) for code in range(0x110000) if unicodedata.category(chr(code)) == "Cf"} - HIDDEN
+    assert seen >= set("\u0600\u0605\u06dd\u070f\u08e2\U000110bd")
+    assert all(0x600 <= ord(one) <= 0x8E2 or 0x110BD <= ord(one) <= 0x1343F for one in seen)
+
+
 @over(LETTERS, LETTERS, st.sampled_from(sorted(HIDDEN - JOINERS)))
 def test_a_label_holds_nothing_that_nobody_sees(before, after, hidden):
     with pytest.raises(InvalidInput, match=f"holds U\\+{ord(hidden):04X} .*leave it out") as raised:
@@ -68,12 +76,28 @@ def test_a_label_holds_nothing_that_nobody_sees(before, after, hidden):
 def test_labels_may_be_joined(before, after, joiner):
     label = f"{before.strip()}{joiner}{after.strip()}"
     assert checked_label(label) == unicodedata.normalize("NFC", label)
-    with pytest.raises(InvalidInput, match="which nobody sees"):
-        checked_label(joiner)
 
 
-@pytest.mark.parametrize("label", ["\u0645\u06cc\u200c\u062e\u0648\u0627\u0647\u0645", "\U0001f469\u200d\U0001f33e"])
-def test_persian_and_emoji_are_labels(label):
+@over(st.text(st.sampled_from(sorted(JOINERS | SELECTORS | set(" \u00a0\u3000"))), min_size=1, max_size=5))
+def test_nothing_is_named_with_what_nobody_sees_alone(text):
+    with pytest.raises(InvalidInput, match=r"holds nothing that anybody sees|is empty"):
+        checked_label(text)
+    with pytest.raises(InvalidInput, match=r"nobody sees|anybody sees|is blank"):
+        create_key(fake_context(), "acme", text, (Scope.READ,))
+
+
+@pytest.mark.parametrize(
+    "label",
+    [
+        "\u0645\u06cc\u200c\u062e\u0648\u0627\u0647\u0645",
+        "\U0001f469\u200d\U0001f33e",
+        "\u2764\ufe0f",
+        "\u182d\u180b",
+        "\u0600\u0661",
+        "\u06dd",
+    ],
+)
+def test_persian_emoji_and_signs_that_are_seen_are_labels(label):
     assert checked_label(label) == label
 
 
