@@ -18,7 +18,7 @@ from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer, SecurityS
 
 from service.api.json_bodies import JsonRoute
 from service.api.problems import responses
-from service.api.queries import refuse_unknown_query
+from service.api.queries import refuse_wrong_query
 from service.errors import NotAuthenticated, NotPermitted
 from service.ports import RateLimiter
 from service.records import Scope
@@ -76,7 +76,7 @@ def principal(
         NotAuthenticated: no key, or none that works.
         NotPermitted: the key lacks a scope, or another site's page sent the cookie.
         QuotaExceeded: the tenant asks more often than it may.
-        RequestValidationError: the request has a query parameter that its route does not know.
+        RequestValidationError: the request has a query parameter that its route does not know, or one twice.
     """
     credential = sent.credentials if sent is not None else _from_cookie(request)
     if not credential:
@@ -92,7 +92,7 @@ def principal(
             f"this needs a key with scope {', '.join(missing)}; yours has {', '.join(sorted(found.scopes))}",
             needed=missing,
         )
-    refuse_unknown_query(request)
+    refuse_wrong_query(request)
     return found
 
 

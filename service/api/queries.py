@@ -1,9 +1,14 @@
-"""Query parameters that a route does not know are refused: a misspelt filter must not answer everything."""
+"""Query parameters that a route does not know are refused, and so is one value too many of those that it knows.
+
+A misspelt filter must not answer everything, nor one that is given twice answer by the last.
+"""
 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from typing import Any, get_args, get_origin
 
 from fastapi import Request
 from fastapi.dependencies.models import Dependant
@@ -15,35 +20,46 @@ from service.api.wrong_input import MOST_TOLD
 from service.errors import LONGEST_QUOTED
 
 
-def refuse_unknown_query(request: Request) -> None:
-    """Raises RequestValidationError that names the parameter and those that the request's route knows."""
+def refuse_wrong_query(request: Request) -> None:
+    """Raises RequestValidationError that names the parameters, and where one is unknown those that the route knows."""
     if not request.query_params:
         return
     route = request.scope["route"]
     known = known_query(route)
-    unknown = [name for name in request.query_params if name not in known]
-    if unknown:
-        there = ", ".join(sorted(known)) or "none"
-        told = f"is no parameter of {request.method} {route.path_format}; there are: {there}"
+    given = Counter(name for name, _ in request.query_params.multi_items())
+    unknown = [name for name in given if name not in known][:MOST_TOLD]
+    told = dict.fromkeys(unknown, f"is no parameter of {request.method} {route.path_format}")
+    if unknown:  # told once: a route may know many
+        told[unknown[-1]] += f"; there are: {', '.join(sorted(known)) or 'none'}"
+    told |= {
+        name: f"takes one value and is given {count} times"
+        for name, count in given.items()
+        if count > 1 and not known.get(name, True)
+    }
+    if told:
         raise RequestValidationError(
             [
-                {"type": "unknown_query", "loc": ("query", name[:LONGEST_QUOTED]), "msg": told}
-                for name in unknown[:MOST_TOLD]
+                {"type": "wrong_query", "loc": ("query", name[:LONGEST_QUOTED]), "msg": message}
+                for name, message in told.items()
             ]
         )
 
 
-def known_query(route: APIRoute) -> frozenset[str]:
-    """Names of the query parameters that a route takes, itself and by what it depends on."""
-    return frozenset(_names(route.dependant))
+def known_query(route: APIRoute) -> Mapping[str, bool]:
+    """The query parameters that a route takes, itself and by what it depends on: whether it takes several values."""
+    return dict(_known(route.dependant))
 
 
-def _names(dependant: Dependant) -> Iterator[str]:
+def _known(dependant: Dependant) -> Iterator[tuple[str, bool]]:
     for field in dependant.query_params:
         kind = field.field_info.annotation
         if inspect.isclass(kind) and issubclass(kind, BaseModel):
-            yield from (one.alias or name for name, one in kind.model_fields.items())
+            yield from ((one.alias or name, _is_list(one.annotation)) for name, one in kind.model_fields.items())
         else:
-            yield field.alias
+            yield field.alias, _is_list(kind)
     for inner in dependant.dependencies:
-        yield from _names(inner)
+        yield from _known(inner)
+
+
+def _is_list(kind: Any) -> bool:  # noqa: ANN401 -- any annotation
+    return any(get_origin(one) is list for one in (kind, *get_args(kind)))
