@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from difflib import get_close_matches
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Literal, cast
 
@@ -38,14 +39,16 @@ class LocalBackend:
     def list_catalogues(self) -> list[Value]:
         from service.settings import DEFAULT_TENANT
         from service.usecases.catalogues import list_catalogues
+        from service.usecases.tenants import list_tenants
 
         with self._session.open() as context:
             try:
                 return [summary.as_dict() for summary in list_catalogues(context, self.tenant())]
-            except TenantNotFound:
+            except TenantNotFound as error:
                 if self.tenant() == DEFAULT_TENANT:  # nobody has stored anything yet
                     return []
-                raise
+                told = _what_makes_it(self.tenant(), [one.name for one in list_tenants(context)])
+                raise TenantNotFound(f"{error.message}: {told}", **error.details) from None
 
     def show_catalogue(self, name: str) -> Value:
         from service.usecases.catalogues import show_catalogue
@@ -237,3 +240,12 @@ class LocalBackend:
         from service.cli.checks import run_checks
 
         return run_checks(self._session, quick=quick)
+
+
+def _what_makes_it(tenant: str, there: Sequence[str]) -> str:
+    """What to do about a tenant that is not there: nothing was ever stored for it, or it is spelt otherwise."""
+    near = ", ".join(repr(one) for one in get_close_matches(tenant, there))
+    return (
+        "the first `holotype ingest` or `holotype catalogue create` for it makes it; or is it misspelt in --tenant "
+        f"(HOLOTYPE_TENANT)?{near and f' There is {near}'}"
+    )

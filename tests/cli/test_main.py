@@ -17,6 +17,7 @@ from service.cli.output import Output
 from service.cli.session import Session
 from service.errors import CatalogueNotFound, InvalidInput
 from tests.cli.conftest import Holotype
+from tests.conftest import PictureFolder
 
 
 def test_help_imports_nothing_heavy() -> None:
@@ -258,11 +259,23 @@ def real(words: list[str], data_dir: Path, stdout: int) -> subprocess.CompletedP
     return subprocess.run(command, stdout=stdout, stderr=subprocess.PIPE, text=True, check=False)
 
 
-def test_a_tenant_that_is_not_there_is_said_and_the_first_list_is_empty(holotype: Holotype) -> None:
+def test_a_tenant_that_is_not_there_is_said_and_the_first_list_is_empty(
+    holotype: Holotype, picture_folder: PictureFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
     assert holotype("catalogue", "list") == (0, [])
     code, told = holotype("catalogue", "list", "--tenant", "nosuch")
     assert (code, told["error"]["type"]) == (3, "TenantNotFound")
-    assert told["error"]["message"] == "there is no tenant 'nosuch'"
-    assert holotype("catalogue", "create", "fruit", "--tenant", "nosuch", "--encoder", "pixel")[0] == 0
+    assert told["error"]["message"] == (
+        "there is no tenant 'nosuch': the first `holotype ingest` or `holotype catalogue create` for it makes it; or "
+        "is it misspelt in --tenant (HOLOTYPE_TENANT)?"
+    )
+    pictures = picture_folder("few", classes=1, each=2)
+    assert holotype("ingest", "fruit", str(pictures), "--tenant", "nosuch")[0] == 0
     code, (found,) = holotype("catalogue", "list", "--tenant", "nosuch")
     assert (code, found["name"]) == (0, "fruit")
+    assert holotype("catalogue", "create", "fruit", "--tenant", "other", "--encoder", "pixel")[0] == 0
+    assert len(holotype("catalogue", "list", "--tenant", "other")[1]) == 1
+    monkeypatch.setenv("HOLOTYPE_TENANT", "nosuhc")
+    code, told = holotype("catalogue", "list")
+    assert code == 3
+    assert told["error"]["message"].endswith("(HOLOTYPE_TENANT)? There is 'nosuch'")
