@@ -197,8 +197,10 @@ class RemoteBackend:
 
     def keep(self, name: str, examples: Sequence[str]) -> Value:
         decided = {example: self._client.decide(name, example, "keep") for example in dict.fromkeys(examples)}
-        kept = {example: one.kept for example, one in decided.items() if one.label is not None}
-        return {"kept": kept, "taken_back": [example for example in decided if example not in kept]}
+        return {
+            "kept": {example: one.kept for example, one in decided.items() if not one.taken_back},
+            "taken_back": [example for example, one in decided.items() if one.taken_back],
+        }
 
     def relabel(self, name: str, example: str, label: str) -> Value:
         changed = self._client.relabel_example(name, example, label).as_dict()

@@ -54,13 +54,17 @@ class Review:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Decided:
-    """What became of an example. `kept` are all kinds that are accepted of it now.
+    """What became of an example.
 
-    `example` is None where it was dropped, and where that was taken back: then the next ingest stores it.
+    Attributes:
+        example: as it is now; None where it was dropped, and where that was taken back.
+        kept: all kinds that are accepted of it now.
+        taken_back: it had been dropped, and is kept out no longer: the next ingest that brings it stores it.
     """
 
     example: Example | None
     kept: Sequence[str]
+    taken_back: bool = False
 
 
 def review(
@@ -126,7 +130,7 @@ def decide_finding(
         return Decided(example=changed, kept=_kept(context, catalogue, example_id))
     if context.registry.dropped(catalogue.id, [example_id]):
         context.registry.take_back(catalogue.id, [example_id])
-        return Decided(example=None, kept=())
+        return Decided(example=None, kept=(), taken_back=True)
     example = context.registry.example(catalogue.id, example_id)
     survey = kept_survey(context, catalogue)
     found = [] if survey is None else _kinds_listed(survey["findings"], example)

@@ -95,7 +95,7 @@ def test_kept_is_not_listed_again(fruit):
     for _ in range(2):
         answer = decided(fruit, one["example"]["id"], "keep")
         assert "blank" in answer["kept"]
-        assert answer["label"] == "plum"
+        assert (answer["label"], answer["taken_back"]) == ("plum", False)
     after = listed(fruit)
     assert after["counts"]["blank"] == 0
     assert after["accepted"] == before["accepted"] + before["total"] - after["total"]
@@ -136,7 +136,13 @@ def test_dropped_it_stays_out_until_it_is_kept(fruit, context, tmp_path):
     for again in (decided(fruit, one["id"], "drop", 404), fruit.get(f"{FRUIT}/examples/{one['id']}").json()):
         assert (again["status"], again["code"]) == (404, "ExampleNotFound")
         assert again["detail"] == f"the example '{one['id']}' was dropped; {how}"
-    assert decided(fruit, one["id"], "keep") == {"example": one["id"], "decision": "keep", "label": None, "kept": []}
+    assert decided(fruit, one["id"], "keep") == {
+        "example": one["id"],
+        "decision": "keep",
+        "label": None,
+        "kept": [],
+        "taken_back": True,
+    }
     assert decided(fruit, one["id"], "keep", 404)["code"] == "ExampleNotFound"
     assert ingest(context, "acme", "fruit", tmp_path / "fruit").result["stored"] == 1
 
@@ -169,6 +175,7 @@ def test_dropping_takes_every_trace_along(fruit, context):
         "decision": "drop",
         "label": None,
         "kept": [],
+        "taken_back": False,
     }
     assert decided(fruit, one["id"], "drop", 404)["code"] == "ExampleNotFound"
     assert listed(fruit)["counts"]["blank"] == 0

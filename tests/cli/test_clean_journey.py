@@ -184,7 +184,9 @@ def test_people_get_tables(
     ):
         capsys.readouterr()
         assert main(arguments) == 0
-        assert expected in capsys.readouterr().out, arguments
+        told = capsys.readouterr().out
+        assert expected in told, arguments
+        assert not ("nothing is dropped" in told and "to have one again" in told)
 
 
 def test_a_long_table_says_that_there_is_more(

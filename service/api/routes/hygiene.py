@@ -80,6 +80,10 @@ class DecidedBody(BaseModel):
         examples=["pear"],
     )
     kept: list[FindingKind] = Field(description="Kinds that are accepted of it and are not listed again.")
+    taken_back: bool = Field(
+        description="It had been dropped, and `keep` took that back: it is stored when it is handed over again.",
+        examples=[False],
+    )
 
 
 class DroppedPicture(BaseModel):
@@ -157,4 +161,5 @@ def decide_finding(name: CatalogueName, body: HygieneDecision, who: Writer, cont
         decision=body.decision,
         label=None if decided.example is None else decided.example.label,
         kept=[FindingKind(kind) for kind in decided.kept],
+        taken_back=decided.taken_back,
     )

@@ -134,13 +134,15 @@ class Hygiene(Answer):
 class Decided(Answer):
     """What became of a decision: `kept` are kinds not listed again.
 
-    `label` is None where the example was dropped, or was dropped before and is kept now: the next ingest stores it.
+    `label` is None where there is no such example: it was dropped, or that was `taken_back` and the next ingest that
+    brings it stores it.
     """
 
     example: str
     decision: Literal["keep", "relabel", "drop"]
     label: str | None
     kept: list[str]
+    taken_back: bool
 
 
 class Label(Answer):
