@@ -48,8 +48,8 @@ def _grown(figures: dict[str, float]) -> str:
     )
     memory, disk = (figures[f"ingest.{kind}_mb_per_million"] / 1024 for kind in ("memory", "disk"))
     return (
-        f"Growth of the flagged search, as an exponent: {figures['search.exponent.points']:.2f} with points that are "
-        f"no references, {figures['search.exponent.catalogues']:.2f} with other tenants' catalogues. Over NumPy at "
+        f"Growth of the flagged search, as an exponent: {figures['search.exponent.points']:z.2f} with points that are "
+        f"no references, {figures['search.exponent.catalogues']:z.2f} with other tenants' catalogues. Over NumPy at "
         f"1000 references, one query: {figures['search.ratio_to_numpy']:.0f} times for the search, "
         f"{figures['search.hot.ratio_to_numpy']:.1f} for the copies. Vectors written a second: {rates} points, an "
         f"exponent of {figures['ingest.exponent']:.2f}; bare Edge with the same indexes, its points ready: {bare}, an "
