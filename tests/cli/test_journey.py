@@ -111,7 +111,11 @@ def test_catalogues_are_made_listed_shown_and_deleted(holotype: Holotype, fruit:
 def test_a_tenant_sees_its_own_only(holotype_here: Holotype, picture_folder: PictureFolder) -> None:
     fruit = picture_folder("fruit", classes=2, each=2)
     assert holotype_here("ingest", "fruit", fruit)[0] == 0
-    assert holotype_here("catalogue", "list", "--tenant", "other") == (0, [])
+    code, value = holotype_here("catalogue", "list", "--tenant", "other")
+    assert (code, value["error"]["type"]) == (3, "TenantNotFound")
+    assert holotype_here("--tenant", "other", "catalogue", "create", "own")[0] == 0
+    code, listed = holotype_here("catalogue", "list", "--tenant", "other")
+    assert (code, [one["name"] for one in listed]) == (0, ["own"])
     code, value = holotype_here("--tenant", "other", "classify", "fruit", next((fruit / "class-00").iterdir()))
     assert code == 3
     assert value["error"]["type"] == "CatalogueNotFound"
