@@ -147,6 +147,8 @@ class Load:
     def relabel(self, tenant: Tenant, rng: random.Random) -> None:
         """One example gets another label."""
         hashes, label = tenant.reserve(rng, 1), label_of(rng.randrange(CLASSES))
+        if not hashes:
+            return
         (example,) = self._ids(tenant, hashes)
         with tenant.changing(members=True):
             self.until_done("relabel", lambda: tenant.client.relabel_example(CATALOGUE, example, label))

@@ -22,6 +22,8 @@ CLASSES = 4
 NOISE = 60
 CATALOGUE = "things"
 QUERIES = 12
+FEWEST = 12
+"""A tenant without a picture is rightly told that nothing can answer: operations leave so many alone."""
 
 
 def label_of(code: int) -> str:
@@ -99,10 +101,11 @@ class Tenant:
                 self.expected[hashlib.sha256(one.content).hexdigest()] = one.label or ""
 
     def reserve(self, rng: random.Random, count: int, among: Collection[str] | None = None) -> list[str]:
-        """Content hashes of pictures that are there, for one operation alone."""
+        """Content hashes of pictures that are there, for one operation alone; FEWEST are left to answer."""
         with self.lock:
-            free = sorted(set(self.expected if among is None else among) & set(self.expected) - self.taken)
-            chosen = rng.sample(free, min(count, len(free)))
+            left = set(self.expected) - self.taken
+            free = sorted(left if among is None else left.intersection(among))
+            chosen = rng.sample(free, max(0, min(count, len(free), len(left) - FEWEST)))
             self.taken.update(chosen)
         return chosen
 

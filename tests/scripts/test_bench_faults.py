@@ -1,6 +1,7 @@
 """scripts/bench_faults: a short run for real, and what its checks say of a system that something was taken from."""
 
 import os
+import random
 import shutil
 import subprocess
 import sys
@@ -17,6 +18,7 @@ from scripts.bench.faults_patience import Patience, processor_s, wait_for_start
 from scripts.bench.faults_processes import GaveUp, Processes, wait_until
 from scripts.bench.faults_results import Results, figures_of, read_results, readme_section, write_results
 from scripts.bench.faults_run import Round, running
+from scripts.bench.faults_tenants import FEWEST, Tenant
 from service.usecases.context import image_key, partition_of
 from service.usecases.verify_store import verify_store
 
@@ -176,3 +178,12 @@ def test_decoder_processes_have_no_clock_of_their_own_to_read(tmp_path):
         check=True,
     )
     assert (said.stdout, said.stderr) == ("time\n", "")
+
+
+def test_operations_leave_a_tenant_some_pictures():
+    """Or it would rightly be told that nothing can answer, and that would count as torn."""
+    tenant = Tenant("acme", "", None, None, 1, expected={str(number): "class-00" for number in range(20)})
+    rng = random.Random(1)
+    taken = [len(tenant.reserve(rng, 3)) for _ in range(5)]
+    assert taken == [3, 3, 2, 0, 0]
+    assert len(tenant.expected) - sum(taken) == FEWEST
