@@ -1,6 +1,7 @@
 """What goes on answering while examples come and go: provisional references, and stand-ins for what is taken out.
 
-All under the catalogue's publishing lease: what serves changes only there.
+All under the catalogue's publishing lease: what serves changes only there. A catalogue without a selection answers by
+its support examples as they are, and takes none.
 """
 
 from __future__ import annotations
@@ -44,7 +45,7 @@ def going(
     What serves never lacks a class that has other examples: where the last references of a label go, others are there
     before. Nobody publishes meanwhile, or the selection that just came could be the one that stands on them. After the
     block the labels answer as `add_provisional` has it. `labels` are some that have lost references already. Raises
-    LeaseHeld, with nothing changed.
+    LeaseHeld, with nothing changed where a selection serves.
     """
     if _active(context, catalogue) is None:
         yield
