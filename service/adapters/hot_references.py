@@ -10,6 +10,7 @@ import math
 from bisect import insort
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
@@ -18,6 +19,8 @@ from service.core.model import Float32Array, IntArray, Neighbour
 
 SIMILARITIES = 4_000_000
 """Of queries with references, worked on at a time: 16 MB."""
+MOST_REPEATS = 4
+"""Places of a table of classes' rows for each row, at most: beyond, classes are of too different sizes for one."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -30,6 +33,8 @@ class HotReferences:
         labels: the c labels, sorted.
         starts: of each label, and the end: rows of label i are starts[i] up to starts[i + 1].
         firsts: the same without the end, int64 (c,).
+        members: rows of each label, int64 (c, m), the first again where it has fewer than the largest; None where that
+            would be mostly repeats.
     """
 
     vectors: Float32Array
@@ -38,6 +43,7 @@ class HotReferences:
     labels: tuple[str, ...]
     starts: tuple[int, ...]
     firsts: IntArray
+    members: IntArray | None
 
     @staticmethod
     def of(found: Sequence[tuple[str, str, str, Float32Array]], dimension: int) -> HotReferences:
@@ -52,6 +58,7 @@ class HotReferences:
             labels=tuple(str(label) for label in labels),
             starts=(0, *np.cumsum(counts).tolist()),
             firsts=np.cumsum(counts) - counts,
+            members=_members(counts),
         )
 
     @property
@@ -64,34 +71,58 @@ class HotReferences:
         if not self.ids:
             return [[] for _ in queries]
         step = max(1, SIMILARITIES // len(self.ids))
+        best = self._best_ones if per_label == 1 else partial(self._best_classes, per_label)
         return [
-            self._best(row, tops, per_label, labels)
+            found
             for start in range(0, len(queries), step)
-            for block in [queries[start : start + step] @ self.vectors.T]
-            for row, tops in zip(block, np.maximum.reduceat(block, self.firsts, axis=1), strict=True)
+            for found in best(queries[start : start + step] @ self.vectors.T, labels)
         ]
 
-    def _best(self, similarities: Float32Array, tops: Float32Array, per_label: int, labels: int) -> list[Neighbour]:
-        """The `labels` best classes of one query, from its similarities (r,) and those of each class's best row (c,).
+    def _best_ones(self, block: Float32Array, labels: int) -> list[list[Neighbour]]:
+        """Of each query the best row of each of its `labels` best classes, from similarities (q, r)."""
+        tops = np.maximum.reduceat(block, self.firsts, axis=1)
+        orders = (-tops).argsort(axis=1, kind="stable")[:, :labels]
+        codes = orders.tolist()
+        if self.members is None or len(block) == 1:  # for one query tables cost more than they save
+            rows = [self._best_rows_of(one, of_query) for one, of_query in zip(block, codes, strict=True)]
+        else:
+            members, every = self.members[orders], np.arange(len(block))[:, None]
+            places = block[every[:, :, None], members].argmax(axis=2)
+            rows = members[every, np.arange(members.shape[1]), places].tolist()
+        values = [top[of_query].tolist() for top, of_query in zip(tops, orders, strict=True)]
+        return list(map(self._neighbours, rows, codes, values))
+
+    def _best_rows_of(self, similarities: Float32Array, codes: Sequence[int]) -> list[int]:
+        """The best row of each class, the first of equal ones."""
+        starts = self.starts
+        return [starts[code] + int(similarities[starts[code] : starts[code + 1]].argmax()) for code in codes]
+
+    def _best_classes(self, per_label: int, block: Float32Array, labels: int) -> list[list[Neighbour]]:
+        """Of each query the `per_label` best rows of each of its `labels` best classes, from similarities (q, r).
 
         No class scores more than its best row, so classes are looked at in that order until no other can matter.
         """
-        order = (-tops).argsort(kind="stable").tolist()
-        if per_label == 1:
-            codes = order[:labels]
-            starts = self.starts
-            rows = [starts[code] + int(similarities[starts[code] : starts[code + 1]].argmax()) for code in codes]
-        else:
-            best = self._best_means(similarities, tops.tolist(), order, per_label, labels)
+        tops = np.maximum.reduceat(block, self.firsts, axis=1)
+        orders = (-tops).argsort(axis=1, kind="stable")
+        answers = []
+        for similarities, top, order in zip(block, tops.tolist(), orders.tolist(), strict=True):
+            best = self._best_means(similarities, top, order, per_label, labels)
             rows = [row for _, of_class in best for row in of_class]
             codes = [code for code, of_class in best for _ in of_class]
+            answers.append(self._neighbours(rows, codes, similarities[rows].tolist(), ordered=False))
+        return answers
+
+    def _neighbours(
+        self, rows: Sequence[int], codes: Sequence[int], values: Sequence[float], *, ordered: bool = True
+    ) -> list[Neighbour]:
+        """What was found, nearest first; `ordered`: it is already, but for the order of equal ones."""
         ids, names, sources = self.ids, self.labels, self.sources
-        values = [one if -1.0 <= one <= 1.0 else math.copysign(1.0, one) for one in similarities[rows].tolist()]
+        similarities = [one if -1.0 <= one <= 1.0 else math.copysign(1.0, one) for one in values]  # but for rounding
         found = [
-            Neighbour(ids[row], names[code], value, sources[row])
-            for row, code, value in zip(rows, codes, values, strict=True)
+            Neighbour(ids[row], names[code], similarity, sources[row])
+            for row, code, similarity in zip(rows, codes, similarities, strict=True)
         ]
-        return found if per_label == 1 and len({*values}) == len(values) else nearest_first(found)
+        return found if ordered and len({*similarities}) == len(found) else nearest_first(found)
 
     def _best_means(
         self, similarities: Float32Array, tops: Sequence[float], order: Sequence[int], per_label: int, labels: int
@@ -113,3 +144,13 @@ class HotReferences:
         own = similarities[first:last].tolist()
         rows = sorted(range(len(own)), key=own.__getitem__, reverse=True)[:per_label]  # equal ones stay in order
         return math.fsum(own[row] for row in rows) / len(rows), [first + row for row in rows]
+
+
+def _members(counts: IntArray) -> IntArray | None:
+    """Rows of each class, from the sizes (c,) of classes that follow each other."""
+    largest = int(counts.max(initial=0))
+    if len(counts) * largest > MOST_REPEATS * int(counts.sum()):
+        return None
+    places = np.arange(largest)
+    firsts: IntArray = (np.cumsum(counts) - counts)[:, None]
+    return firsts + np.where(places < counts[:, None], places, 0)

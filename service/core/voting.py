@@ -98,27 +98,30 @@ def vote(
         raise InvalidInput(f"top is {top}; at least one class must be named", top=top)
     best_of = _best_of_labels(neighbours, per_label)
     scores: Mapping[str, float] = {label: _mean(best) for label, best in best_of.items()}
-    ranked = _ranked(scores if blend is None else blend(scores))
+    ranked = sorted([(-score, label) for label, score in (scores if blend is None else blend(scores)).items()])
     if not ranked:
         raise NothingToServe("no reference answered: the catalogue holds no usable example")
-    named = ranked[:top]
-    labels = {scored.label for scored in named}
-    told = best_of if shown is None else _best_of_labels(neighbours, shown)
-    evidence = [n for best in told.values() for n in best if n.label in labels]
-    first = ranked[0].score
-    shares = [math.exp((scored.score - first) / temperature) for scored in ranked[:CONFIDENCE_CLASSES]]
+    named = tuple([ScoredLabel(label, -below) for below, label in ranked[:top]])
+    first = ranked[0][0]
+    shares = [math.exp((first - below) / temperature) for below, _ in ranked[:CONFIDENCE_CLASSES]]
     return Prediction(
-        label=ranked[0].label,
+        label=named[0].label,
         confidence=1.0 / math.fsum(shares),
-        margin=first - ranked[1].score if len(ranked) > 1 else first + 1.0,
-        top=tuple(named),
-        neighbours=tuple(sorted(evidence, key=lambda n: (-n.similarity, n.example_id))),
+        margin=ranked[1][0] - first if len(ranked) > 1 else 1.0 - first,
+        top=named,
+        neighbours=_told(neighbours, named, per_label if shown is None else shown),
     )
 
 
-def _ranked(scores: Mapping[str, float]) -> list[ScoredLabel]:
-    scored = [ScoredLabel(label, score) for label, score in scores.items()]
-    return sorted(scored, key=lambda s: (-s.score, s.label))
+def _told(neighbours: Sequence[Neighbour], named: Sequence[ScoredLabel], shown: int) -> tuple[Neighbour, ...]:
+    """The `shown` nearest of each class named."""
+    left = {scored.label: shown for scored in named}
+    told = []
+    for neighbour in neighbours:
+        if left.get(neighbour.label, 0) > 0:
+            left[neighbour.label] -= 1
+            told.append(neighbour)
+    return tuple(told)
 
 
 def _best_of_labels(neighbours: Sequence[Neighbour], per_label: int) -> dict[str, list[Neighbour]]:

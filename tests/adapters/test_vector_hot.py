@@ -111,23 +111,38 @@ def test_memory_is_bounded_and_what_does_not_fit_is_searched(tmp_path: Path) -> 
     store.close()
 
 
-@given(seed=st.integers(0, 2**16), per_label=st.integers(1, 3), labels=st.integers(1, 8), coarse=st.booleans())
-@settings(max_examples=60, deadline=None)
+@given(
+    seed=st.integers(0, 2**16),
+    per_label=st.integers(1, 3),
+    labels=st.integers(1, 8),
+    coarse=st.booleans(),
+    skewed=st.booleans(),
+    queries=st.sampled_from([1, 4]),
+)
+@settings(max_examples=120, deadline=None)
 def test_the_best_classes_are_those_of_looking_at_everything(
-    seed: int, per_label: int, labels: int, coarse: bool
+    seed: int, per_label: int, labels: int, coarse: bool, skewed: bool, queries: int
 ) -> None:
     random = np.random.default_rng(seed)
     rows = unit_rows(30, seed=seed) if not coarse else np.eye(DIMENSION, dtype=np.float32)[random.integers(0, 3, 30)]
-    names = random.choice(list("abcdefgh"), 30)
+    names = random.choice(list("abcdefgh"), 30, p=[0.93, *[0.01] * 7] if skewed else None)
     found = [(str(name), f"{i:02d}", "", row) for i, (name, row) in enumerate(zip(names, rows, strict=True))]
-    query = unit_rows(1, seed=seed + 1)
-    copy = HotReferences.of(found, DIMENSION)
-    every = sorted(
-        (Neighbour(i, label, float(s), "") for (label, i, _, _), s in zip(found, rows @ query[0], strict=True)),
-        key=lambda n: (-n.similarity, n.example_id),
-    )
-    expected = best_classes(best_of_labels(every, per_label), labels)
-    got = copy.nearest_per_label(query, per_label, labels)[0]
-    if not coarse:
-        assert [n.example_id for n in got] == [n.example_id for n in expected]
-    assert [n.similarity for n in got] == pytest.approx([n.similarity for n in expected], abs=1e-6)
+    asked_rows = unit_rows(queries, seed=seed + 1)
+    answers = HotReferences.of(found, DIMENSION).nearest_per_label(asked_rows, per_label, labels)
+    for query, got in zip(asked_rows, answers, strict=True):
+        every = sorted(
+            (Neighbour(i, label, float(s), "") for (label, i, _, _), s in zip(found, rows @ query, strict=True)),
+            key=lambda n: (-n.similarity, n.example_id),
+        )
+        expected = best_classes(best_of_labels(every, per_label), labels)
+        if not coarse:
+            assert [n.example_id for n in got] == [n.example_id for n in expected]
+        assert [n.similarity for n in got] == pytest.approx([n.similarity for n in expected], abs=1e-6)
+
+
+def test_equal_references_are_told_in_one_order_whether_one_is_asked_or_many() -> None:
+    row = unit_rows(1)[0]
+    copy = HotReferences.of([(label, f"{label}{i}", "", row) for label in "cab" for i in range(2)], DIMENSION)
+    alone = copy.nearest_per_label(row[None], 1, 3)[0]
+    assert [n.example_id for n in alone] == ["a0", "b0", "c0"]
+    assert copy.nearest_per_label(np.stack([row] * 3), 1, 3) == [alone] * 3

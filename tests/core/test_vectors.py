@@ -32,6 +32,8 @@ def test_the_first_bad_row_is_named(broken: float) -> None:
     rows[4] = 7.0
     with pytest.raises(InvalidInput, match="row 3 "):
         checked_embeddings(rows)
+    with pytest.raises(InvalidInput, match="row 0 "):
+        checked_embeddings(rows[3:4])
 
 
 def test_shape_and_width_are_checked() -> None:

@@ -118,6 +118,13 @@ def test_a_tie_goes_to_the_label_that_sorts_first() -> None:
     assert vote([Neighbour("1", "b", 0.5), Neighbour("2", "a", 0.5)], 1, 0.1, 1).label == "a"
 
 
+def test_the_evidence_is_as_many_of_each_named_class_as_shall_be_shown_nearest_first() -> None:
+    neighbours = [Neighbour(str(i), label, 0.9 - 0.1 * i) for i, label in enumerate("abacab")]
+    told = vote(neighbours, 1, 0.1, 2, shown=2).neighbours
+    assert [n.example_id for n in told] == ["0", "1", "2", "5"]
+    assert [n.example_id for n in vote(neighbours, 1, 0.1, 2).neighbours] == ["0", "1"]
+
+
 def test_refusals_carry_the_numbers() -> None:
     some = [Neighbour("1", "a", 0.5)]
     with pytest.raises(InvalidInput, match="per_label is 0"):
