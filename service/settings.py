@@ -39,7 +39,8 @@ class Settings(BaseSettings):
     tenant: str = Field(default=DEFAULT_TENANT, description="Tenant that the command line acts for.")
     encoder: str = Field(
         default=PACKAGED_ENCODER,
-        description="Encoder of new catalogues: hub id, local folder, packaged:vit-s14, pixel; ?pooling= may follow.",
+        description="Encoder of new catalogues: hub id, local folder, packaged:vit-s14, pixel; ?pooling= and views= "
+        "may follow.",
     )
     encoders: str | None = Field(
         default=None,

@@ -1,7 +1,8 @@
 """Holotype against everything else that can be done with the same embeddings: clean, mislabelled, unknown, one-shot.
 
     scripts/bench_accuracy [--quick] [--data FOLDER...] [--only NAME...] [--shots M...] [--noise PERCENT...]
-                           [--settings NAME...] [--seed N] [--jobs N] [--json FILE] [--with FILE...] [--readme]
+                           [--settings NAME...] [--encoder SPEC] [--seed N] [--jobs N] [--json FILE] [--with FILE...]
+                           [--readme]
 
 Every case goes through the product's own code: search by cross-fitting over what is handed over, and pictures that
 chose nothing to judge (bench_selection shows what the gate says). The panel answers on the same embeddings behind the
@@ -34,6 +35,7 @@ from scripts.bench.machine import machine, versions
 from scripts.bench.tables import write_section
 from scripts.bench.trusting import UnknownFound, trust_figures, unknown_figures, unknown_in
 from service.core.unknowns import MIN_CLASSES
+from service.settings import PACKAGED_ENCODER
 
 SETS = ("grocery", "emoji", "digits", "textile")
 UNKNOWN_SHARE = 0.2
@@ -116,6 +118,7 @@ def arguments() -> argparse.Namespace:
         "--noise", type=int, nargs="+", default=[0, 20], metavar="PERCENT", help="labels that are wrong; 0 20"
     )
     parser.add_argument("--settings", nargs="+", default=[], metavar="NAME", help="only these, such as m10.noise0")
+    parser.add_argument("--encoder", default=PACKAGED_ENCODER, metavar="SPEC", help="what embeds the pictures")
     parser.add_argument("--seed", type=int, default=0, help="first seed")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, metavar="N", help="cases at a time")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures to this file")
@@ -128,9 +131,10 @@ def arguments() -> argparse.Namespace:
 
 def taken_in(result: dict[str, object], earlier: dict[str, object]) -> dict[str, object]:
     """A result with the figures and minutes of an earlier one. Raises ValueError where their extents differ."""
-    for name in ("benchmark", "quick", "seed", "seeds", "trials", "machine"):
-        if result[name] != earlier[name]:
-            raise ValueError(f"{name} is {result[name]} in this run and {earlier[name]} in the earlier one")
+    for name in ("benchmark", "encoder", "quick", "seed", "seeds", "trials", "machine"):
+        before = earlier.get(name, PACKAGED_ENCODER if name == "encoder" else None)  # which once was the only one
+        if result[name] != before:
+            raise ValueError(f"{name} is {result[name]} in this run and {before} in the earlier one")
     minutes = round(result["minutes"] + earlier["minutes"], 1)
     return {**result, "minutes": minutes, "figures": earlier["figures"] | result["figures"]}
 
@@ -145,13 +149,14 @@ def main() -> None:
     extent = Extent(asked.quick, tuple(range(asked.seed, asked.seed + seeds)), shots, trials, tuple(asked.noise))
     if asked.quick:
         console.print(f"quick: {seeds} seeds, {trials} trials a search, and of large data sets a part only")
-    sets = found_sets(asked.only, asked.data, quick=asked.quick, console=console)
+    sets = found_sets(asked.only, asked.data, asked.encoder, quick=asked.quick, console=console)
     os.environ["OMP_NUM_THREADS"] = "1"  # of the processes that are started now
     figures = measured(sets, extent, asked.jobs, console, asked.settings)
     minutes = (time.perf_counter() - began) / 60
     result = {
         "benchmark": "accuracy", "seed": asked.seed, "seeds": seeds, "trials": trials, "quick": asked.quick,
-        "minutes": round(minutes, 1), "machine": machine(), "versions": versions(), "figures": figures,
+        "encoder": asked.encoder, "minutes": round(minutes, 1), "machine": machine(), "versions": versions(),
+        "figures": figures,
     }  # fmt: skip
     for file in asked.earlier:
         result = taken_in(result, json.loads(file.read_text()))

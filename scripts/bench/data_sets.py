@@ -31,6 +31,7 @@ QUICK_PER_CLASS = 60
 """Pictures a class of sets that have hundreds."""
 QUICK_CLASSES = 100
 TRUSTED_SHOTS = 10
+Embed = Callable[[Pictures], LabelledEmbeddings]
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,18 +62,24 @@ class Extent:
     """Per cent of the labels that are wrong."""
 
 
-def found_sets(names: Sequence[str], folders: Sequence[Path], *, quick: bool, console: Console) -> list[DataSet]:
+def found_sets(
+    names: Sequence[str], folders: Sequence[Path], encoder: str, *, quick: bool, console: Console
+) -> list[DataSet]:
     """Those named and every folder, each embedded; what cannot be had is said by name, with the reason."""
+
+    def embed(pictures: Pictures) -> LabelledEmbeddings:
+        return embedded(pictures, encoder)
+
     ways: dict[str, Callable[[], DataSet]] = {
-        "grocery": lambda: _parted("grocery", GROCERY, quick=False),
-        "emoji": lambda: _emoji(QUICK_EMOJI if quick else EMOJI),
-        "digits": lambda: DataSet("digits", embedded(_thinned(write_digits(cache_folder() / "digits"), quick=quick))),
-        "textile": lambda: DataSet("textile", embedded(_thinned(textile_pictures(), quick=quick))),
+        "grocery": lambda: _parted("grocery", GROCERY, embed, quick=False),
+        "emoji": lambda: _emoji(QUICK_EMOJI if quick else EMOJI, embed),
+        "digits": lambda: DataSet("digits", embed(_thinned(write_digits(cache_folder() / "digits"), quick=quick))),
+        "textile": lambda: DataSet("textile", embed(_thinned(textile_pictures(), quick=quick))),
     }
     asked = {name: ways[name] for name in names}
     for folder in folders:
         name = folder_name(folder, asked)
-        asked[name] = lambda name=name, folder=folder: _parted(name, folder, quick=quick)
+        asked[name] = lambda name=name, folder=folder: _parted(name, folder, embed, quick=quick)
     found = []
     for way in asked.values():
         try:
@@ -88,20 +95,20 @@ def folder_name(folder: Path, taken: Sequence[str] | dict[str, object]) -> str:
     return name if name not in taken else f"{name}-{sum(one.startswith(name) for one in taken) + 1}"
 
 
-def _parted(name: str, folder: Path, *, quick: bool) -> DataSet:
+def _parted(name: str, folder: Path, embed: Embed, *, quick: bool) -> DataSet:
     """A folder of classes, or one with `train` and, for judging alone, `val` inside."""
     inside = folder / "train"
     pictures = folder_pictures(name, inside if inside.is_dir() else folder)
     if not pictures.paths:
         raise MissingDataError(f"{name}: no class/picture in {folder}")
     judged = folder / "val"
-    more = embedded(folder_pictures(f"{name}-val", judged)) if inside.is_dir() and judged.is_dir() else None
-    return DataSet(name, embedded(_thinned(pictures, quick=quick)), more)
+    more = embed(folder_pictures(f"{name}-val", judged)) if inside.is_dir() and judged.is_dir() else None
+    return DataSet(name, embed(_thinned(pictures, quick=quick)), more)
 
 
-def _emoji(limit: int) -> DataSet:
+def _emoji(limit: int, embed: Embed) -> DataSet:
     pictures, vendors = emoji_pictures(limit)
-    return DataSet("emoji", embedded(pictures), domains=vendors)
+    return DataSet("emoji", embed(pictures), domains=vendors)
 
 
 def _thinned(pictures: Pictures, *, quick: bool) -> Pictures:

@@ -115,17 +115,21 @@ def plain_loop(folder: Path) -> Callable[[Sequence[Path]], None]:
     return run
 
 
-def onnx_pass(folder: Path, encoder: Encoder, scratch: Path) -> Pass:
-    """ONNX Runtime's float32 pass on the encoder's weights, exported here."""
+def onnx_pass(folder: Path, specification: str, encoder: Encoder, scratch: Path) -> Pass:
+    """ONNX Runtime's float32 pass on the encoder's weights, exported here; it sees one view of a picture."""
     from service.adapters.encoder_loading import load_network
+    from service.adapters.encoder_pooling import resolve_pooling
+    from service.adapters.encoder_specification import parse_specification
     from service.adapters.encoder_workshop import Order, onnx_form
 
     samples = np.stack([encoder.preprocess(one) for one in photographs()[:2]])
+    network = load_network(folder)
+    pooling = resolve_pooling(network, parse_specification(specification).pooling)
     order = Order(
-        folder=str(folder), pooling=encoder.fingerprint.pooling, precision="float32", forms=(), samples="",
+        folder=str(folder), pooling=pooling, precision="float32", forms=(), samples="",
         kept=str(scratch / "onnx.json"), dimension=encoder.fingerprint.dimension,
     )  # fmt: skip
-    return onnx_form(load_network(folder), order, samples)
+    return onnx_form(network, order, samples)
 
 
 @contextmanager
@@ -156,7 +160,7 @@ def rounds(
     if weights is not None:
         plain = plain_loop(weights)
         contenders["transformers_fp32"] = lambda _: plain(paths)
-        onnx = onnx_pass(weights, encoder, scratch)
+        onnx = onnx_pass(weights, settings.encoder, encoder, scratch)
         contenders["onnxruntime"] = lambda _: pipelined(
             encoder, lambda batch: onnx(np.stack(batch)), paths, settings.decode_threads
         )

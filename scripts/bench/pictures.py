@@ -79,9 +79,9 @@ def _batches(paths: Iterable[Path]) -> Iterable[list[Path]]:
         yield batch
 
 
-def embedded(pictures: Pictures) -> LabelledEmbeddings:
-    """Embeddings by the packaged ViT, each encoded once: the cache's key is a file's content and the encoder."""
-    encoder = Encoders(cache_folder() / "encoders").load(PACKAGED_ENCODER)
+def embedded(pictures: Pictures, specification: str = PACKAGED_ENCODER) -> LabelledEmbeddings:
+    """Embeddings by an encoder, each made once: the cache's key is a file's content and the encoder."""
+    encoder = Encoders(cache_folder() / "encoders").load(specification)
     contents = [hashlib.sha256(path.read_bytes()).hexdigest() for path in pictures.paths]
     cache = _Cache(cache_folder() / f"{pictures.name}-{encoder.fingerprint.digest}.npz")
     missing = [path for path, content in zip(pictures.paths, contents, strict=True) if content not in cache.rows]

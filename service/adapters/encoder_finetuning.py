@@ -21,15 +21,18 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from service.adapters.encoder_devices import resolve_device
+from service.adapters.encoder_forms import on_device, stacked, unit_rows
 from service.adapters.encoder_loading import load_network
 from service.adapters.encoder_pooling import Network, pooled, resolve_pooling
 from service.adapters.encoder_specification import (
     FINETUNED,
     Pooling,
+    Views,
     finetuned_folder,
+    options_of,
     parse_specification,
-    pooling_of,
 )
+from service.adapters.encoder_views import viewed
 from service.adapters.encoders import Encoders
 from service.adapters.weights_hash import weights_sha256
 from service.core.model import Float32Array, IntArray
@@ -87,14 +90,13 @@ class TransformersFinetuner:
         with _seeded(plan.seed):
             network = load_network(source).to(resolve_device(self._device))
             _unfreeze(network, plan.blocks, source)
-            training = _Training(
-                network, resolve_pooling(network, parse_specification(specification).pooling), pictures, plan
-            )
+            asked = parse_specification(specification)
+            training = _Training(network, resolve_pooling(network, asked.pooling), asked.views, pictures, plan)
             best, watched = training.run(on_batch)
         if best == 0:
             return Finetuned(None, None, len(watched) - 1, 0, watched)
         folder = _written(network, source, self._folder)
-        encoder = f"{FINETUNED}{folder.name.removeprefix('finetuned-')}{pooling_of(specification)}"
+        encoder = f"{FINETUNED}{folder.name.removeprefix('finetuned-')}{options_of(specification)}"
         return Finetuned(folder, encoder, len(watched) - 1, best, watched)
 
 
@@ -135,6 +137,7 @@ class _Training:
 
     network: Network
     pooling: Pooling
+    views: Views | None
     pictures: TrainingPictures
     plan: TrainingPlan
 
@@ -177,27 +180,27 @@ class _Training:
     ) -> torch.Tensor:
         import torch
 
-        pixels = _part_of(self._pixels(numbers), random)
+        pixels = _part_of(on_device(self._inputs(numbers), self.network.device), random)
+        if self.views is not None and random.random() < 0.5:
+            pixels = pixels.flip(-1)  # one view a step: both are half of an embedding
         rows = torch.nn.functional.normalize(pooled(self.network, self.pooling, pixels).float(), dim=1)
         cosines = rows @ torch.nn.functional.normalize(proxies, dim=1).T
         return torch.nn.functional.cross_entropy(cosines / TEMPERATURE, targets)
 
-    def _pixels(self, numbers: IntArray) -> torch.Tensor:
-        import torch
-
-        read: list[Float32Array] = self.pictures.inputs(numbers.tolist())
-        return torch.from_numpy(np.stack(read)).to(self.network.device)
+    def _inputs(self, numbers: IntArray) -> Float32Array:
+        return stacked(self.pictures.inputs(numbers.tolist()))
 
     def _embedded(self, numbers: IntArray) -> torch.Tensor:
         """Unit rows (n, d) by the network as it is."""
         import torch
 
-        rows = []
-        with torch.no_grad():
-            for start in range(0, len(numbers), self.plan.batch):
-                pixels = self._pixels(numbers[start : start + self.plan.batch])
-                rows.append(torch.nn.functional.normalize(pooled(self.network, self.pooling, pixels).float(), dim=1))
-        return torch.cat(rows)
+        def run(pictures: Float32Array) -> Float32Array:
+            with torch.no_grad():
+                return unit_rows(pooled(self.network, self.pooling, on_device(pictures, self.network.device)))
+
+        embed, size = viewed(run, self.views, self.pooling), self.plan.batch
+        rows = [embed(self._inputs(numbers[start : start + size])) for start in range(0, len(numbers), size)]
+        return torch.from_numpy(np.concatenate(rows)).to(self.network.device)
 
     @staticmethod
     def _means(rows: torch.Tensor, targets: IntArray) -> torch.Tensor:

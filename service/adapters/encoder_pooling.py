@@ -55,6 +55,11 @@ def resolve_pooling(network: Network, asked: Pooling | None) -> Pooling:
     return "class_token" if leading_tokens(network) else "mean"
 
 
+def parts_of(pooling: Pooling) -> int:
+    """How many embeddings of equal length a pooling puts side by side."""
+    return 3 if pooling == "layers" else 1
+
+
 def leading_tokens(network: Network) -> int:
     """How many tokens come before the patches (or the text's, for families that are not known: none)."""
     config = network.config

@@ -1,4 +1,4 @@
-"""How an encoder is named: `NAME` or `NAME?pooling=KIND`.
+"""How an encoder is named: `NAME`, behind which `?pooling=KIND`, `?views=mirror` or both, joined by `&`, may follow.
 
 NAME is one of
 
@@ -9,6 +9,7 @@ NAME is one of
 - a hub id, `owner/name`, e.g. `facebook/dinov2-small` (a folder of that path goes first).
 
 KIND is `class_token`, `layers`, `mean` or `clip_projection`; without it the network's family decides.
+With `views=mirror` the embedding is made of the picture and its mirror image.
 """
 
 from __future__ import annotations
@@ -22,8 +23,10 @@ from urllib.parse import parse_qsl
 from service.errors import InvalidInput, quoted
 
 Pooling = Literal["class_token", "layers", "mean", "clip_projection"]
+Views = Literal["mirror"]
 Kind = Literal["pixel", "packaged", "finetuned", "folder", "hub"]
 POOLINGS: tuple[Pooling, ...] = get_args(Pooling)
+VIEWS: tuple[Views, ...] = get_args(Views)
 PACKAGED = ("vit-s14",)
 _HUB_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,95}/[A-Za-z0-9][A-Za-z0-9._-]{0,95}")
 FINETUNED = "finetuned:"
@@ -39,11 +42,13 @@ class Specification:
         kind: which of the five.
         name: the packaged name, the hash of fine-tuned weights, the folder's path, or the hub id.
         pooling: the pooling that was asked for, None for the family's own.
+        views: "mirror" where a picture's mirror image is embedded too, None for the picture alone.
     """
 
     kind: Kind
     name: str
     pooling: Pooling | None = None
+    views: Views | None = None
 
 
 def parse_specification(text: str) -> Specification:
@@ -52,31 +57,33 @@ def parse_specification(text: str) -> Specification:
     Raises InvalidInput, with the known forms, for what cannot name an encoder.
     """
     name, _, query = text.partition("?")
-    pooling = _pooling(text, query)
+    pooling, views = _options(text, query)
+    kind, found = _named(text, name)
+    if kind == "pixel" and query:
+        raise InvalidInput(f"encoder {text!r}: 'pixel' has one pooling and one view only; leave '?{query}' out")
+    return Specification(kind, found, pooling, views)
+
+
+def _named(text: str, name: str) -> tuple[Kind, str]:
+    """Which of the five kinds a name is of, and its name among them; `text` is the whole specification."""
     if name == "pixel":
-        if pooling:
-            raise InvalidInput(f"encoder {text!r}: 'pixel' has one pooling only; leave '?{query}' out")
-        return Specification("pixel", name)
-    if name.startswith(("packaged:", FINETUNED)):
-        return _own(name, pooling)
+        return "pixel", name
+    if name.startswith(FINETUNED):
+        return "finetuned", _finetuned_name(name)
+    if name.startswith("packaged:"):
+        return "packaged", _packaged_name(name)
     folder = Path(name).expanduser()
     if name and folder.is_dir():
         if not (folder / "config.json").is_file():
             raise InvalidInput(f"encoder folder {name!r} has no config.json: give a folder that transformers saved")
-        return Specification("folder", str(folder), pooling)
+        return "folder", str(folder)
     if name.startswith(_PATH_STARTS):
         raise InvalidInput(f"there is no encoder folder {name!r}")
     if _HUB_ID.fullmatch(name) and ".." not in name and "--" not in name:
-        return Specification("hub", name, pooling)
+        return "hub", name
     raise InvalidInput(
         f"{text!r} names no encoder: give a hub id (owner/name), a folder with config.json, packaged:vit-s14 or pixel"
     )
-
-
-def _own(name: str, pooling: Pooling | None) -> Specification:
-    if name.startswith(FINETUNED):
-        return Specification("finetuned", _finetuned_name(name), pooling)
-    return Specification("packaged", _packaged_name(name), pooling)
 
 
 def _packaged_name(name: str) -> str:
@@ -94,8 +101,8 @@ def _finetuned_name(name: str) -> str:
     return weights
 
 
-def pooling_of(text: str) -> str:
-    """The end of a specification that says how is pooled, "" where it leaves that to the network."""
+def options_of(text: str) -> str:
+    """The end of a specification that says how a network is used, "" where it says nothing."""
     _, mark, query = text.partition("?")
     return mark + query
 
@@ -105,11 +112,15 @@ def finetuned_folder(encoders: Path, name: str) -> Path:
     return encoders / f"finetuned-{name}"
 
 
-def _pooling(text: str, query: str) -> Pooling | None:
+def _options(text: str, query: str) -> tuple[Pooling | None, Views | None]:
     if "?" not in text:
-        return None
-    parameters = parse_qsl(query, keep_blank_values=True)
-    for kind in POOLINGS:
-        if parameters == [("pooling", kind)]:
-            return kind
-    raise InvalidInput(f"encoder {text!r}: after '?' only pooling={'|'.join(POOLINGS)} may follow, found {query!r}")
+        return None, None
+    given = parse_qsl(query, keep_blank_values=True)
+    pooling = next((one for one in POOLINGS if ("pooling", one) in given), None)
+    views = next((one for one in VIEWS if ("views", one) in given), None)
+    if not given or len(given) != (pooling is not None) + (views is not None):
+        raise InvalidInput(
+            f"encoder {text!r}: after '?' only pooling={'|'.join(POOLINGS)} may follow, and views={'|'.join(VIEWS)},"
+            f" each once, with '&' between them; found {query!r}"
+        )
+    return pooling, views

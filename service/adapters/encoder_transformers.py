@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -26,8 +27,9 @@ from service.adapters.encoder_loading import (
 )
 from service.adapters.encoder_pooling import Network, projected, resolve_pooling
 from service.adapters.encoder_running import Compiling, Improving, Running
-from service.adapters.encoder_specification import Pooling
+from service.adapters.encoder_specification import Pooling, Views
 from service.adapters.encoder_trials import Kept, fastest, key_of, measured, photographs, read_kept, write_kept
+from service.adapters.encoder_views import passes_of, viewed
 from service.adapters.encoder_workshop import Order
 from service.adapters.weights_hash import weights_sha256
 from service.core.model import Float32Array
@@ -55,6 +57,7 @@ class TransformersEncoder:
         folder: Path,
         *,
         pooling: Pooling | None = None,
+        views: Views | None = None,
         device: str = "auto",
         precision: str = "auto",
         kept_in: Path | None = None,
@@ -65,6 +68,7 @@ class TransformersEncoder:
         Args:
             folder: config.json, preprocessor_config.json, *.safetensors, for text also a tokenizer.
             pooling: None for the family's own.
+            views: "mirror" for embeddings of pictures and their mirror images, None for pictures alone.
             device: "auto", "cpu", "mps", "cuda", "cuda:N".
             precision: "float32", "bfloat16", or "auto": whatever is fastest and agrees with float32.
             kept_in: folder where measurements and compiled networks are kept; None measures each time.
@@ -94,9 +98,11 @@ class TransformersEncoder:
             raise InvalidInput(
                 f"the network in {folder} fails on a picture from its image processor ({error}): use another encoder"
             ) from error
+        self._passes = passes_of(views)
+        self._embed = viewed(self._running, views, self._pooling)
         self._fingerprint = Fingerprint(
             weights_sha256=weights,
-            pooling=self._pooling,
+            pooling=self._pooling if views is None else f"{self._pooling}+{views}",
             processor=type(self._processor).__name__,
             processor_parameters=self._parameters,
             dimension=self._running.kept.dimension,
@@ -122,10 +128,11 @@ class TransformersEncoder:
 
     @property
     def trials(self) -> Sequence[FormTrial]:
-        return self._running.kept.trials
+        kept = self._running.kept.trials  # of single passes
+        return [replace(one, images_per_s=one.images_per_s and one.images_per_s / self._passes) for one in kept]
 
     def expect(self, pictures: int) -> None:
-        self._running.expect(pictures)
+        self._running.expect(pictures * self._passes)
 
     def join(self, timeout_s: float | None = None) -> None:
         """Wait for the faster form that `expect` began to make or load."""
@@ -165,7 +172,7 @@ class TransformersEncoder:
         """Preprocessed pictures to float32 (n, d), unit rows; their shapes may differ."""
         if not inputs:
             return np.zeros((0, self.fingerprint.dimension), dtype=np.float32)
-        rows = [self._running(stacked(batch)) for batch in self._batches(inputs)]
+        rows = [self._embed(stacked(batch)) for batch in self._batches(inputs)]
         return normalised(np.concatenate(rows))
 
     def encode_text(self, texts: Sequence[str]) -> Float32Array:

@@ -77,6 +77,7 @@ class Encoders:
         encoder = TransformersEncoder(
             folder,
             pooling=parsed.pooling,
+            views=parsed.views,
             device=self._device,
             precision=self._precision,
             kept_in=self._cache_dir / FORMS_FOLDER,

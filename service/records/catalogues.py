@@ -18,7 +18,8 @@ class Fingerprint:
 
     Attributes:
         weights_sha256: hash of the weights, 64 hex digits.
-        pooling: "class_token", "layers", "mean", "clip_projection" or "pixel".
+        pooling: "class_token", "layers", "mean", "clip_projection" or "pixel"; behind it "+mirror" where a picture's
+            mirror image is embedded too.
         processor: class name of the image processor.
         processor_parameters: its parameters, JSON values.
         dimension: width d of the embeddings.

@@ -97,9 +97,9 @@ def create_catalogue(
 def check_allowed(encoder: str, allowed: Sequence[str] | None) -> None:
     """Raises InvalidInput for an encoder that is not among those, before anything looks for it on disk or network.
 
-    One that is listed without a pooling may be asked for with any.
+    One that is listed by its name alone may be asked for with any pooling and views.
     """
-    if allowed is None or encoder in allowed or encoder.partition("?")[0] in allowed:
+    if allowed is None or any(_covers(one, encoder) for one in allowed):
         return
     raise InvalidInput(
         f"the encoder {quoted(encoder)} is not allowed here; allowed are {', '.join(allowed)} (whoever runs the server "
@@ -107,6 +107,11 @@ def check_allowed(encoder: str, allowed: Sequence[str] | None) -> None:
         encoder=encoder,
         allowed=list(allowed),
     )
+
+
+def _covers(listed: str, encoder: str) -> bool:
+    (may, _, options), (name, _, asked) = listed.partition("?"), encoder.partition("?")
+    return listed == name or (may == name and sorted(options.split("&")) == sorted(asked.split("&")))
 
 
 def list_catalogues(context: Context, tenant: str) -> list[CatalogueSummary]:

@@ -65,6 +65,18 @@ def test_the_default_encoder_has_the_class_token_as_its_middle_third(packaged_vi
     np.testing.assert_allclose(found[:, 384:768], encoder.encode(inputs), atol=2e-5)
 
 
+def test_the_default_encoder_with_mirror_images(packaged_vit_folder):
+    provider = Encoders(packaged_vit_folder.parent, device="cpu", precision="float32")
+    plain, both = provider.load(PACKAGED_ENCODER), provider.load(f"{PACKAGED_ENCODER}&views=mirror")
+    assert plain.fingerprint.digest == "ff5b134cad042d40", "catalogues that are there would need another encoder"
+    assert both.fingerprint.as_dict() == plain.fingerprint.as_dict() | {"pooling": "layers+mirror"}
+    picture = noise(256, 256)  # of the processor's size: nothing is resized, and the middle is cut out
+    inputs = [plain.preprocess(each) for each in (picture, picture[:, ::-1].copy())]
+    rows = plain.encode(inputs).reshape(2, 3, 384).sum(axis=0)
+    expected = (rows / np.linalg.norm(rows, axis=1, keepdims=True)).ravel() / np.sqrt(3)
+    np.testing.assert_allclose(both.encode(inputs), [expected, expected], atol=2e-5)
+
+
 def test_preprocessing_is_the_one_that_was_measured(encoder):
     from PIL import Image
 

@@ -55,9 +55,9 @@ def tuned(vit, pictures, tmp_path_factory):
     return found, steps
 
 
-def nearest_mean(folder, pictures):
+def nearest_mean(folder, pictures, pooling=None, views=None):
     """Share of the watched pictures that the encoder in the folder puts nearest to their own class's mean."""
-    encoder = TransformersEncoder(folder, device="cpu", precision="float32")
+    encoder = TransformersEncoder(folder, device="cpu", precision="float32", pooling=pooling, views=views)
     learnt, watched = (encoder.encode(pictures.inputs(rows)) for rows in (pictures.learnt, pictures.watched))
     codes = pictures.codes[pictures.learnt]
     means = np.stack([learnt[codes == code].sum(axis=0) for code in range(4)])
@@ -100,6 +100,16 @@ def test_the_same_seed_gives_the_same_encoder_and_leaves_random_numbers_alone(vi
     again = finetuner(tmp_path).finetune(str(vit), pictures, PLAN, lambda _done, _total: None)
     assert torch.equal(torch.rand(1), expected)
     assert (again.folder.name, again.watched) == (tuned[0].folder.name, tuned[0].watched)
+
+
+def test_an_encoder_of_mirror_images_too_is_watched_and_named_as_one(vit, pictures, tmp_path):
+    specification = f"{vit}?pooling=mean&views=mirror"
+    found = finetuner(tmp_path).finetune(specification, pictures, PLAN, lambda _done, _total: None)
+    assert found.encoder == f"finetuned:{found.folder.name.removeprefix('finetuned-')}?pooling=mean&views=mirror"
+    tuned = TransformersEncoder(found.folder, device="cpu", precision="float32", pooling="mean", views="mirror")
+    assert tuned.fingerprint.pooling == "mean+mirror"
+    assert nearest_mean(vit, pictures, "mean", "mirror") == pytest.approx(found.watched[0], abs=1e-9)
+    assert nearest_mean(found.folder, pictures, "mean", "mirror") == pytest.approx(max(found.watched), abs=1e-9)
 
 
 def test_where_no_epoch_is_better_nothing_is_written(vit, pictures, tmp_path):

@@ -173,6 +173,17 @@ def test_a_later_process_measures_nothing_and_loads_what_was_made(improved, fold
     np.testing.assert_allclose(embedded(later), embedded(encoder), atol=1e-6)
 
 
+def test_mirror_images_go_through_what_was_made_for_pictures_alone(improved, folder, monkeypatch):
+    encoder, kept_in = improved
+    monkeypatch.setattr(encoder_running, "_run", None)
+    both = TransformersEncoder(folder, device="cpu", views="mirror", kept_in=kept_in, compiling="auto")
+    both.expect(LOAD_FROM // 2)  # a picture is two passes
+    both.join()
+    assert both.form == encoder.form
+    exact = TransformersEncoder(folder, device="cpu", views="mirror", precision="float32")
+    assert (embedded(both) * embedded(exact)).sum(axis=1).min() > 0.999
+
+
 def test_any_number_of_pictures_goes_through_what_was_made(improved):
     encoder, kept_in = improved
     (path,) = kept_in.glob("*.json")

@@ -58,6 +58,16 @@ def test_the_pooling_of_the_specification_is_used(tmp_path):
     assert not np.allclose(own.encode(picture), mean.encode(picture), atol=1e-2)
 
 
+def test_so_are_its_views(tmp_path):
+    networks.write_folder(tmp_path, networks.VIT)
+    provider = Encoders(tmp_path / "cache", device="cpu", precision="float32")
+    one, two = (
+        provider.load(f"{tmp_path}?{end}") for end in ("views=mirror&pooling=mean", "pooling=mean&views=mirror")
+    )
+    assert one is two
+    assert one.fingerprint.pooling == "mean+mirror"
+
+
 def test_an_absent_device_is_an_error(tmp_path):
     networks.write_folder(tmp_path, networks.VIT)
     with pytest.raises(InvalidInput, match="'cuda:99' is not here"):

@@ -6,9 +6,10 @@ import io
 
 import pytest
 
+from service.errors import InvalidInput
 from service.settings import Settings
 from service.usecases.archive_export import export_catalogue
-from service.usecases.catalogues import create_catalogue
+from service.usecases.catalogues import check_allowed, create_catalogue
 
 ALLOWED = ["pixel", "packaged:vit-s14"]
 
@@ -44,8 +45,18 @@ def test_so_is_whatever_else_was_not_listed(acme, encoder):
 
 def test_a_listed_encoder_may_be_asked_for_with_a_pooling(acme):
     assert made(acme, "packaged:vit-s14?pooling=mean").status_code == 201
+    assert made(acme, "packaged:vit-s14?views=mirror", "mirrored").status_code == 201
     refused = made(acme, "packaged:vit-s14?pooling=nonsense", "other")
     assert (refused.status_code, "pooling=" in refused.json()["detail"]) == (422, True)
+
+
+def test_an_encoder_listed_with_what_follows_its_name_is_that_one_only():
+    allowed = ("packaged:vit-s14?pooling=layers&views=mirror", "pixel")
+    for options in ("pooling=layers&views=mirror", "views=mirror&pooling=layers"):
+        check_allowed(f"packaged:vit-s14?{options}", allowed)
+    for options in ("", "?", "?pooling=layers", "?views=mirror", "?pooling=mean&views=mirror"):
+        with pytest.raises(InvalidInput, match="is not allowed here"):
+            check_allowed(f"packaged:vit-s14{options}", allowed)
 
 
 def test_the_setting_lists_what_may_be_named_beside_the_default_encoder():

@@ -32,6 +32,7 @@ from scripts.bench.members import MEMBERS
 from scripts.bench.story import BUDGET, CANDIDATES, CLASSES, story_cases
 from scripts.bench.tables import write_section
 from service.core.pipeline import HOLOTYPE
+from service.settings import PACKAGED_ENCODER
 from tests.core.clusters import clusters
 
 FIGURES = {
@@ -174,7 +175,7 @@ def result():
             asked = [accuracy.unknown_answers(case, extent.trials) for case in setting.cases if setting.trusted]
             figures |= accuracy.trusted_figures(found.name, outcomes, asked, extent.seeds[0])
     return {
-        "benchmark": "accuracy", "seed": 0, "seeds": 2, "trials": 2, "quick": True, "minutes": 0.1,
+        "benchmark": "accuracy", "encoder": "pixel", "seed": 0, "seeds": 2, "trials": 2, "quick": True, "minutes": 0.1,
         "machine": {"cores": 2, "processor": "made"}, "versions": {"torch": "1", "scikit-learn": "1"},
         "figures": figures,
     }  # fmt: skip
@@ -187,6 +188,10 @@ def test_an_earlier_run_of_other_data_is_taken_in(result):
     assert both["minutes"] == 2.1
     with pytest.raises(ValueError, match="trials is 2 in this run and 40 in the earlier one"):
         accuracy.taken_in(result, {**earlier, "trials": 40})
+    with pytest.raises(ValueError, match="encoder is pixel in this run and a/b in the earlier one"):
+        accuracy.taken_in(result, {**earlier, "encoder": "a/b"})
+    del earlier["encoder"]  # as runs were that knew one only
+    assert accuracy.taken_in({**result, "encoder": PACKAGED_ENCODER}, earlier)["minutes"] == 2.1
 
 
 def test_every_member_has_every_figure_in_every_space(result):

@@ -13,7 +13,6 @@ from scripts.bench.pictures import MissingDataError, Pictures, embedded, folder_
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    monkeypatch.setattr(pictures, "PACKAGED_ENCODER", "pixel")
     random = np.random.default_rng(0)
     for label in ("a", "b"):
         (tmp_path / "data" / label).mkdir(parents=True)
@@ -39,13 +38,13 @@ def test_only_pictures_that_are_new_are_encoded(folder, monkeypatch):
     seen = counted(monkeypatch)
     all_of_them = folder_pictures("set", folder)
     part = Pictures("set", all_of_them.paths[:4], all_of_them.labels[:4])
-    first = embedded(part)
+    first = embedded(part, "pixel")
     assert len(seen) == 4
-    whole = embedded(all_of_them)
+    whole = embedded(all_of_them, "pixel")
     assert len(seen) == 6
     assert np.array_equal(whole.embeddings[:4], first.embeddings)
     (folder / "a" / "0.png").rename(folder / "b" / "9.png")
-    moved = embedded(folder_pictures("set", folder))
+    moved = embedded(folder_pictures("set", folder), "pixel")
     assert len(seen) == 6, "a picture is known by its content, not by its name"
     assert np.array_equal(moved.embeddings[-1], whole.embeddings[0])
     assert moved.codes.tolist() == [0, 0, 1, 1, 1, 1]
@@ -60,10 +59,10 @@ def test_a_run_that_is_stopped_keeps_what_it_had(folder, monkeypatch):
     good = bad.read_bytes()
     bad.write_bytes(b"no picture")
     with pytest.raises(Exception, match=r".+"):
-        embedded(folder_pictures("set", folder))
+        embedded(folder_pictures("set", folder), "pixel")
     bad.write_bytes(good)
     before = len(seen)
-    embedded(folder_pictures("set", folder))
+    embedded(folder_pictures("set", folder), "pixel")
     assert len(seen) - before == 2, "the last batch only"
 
 
