@@ -97,11 +97,14 @@ def warm_starts(active: Recipe | None) -> list[dict[str, Any]]:
 
 
 def steady_recipe(request: OptimiseRequest) -> Recipe:
-    """`STEADY`, as far as the request leaves it open."""
-    head = {} if request.head == "auto" else {"head": request.head}
-    strategy = "medoids" if "medoids" in request.strategies else request.strategies[0]
-    neighbours = None if None in request.voters else request.voters[0]
-    return recipe_of({**STEADY, **head, "strategy": strategy, "neighbours": neighbours}, request)
+    """`STEADY`, as far as the request leaves it open; who asks for all references gets all, doubted ones too."""
+    asked: dict[str, Any] = {"strategy": "medoids" if "medoids" in request.strategies else request.strategies[0]}
+    asked["neighbours"] = None if None in request.voters else request.voters[0]
+    if request.head != "auto":
+        asked["head"] = request.head
+    if request.strategy == "all":
+        asked["cleaning"] = "none"
+    return recipe_of({**STEADY, **asked}, request)
 
 
 def recipe_of(parameters: Mapping[str, Any], request: OptimiseRequest) -> Recipe:

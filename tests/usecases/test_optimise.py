@@ -46,6 +46,8 @@ from tests.usecases.optimising import (
     with_row,
 )
 
+pytestmark = pytest.mark.usefixtures("what_is_found_is_taken")
+
 
 def accepted_case(**changes):
     return planted(*clear_cut(), search=FixedSearch(MEDOIDS), **changes)

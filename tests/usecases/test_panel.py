@@ -19,6 +19,8 @@ from service.usecases.selections import recipe_of
 from tests.core.clusters import clusters
 from tests.usecases.optimising import LOPSIDED, FixedSearch, clear_cut, lopsided, optimised, planted
 
+pytestmark = pytest.mark.usefixtures("what_is_found_is_taken")
+
 MEDOIDS = {"head": "lda", "shrinkage": 0.3, "pull": 0.5, "per_label": 2, "strategy": "medoids", "medoids": 3}
 OUTSIDE = clusters([40, 40, 40], noise=0.5, draw=9)
 LABELS = [OUTSIDE.classes[code] for code in OUTSIDE.codes]
