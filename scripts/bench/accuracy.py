@@ -31,6 +31,7 @@ from scripts.bench.accuracy_tables import accuracy_section, print_tables
 from scripts.bench.answering import Outcome, answered, chosen
 from scripts.bench.cases import Case, Setting, without_classes
 from scripts.bench.data_sets import ROOT, DataSet, Extent, found_sets, settings_of
+from scripts.bench.heads import behind_heads, head_figures
 from scripts.bench.machine import machine, versions
 from scripts.bench.tables import write_section
 from scripts.bench.trusting import UnknownFound, trust_figures, unknown_figures, unknown_in
@@ -67,13 +68,22 @@ def measured(
             for setting in settings_of(found, extent)
             if not only or setting.name.removeprefix(f"{found.name}.") in only
         ]
-        answers = {setting.name: _answers(pool, setting, extent.trials) for _, setting in asked}
+        panels = [setting for _, setting in asked if not setting.heads]
+        answers = {setting.name: _answers(pool, setting, extent.trials) for setting in panels}
         strangers = {
             setting.name: [pool.submit(unknown_answers, case, extent.trials) for case in setting.cases]
-            for _, setting in asked
+            for setting in panels
             if setting.trusted
         }
+        behind = {
+            setting.name: [pool.submit(behind_heads, case) for case in setting.cases]
+            for _, setting in asked
+            if setting.heads
+        }
         for name, setting in asked:
+            if setting.heads:
+                figures |= head_figures(setting, [one.result() for one in behind.pop(setting.name)])
+                continue
             outcomes = [one.result() for one in answers.pop(setting.name)]
             figures |= setting_figures(setting, outcomes)
             unknown = [one.result() for one in strangers.get(setting.name, [])]

@@ -8,9 +8,20 @@ from collections.abc import Iterator, Mapping, Sequence
 from rich.console import Console
 from rich.table import Table
 
+from scripts.bench.accuracy_cells import ahead, between, percent
+from scripts.bench.accuracy_parts import (
+    HEAD_COLUMNS,
+    PROMISE_COLUMNS,
+    STORY_COLUMNS,
+    TRUST_COLUMNS,
+    head_rows,
+    head_settings,
+    promise_rows,
+    story_rows,
+    trust_rows,
+)
 from scripts.bench.answering import HEAD, NO_PULL, RAW
 from scripts.bench.members import LEARNT, MEMBERS, SAME_SIZE
-from scripts.bench.story import SOURCE
 from service.core.pipeline import HOLOTYPE
 
 NAMES = {
@@ -33,11 +44,6 @@ ORDER = (*MEMBERS, HOLOTYPE)
 COLUMNS = ("member", "head, pull", "95 %", "no pull", "raw", "macro F1", "top-5", "references", "Holotype ahead by")
 
 
-def percent(value: float | None) -> str:
-    """0..1 as per cent with one decimal; nothing for None."""
-    return "" if value is None else f"{100 * value:.1f}"
-
-
 def settings_in(figures: Mapping[str, float]) -> list[str]:
     """`{data}.{what}.noise{N}` of every setting with a panel, in the order measured."""
     return list(dict.fromkeys(".".join(n.split(".")[:3]) for n in figures if n.endswith(f"{HEAD}.{HOLOTYPE}.accuracy")))
@@ -49,6 +55,7 @@ def title(setting: str) -> str:
     asked = {
         "holdouts": "a fifth of each class held out, all else candidates",
         "val": "all of train candidates, judged on val",
+        "heads": "heads, all pictures as references behind each, pulled",
         "story": "the 12 classes confused most, 6 of 30 pictures a class",
     }.get(what, f"{what[1:]} pictures a class")
     return f"{data}, {asked}" + (f", {noise[5:]} % wrong labels" if noise != "noise0" else "")
@@ -76,17 +83,6 @@ def rows(setting: str, figures: Mapping[str, float]) -> Iterator[tuple[str, ...]
         )
 
 
-def between(figures: Mapping[str, float], name: str) -> str:
-    """An interval in per cent."""
-    return f"{percent(figures[f'{name}_low'])} to {percent(figures[f'{name}_high'])}"
-
-
-def ahead(figures: Mapping[str, float], prefix: str) -> str:
-    """Points that Holotype is ahead of a member, with the paired interval."""
-    low, high = 100 * figures[f"{prefix}.ahead_low"], 100 * figures[f"{prefix}.ahead_high"]
-    return f"{100 * figures[f'{prefix}.ahead']:+.1f} ({low:+.1f} to {high:+.1f})"
-
-
 def verdict(setting: str, figures: Mapping[str, float]) -> str:
     """Who is best behind the head with the pull, and what that says of Holotype."""
     accuracies = {
@@ -109,64 +105,29 @@ def _named(members: Sequence[str]) -> str:
     return ", ".join(NAMES[member].removesuffix(", same size") for member in members)
 
 
-def trust_rows(figures: Mapping[str, float]) -> list[tuple[str, ...]]:
-    """One row a data set: unknown, verification, calibration; empty cells where nothing could be measured."""
-    found = []
-    for data in dict.fromkeys(name.split(".")[0] for name in figures if name.endswith(".calibration.ece")):
-        unknown = [
-            f"{percent(figures[name])} ({between(figures, name)})" if name in figures else ""
-            for name in (f"{data}.unknown.{m}.{f}" for f in ("auroc", "fpr95") for m in ("holotype", "raw"))
-        ]
-        verified = [
-            percent(figures.get(f"{data}.{name}"))
-            for name in ("verify.tpr", "verify.tnr", "verify.eer", "verify_strangers.eer")
-        ]
-        found.append((data, *unknown, *verified, percent(figures[f"{data}.calibration.ece"])))
-    return found
-
-
-def promise_rows(figures: Mapping[str, float]) -> list[tuple[str, ...]]:
-    """One row a data set and stated error that could be promised in every case: what came of it."""
-    names = [name.removesuffix(".realised_error") for name in figures if name.endswith(".realised_error")]
-    return [
-        (
-            name.split(".")[0],
-            percent(figures[f"{name}.stated_error"]),
-            f"{percent(figures[f'{name}.realised_error'])} ({between(figures, f'{name}.realised_error')})",
-            percent(figures[f"{name}.coverage"]),
-            f"{figures[f'{name}.accepted']:.0f}",
-        )
-        for name in names
-        if name.split(".")[-1].startswith("stated")
-    ]
-
-
-TRUST_COLUMNS = (
-    "data", "AUROC, trust", "AUROC, raw similarity", "FPR95, trust", "FPR95, raw similarity", "TPR at Otsu",
-    "TNR at Otsu", "EER", "EER, classes left out", "ECE",
+SHOTS_COLUMNS = (
+    "data", "a class", "wrong", "Holotype", "references", "all", "best of its size", "class means",
+    "logistic regression", "all, raw",
 )  # fmt: skip
-PROMISE_COLUMNS = ("data", "stated error", "realised, 95 %", "answered", "answers accepted")
 
 
-def story_rows(setting: str, figures: Mapping[str, float]) -> list[tuple[str, ...]]:
-    """All references raw and the chosen ones with everything on, beside what the source reports."""
-    everything, selected = f"{setting}.{RAW}.all", f"{setting}.{HEAD}.{HOLOTYPE}"
-    return [
-        (
-            text,
-            f"{percent(figures[f'{prefix}.accuracy'])} ({between(figures, f'{prefix}.accuracy')})",
-            percent(figures[f"{prefix}.weighted_f1"]),
-            f"{figures[f'{prefix}.references']:.0f}",
-            "{} %, F1 {} %".format(*SOURCE[key]),
-        )
-        for text, prefix, key in (
-            ("all references, raw embedding", everything, "all references"),
-            ("chosen references, everything on", selected, "chosen"),
-        )
-    ]
-
-
-STORY_COLUMNS = ("", "accuracy", "weighted F1", "references", "the source, on its pictures")
+def shots_rows(figures: Mapping[str, float]) -> list[tuple[str, ...]]:
+    """One row for each number of pictures a class that was measured, clean and mislabelled."""
+    found = []
+    for setting in settings_in(figures):
+        data, what, noise = setting.split(".")
+        if what[1:].isdigit():
+            best = max(SAME_SIZE, key=lambda member: figures[f"{setting}.{HEAD}.{member}.accuracy"])
+            members = [
+                percent(figures.get(f"{setting}.{space}.{member}.accuracy"))
+                for space, member in ((HEAD, "all"), (HEAD, best), (HEAD, "means"), (HEAD, "logistic"), (RAW, "all"))
+            ]
+            members[1] += f", {NAMES[best].removesuffix(', same size')}"
+            own = f"{setting}.{HEAD}.{HOLOTYPE}"
+            chosen = f"{percent(figures[f'{own}.accuracy'])} ({between(figures, f'{own}.accuracy')})"
+            kept = f"{figures[f'{own}.references']:.0f} of {figures[f'{own}.support']:.0f}"
+            found.append(((data, int(what[1:]), int(noise[5:])), (chosen, kept, *members)))
+    return [(data, f"{shots}", f"{noise} %", *cells) for (data, shots, noise), cells in sorted(found)]
 
 
 def print_tables(console: Console, result: Mapping[str, object]) -> None:
@@ -177,6 +138,10 @@ def print_tables(console: Console, result: Mapping[str, object]) -> None:
         console.print(verdict(setting, figures))
         if setting.split(".")[1] == "story":
             _print(console, "the story", STORY_COLUMNS, story_rows(setting, figures))
+    if shots := shots_rows(figures):
+        _print(console, "by pictures a class, in per cent", SHOTS_COLUMNS, shots)
+    for setting in head_settings(figures):
+        _print(console, title(setting), HEAD_COLUMNS, head_rows(setting, figures))
     if trusted := trust_rows(figures):
         _print(console, "trust, in per cent", TRUST_COLUMNS, trusted)
     if promised := promise_rows(figures):
@@ -205,6 +170,11 @@ def accuracy_section(result: Mapping[str, object], plots: Sequence[tuple[str, st
         ),
     ]
     lines += [line for path, text in plots for line in ("", f"![{text}]({path})")]
+    if shots := shots_rows(figures):
+        lines += ["", "**By pictures a class**, behind one head, pulled, where nothing else is said", ""]
+        lines += _markdown(SHOTS_COLUMNS, shots)
+    for setting in head_settings(figures):
+        lines += ["", f"**{title(setting)}**", "", *_markdown(HEAD_COLUMNS, head_rows(setting, figures))]
     for setting in _shown(settings_in(figures)):
         if setting.split(".")[1] == "story":
             lines += ["", f"**{title(setting)}**", "", *_markdown(STORY_COLUMNS, story_rows(setting, figures))]

@@ -44,6 +44,8 @@ class Setting:
     cases: tuple[Case, ...]
     trusted: bool = False
     """Whether verification and calibration are measured on it, too."""
+    heads: bool = False
+    """Whether heads are compared on it, and nothing else."""
 
 
 def draw(

@@ -138,6 +138,11 @@ def settings_of(found: DataSet, extent: Extent) -> list[Setting]:
         for shots in possible
         for noise in extent.noises
     ]
+    if trusted is not None:
+        settings += [
+            Setting(f"{name}.heads.noise{noise}", shots_cases(data, trusted, noise, seeds), heads=True)
+            for noise in extent.noises
+        ]
     if found.judged is not None:
         settings.append(Setting(f"{name}.holdouts.noise0", holdout_cases(data, 0, seeds)))
         # Pictures and candidates are the same for every seed: further ones only search differently.

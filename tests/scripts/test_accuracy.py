@@ -28,6 +28,7 @@ from scripts.bench.cases import (
     without_classes,
 )
 from scripts.bench.data_sets import DataSet, Extent, folder_name, settings_of
+from scripts.bench.heads import NAMES, behind_heads, head_figures
 from scripts.bench.members import MEMBERS
 from scripts.bench.story import BUDGET, CANDIDATES, CLASSES, story_cases
 from scripts.bench.tables import write_section
@@ -115,8 +116,12 @@ def test_shots_that_the_data_do_not_have_are_no_setting():
     assert enough(clusters([14] * 3), 10)
     assert not enough(clusters([13] * 3), 10)
     settings = settings_of(DataSet("few", grouped([16] * 3)), Extent(True, (0,), (1, 10, 20), 2))
-    assert [one.name for one in settings] == ["few.m1.noise0", "few.m1.noise20", "few.m10.noise0", "few.m10.noise20"]
-    assert [one.trusted for one in settings] == [False, False, True, False]
+    assert [one.name for one in settings] == [
+        *("few.m1.noise0", "few.m1.noise20", "few.m10.noise0", "few.m10.noise20"),
+        *("few.heads.noise0", "few.heads.noise20"),
+    ]
+    assert [one.trusted for one in settings] == [False, False, True, False, False, False]
+    assert [one.heads for one in settings] == [False, False, False, False, True, True]
 
 
 def test_the_story_takes_the_classes_that_are_confused():
@@ -170,6 +175,9 @@ def result():
     figures = {}
     for found in (data, domains):
         for setting in settings_of(found, extent):
+            if setting.heads:
+                figures |= head_figures(setting, [behind_heads(case) for case in setting.cases])
+                continue
             outcomes = [accuracy.answered(case, extent.trials, trusted=setting.trusted) for case in setting.cases]
             figures |= accuracy.setting_figures(setting, outcomes)
             asked = [accuracy.unknown_answers(case, extent.trials) for case in setting.cases if setting.trusted]
@@ -224,6 +232,21 @@ def test_members_of_one_size_keep_as_many_references(result):
         assert figures[f"{setting}.head.all.references"] == figures[f"{setting}.head.all.support"]
         assert figures[f"{setting}.head.means.references"] <= 6
         assert figures[f"{setting}.head.logistic.references"] == 0
+
+
+def test_heads_are_told_beside_the_one_that_leads(result):
+    figures = result["figures"]
+    for noise in (0, 20):
+        for head in NAMES:
+            prefix = f"made.heads.noise{noise}.{head}"
+            assert 0.0 <= figures[f"{prefix}.accuracy_low"] <= figures[f"{prefix}.accuracy"]
+            assert figures[f"{prefix}.accuracy"] <= figures[f"{prefix}.accuracy_high"] <= 1.0
+            ahead = figures[f"{prefix}.accuracy"] - figures[f"made.heads.noise{noise}.lda.accuracy"]
+            assert figures[f"{prefix}.ahead"] == pytest.approx(ahead)
+            assert figures[f"{prefix}.seconds"] >= 0.0
+    text = accuracy_section(result, [])
+    assert len(re.findall(r"^\| triplets at random, trained ", text, flags=re.MULTILINE)) == 2
+    assert re.search(r"^\| made \| 6 \| 20 % ", text, flags=re.MULTILINE), "a row for each number of pictures a class"
 
 
 def test_trust_is_measured_where_it_can_be(result):
