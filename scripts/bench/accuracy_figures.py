@@ -61,9 +61,10 @@ def _means(prefix: str, own: Sequence[Judged]) -> dict[str, float]:
 def _compared(
     prefix: str, bootstrap: PictureBootstrap, own: Sequence[Judged], spaces: Sequence[dict[str, Judged]], member: str
 ) -> dict[str, float]:
-    """How far Holotype is ahead of the member, paired by picture; and the member against all references (McNemar)."""
+    """How far Holotype is ahead of the member, paired by picture; McNemar's test of both, and of the member and all."""
     figures: dict[str, float] = {}
     if member != HOLOTYPE:
+        figures[f"{prefix}.ahead_mcnemar_p"] = _mcnemar_p(own, spaces, HOLOTYPE)
         ahead = [
             space[HOLOTYPE].correct.astype(np.float64) - one.correct for space, one in zip(spaces, own, strict=True)
         ]
@@ -71,9 +72,14 @@ def _compared(
         mean = float(np.mean([values.mean() for values in ahead]))
         figures |= {f"{prefix}.ahead": mean, f"{prefix}.ahead_low": low, f"{prefix}.ahead_high": high}
     if member != "all":
-        tests = [mcnemar_p(one.correct, space["all"].correct) for space, one in zip(spaces, own, strict=True)]
-        figures[f"{prefix}.mcnemar_p"] = combined_p(tests)
+        figures[f"{prefix}.mcnemar_p"] = _mcnemar_p(own, spaces, "all")
     return figures
+
+
+def _mcnemar_p(own: Sequence[Judged], spaces: Sequence[dict[str, Judged]], other: str) -> float:
+    """The exact test of the pictures that one of the two answers rightly and the other wrongly, over all cases."""
+    tests = [mcnemar_p(one.correct, space[other].correct) for space, one in zip(spaces, own, strict=True)]
+    return combined_p(tests)
 
 
 def combined_p(tests: Sequence[float]) -> float:

@@ -127,7 +127,7 @@ def _pairs(figures: Mapping[str, float]) -> Figure | None:
             axis.stairs(100 * np.array(shares), edges, fill=True, alpha=0.5, color=colour, label=f"{kind} class")
         axis.axvline(figures[f"{data}.verify.otsu"], color="black", linestyle="--", linewidth=1, label="Otsu")
         axis.set_title(data)
-        axis.set_xlabel("similarity behind the head")
+        axis.set_xlabel("half cosine behind the head, half overlap")
     axes[0][0].set_ylabel("per cent of pairs")
     axes[0][0].legend(frameon=False)
     return figure

@@ -88,7 +88,7 @@ def pairs_plot(pairs: Mapping[str, Any]) -> Markup:
             if rule in pairs["thresholds"]:
                 colour = INK if rule == "otsu" else THIRD
                 axes.axvline(pairs["thresholds"][rule], color=colour, linestyle=style, linewidth=1.2, label=words)
-        axes.set_xlabel("similarity behind the head (cosine)")
+        axes.set_xlabel("similarity: half cosine behind the head, half overlap of answers")
         axes.set_ylabel("density")
         axes.legend(loc="upper left")
         return drawn(figure, "pairs", "Histogram of similarities of pairs, of one class and of different classes")

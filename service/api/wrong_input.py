@@ -31,7 +31,31 @@ def _line(error: Mapping[str, Any]) -> dict[str, str]:
     if kind == "json_invalid":
         reason = error.get("ctx", {}).get("error", "")
         return {"at": "body", "message": f"is no JSON text: {reason} at character {place[-1]}"}
-    return {"at": ".".join(map(str, place)), "message": _WORDS.get(kind) or _own_words(error["msg"])}
+    return {"at": ".".join(map(str, place)), "message": _WORDS.get(kind) or _lengths(error) or _own_words(error["msg"])}
+
+
+def _lengths(error: Mapping[str, Any]) -> str | None:
+    """What is said of a text or list that is too short or too long; None for other findings."""
+    limits = error.get("ctx", {})
+    match error["type"]:
+        case "string_too_short":
+            least = limits["min_length"]
+            return (
+                "is empty: at least one character is needed"
+                if least == 1
+                else f"is too short: {least} characters at least"
+            )
+        case "string_too_long":
+            return f"is too long: {limits['max_length']} characters at most"
+        case "too_short":
+            return (
+                "is empty: at least one is needed"
+                if limits["min_length"] == 1
+                else f"needs {limits['min_length']} at least"
+            )
+        case "too_long":
+            return f"is too many: {limits['max_length']} at most"
+    return None
 
 
 def _own_words(text: str) -> str:

@@ -11,7 +11,7 @@ import numpy as np
 
 from service.core.model import Float32Array, Neighbour
 from service.core.vectors import checked_embeddings
-from service.errors import InvalidInput
+from service.errors import InvalidInput, LabelNotFound
 from service.ports import METADATA_PREFIX, Encoder
 from service.records import Catalogue, Split
 from service.usecases.context import Context, partition_of
@@ -62,7 +62,8 @@ def search_by_image(
         CatalogueNotFound: there is none.
         NothingToServe: nothing was embedded yet.
         ImageRejected, EncoderMismatch: as for `classify`.
-        InvalidInput: `top` is out of range, the catalogue has no class of that label, or the metadata is none.
+        LabelNotFound: the catalogue has no class of that label.
+        InvalidInput: `top` is out of range, or the metadata is none.
     """
     catalogue = context.registry.catalogue(tenant, name)
     where = _where(context, catalogue, top, label, split, metadata)
@@ -89,7 +90,8 @@ def search_by_text(
         CatalogueNotFound: there is none.
         NothingToServe: nothing was embedded yet.
         EncoderMismatch: as for `classify`.
-        InvalidInput: the encoder knows no text, or as for `search_by_image`.
+        LabelNotFound: as for `search_by_image`.
+        InvalidInput: the encoder knows no text, or as there.
     """
     catalogue = context.registry.catalogue(tenant, name)
     where = _where(context, catalogue, top, label, split, metadata)
@@ -129,7 +131,7 @@ def _where(
     checked = label_asked_for(label)
     labels = context.registry.example_counts(catalogue.id)[1]
     if not labels.get(checked):
-        raise InvalidInput(
+        raise LabelNotFound(
             f"catalogue {catalogue.name!r} has no class {checked!r} among its {len(labels)}: "
             f"{to_list_labels(catalogue.name)} lists them",
             label=checked,

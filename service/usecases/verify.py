@@ -10,7 +10,7 @@ import numpy as np
 from service.core.agreement import AGREEING, WITH_ANSWERS, compared, compared_with_class
 from service.core.model import Float32Array
 from service.core.verification import Rule, check_rule
-from service.errors import Busy, ImageRejected, InvalidInput, NotFound
+from service.errors import Busy, ImageRejected, InvalidInput, LabelNotFound
 from service.records import Catalogue
 from service.usecases.context import Context, partition_of
 from service.usecases.hints import to_optimise
@@ -73,7 +73,7 @@ def verify_label(
     score alone where the thresholds were set on that.
 
     Raises:
-        NotFound: no reference of that label serves.
+        LabelNotFound: no reference of that label serves.
         Busy: the active selection changed meanwhile.
         CatalogueNotFound, InvalidInput, ImageRejected, EncoderMismatch, NothingToServe: as for `verify_pictures`.
     """
@@ -97,7 +97,7 @@ def verify_label(
         raise Busy(f"the active selection of catalogue {name!r} changed while the picture was compared: try again")
     if not found:
         known = ", ".join(sorted(context.registry.example_counts(catalogue.id)[1])[:20])
-        raise NotFound(f"no reference of {label!r} serves in catalogue {name!r}; it knows {known}", label=label)
+        raise LabelNotFound(f"no reference of {label!r} serves in catalogue {name!r}; it knows {known}", label=label)
     similarity = float(np.mean([one.similarity for one in found]))
     if measured.get("compared") == WITH_ANSWERS:
         similarity = compared_with_class(similarity, resolved.predictions[0].top, serving.recipe.temperature)
@@ -142,6 +142,8 @@ def _answer(similarity: float, measured: Mapping[str, Any], rule: Rule, serving:
         "tpr": one["tpr"],
         "tnr": one["tnr"],
         "eer": measured["eer_rate"],
+        "same_pairs": measured.get("same"),  # None of an archive that does not tell
+        "different_pairs": measured.get("different"),
         "selection": serving.selection,
         "measured_on": measured["measured_on"],
     }

@@ -213,6 +213,13 @@ def test_a_search_for_nothing_is_refused(shop, body):
     assert answer.json()["detail"]
 
 
+def test_a_class_that_there_is_not_is_not_found_by_search_as_by_verify(shop):
+    picture = ("q.png", new("lime"), PNG)
+    searched = shop.acme.post(f"{FRUIT}:search", files={"picture": picture}, data={"label": "durian"})
+    verified = shop.acme.post(f"{FRUIT}:verify", files={"pictures": picture}, data={"label": "durian"})
+    assert [(one.status_code, one.json()["code"]) for one in (searched, verified)] == [(404, "LabelNotFound")] * 2
+
+
 def test_one_thing_is_searched_with(shop):
     assert by_picture(shop, text="a lime").status_code == 422
     two = [("picture", ("a.png", new("lime"), PNG)), ("picture", ("b.png", new("lime"), PNG))]

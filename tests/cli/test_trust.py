@@ -10,7 +10,19 @@ from service.settings import Settings
 from tests.cli.conftest import Holotype
 from tests.conftest import PictureFolder
 
-ANSWER = {"same", "similarity", "threshold", "rule", "tpr", "tnr", "eer", "selection", "measured_on"}
+ANSWER = {
+    "same",
+    "similarity",
+    "threshold",
+    "rule",
+    "tpr",
+    "tnr",
+    "eer",
+    "same_pairs",
+    "different_pairs",
+    "selection",
+    "measured_on",
+}
 
 
 @pytest.fixture

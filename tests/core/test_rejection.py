@@ -165,11 +165,15 @@ def test_a_rejection_says_which_test_failed(best: float, margin: float, reason: 
     ("weights", "typical", "spread", "reading", "reason"),
     [
         # One spread below by nearness, half a one by the margin, whatever unit they have and whichever trust weighs.
-        ((0.0, 9.0, 0.0), (0.5, 0.4, 0.1), (0.1, 0.4, 0.1), (0.4, 0.2, 0.1), "too far"),
+        ((0.0, 9.0, 0.0), (0.5, 0.4, 0.1), (0.1, 0.4, 0.1), (0.39, 0.2, 0.1), "too far"),
         ((9.0, 0.0, 0.0), (0.5, 0.4, 0.1), (0.4, 0.1, 0.1), (0.3, 0.3, 0.1), "torn between apple and pear"),
         # Where raw nearness is read, too, the mean of both nearnesses counts: 1.5 and 2.5 against a margin of 2.
         ((1.0, 1.0, 0.0, 1.0), (0.5, 0.4, 0.1, 0.9), (0.1, 0.1, 0.1, 0.1), (0.4, 0.2, 0.1, 0.7), "torn between"),
         ((1.0, 1.0, 0.0, 1.0), (0.5, 0.4, 0.1, 0.9), (0.1, 0.1, 0.1, 0.1), (0.4, 0.2, 0.1, 0.5), "too far"),
+        # Nothing is unusual: nine right answers of ten are nearer, or clearer, than a spread below the typical one.
+        ((9.0, 9.0, 0.0), (0.5, 0.4, 0.1), (0.1, 0.1, 0.1), (0.45, 0.35, 0.1), "below what every answer needs"),
+        ((9.0, 9.0, 0.0), (0.5, 0.4, 0.1), (0.1, 0.1, 0.1), (0.6, 0.9, 0.1), "below what every answer needs"),
+        ((9.0, 9.0, 0.0), (0.5, 0.4, 0.1), (), (0.6, 0.9, 0.1), "below what every answer needs"),
         # Right answers that are all alike leave a spread of nothing.
         ((1.0, 1.0, 0.0), (0.5, 0.4, 0.1), (0.0, 0.1, 0.1), (0.5, 0.2, 0.1), "torn between apple and pear"),
     ],
@@ -182,6 +186,18 @@ def test_the_reason_is_what_is_less_usual_among_right_answers(weights, typical, 
     rejected = found.judged(asked(best, margin)[0], np.array(reading), 0.2)
     assert rejected is not None
     assert rejected.reason.startswith(reason)
+
+
+def test_an_answer_that_only_its_class_refuses_is_torn_between_nothing() -> None:
+    shared = (CurvePoint(0.1, 0.5, 0.5), CurvePoint(0.5, 0.0, 1.0))
+    found = Policy(
+        TrustModel((1.0, 1.0, 0.0), 2.0), None, (0.5, 0.4, 0.1), shared, spread=(0.1, 0.1, 0.1),
+        class_curves={"apple": (CurvePoint(0.1, 0.97, 0.1), CurvePoint(0.5, 0.0, 1.0))}, class_shares={"apple": 1.0},
+    )  # fmt: skip
+    rejected = found.judged(*asked(0.6, 0.35), 0.1)
+    assert rejected is not None
+    assert rejected.reason == "below what apple needs"
+    assert rejected.trust > found.threshold(0.1), "another class would have been answered"
 
 
 def test_with_one_class_there_is_nothing_to_be_torn_between() -> None:

@@ -215,6 +215,7 @@ def test_every_member_has_every_figure_in_every_space(result):
                 assert figures[f"{prefix}.accuracy_low"] <= figures[f"{prefix}.accuracy"]
                 assert figures[f"{prefix}.accuracy"] <= figures[f"{prefix}.accuracy_high"]
                 assert (f"{prefix}.ahead" in figures) == (member != HOLOTYPE)
+                assert (f"{prefix}.ahead_mcnemar_p" in figures) == (member != HOLOTYPE)
                 assert (f"{prefix}.mcnemar_p" in figures) == (member != "all")
     json.dumps(figures)
     assert all(isinstance(value, float) for value in figures.values())

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from service.bootstrap import open_context
-from service.errors import CatalogueNotFound, InvalidInput, NothingToServe
+from service.errors import CatalogueNotFound, InvalidInput, LabelNotFound, NothingToServe
 from service.records import ExampleState, Split
 from service.settings import Settings
 from service.usecases.context import partition_of
@@ -77,7 +77,6 @@ def test_a_stored_picture_finds_itself(context):
     [
         ({"top": 0}, "top is 0; 1 to 1000"),
         ({"top": 1001}, "top is 1001"),
-        ({"label": "plum"}, "no class 'plum' among its 2"),
         ({"label": ""}, "the label is empty"),
     ],
 )
@@ -86,6 +85,13 @@ def test_what_cannot_be_asked_is_said(context, options, message):
         search_by_image(context, "acme", "fruit", QUERY, **options)
     with pytest.raises(InvalidInput, match=message):
         search_by_text(context, "acme", "fruit", "a pear", **options)
+
+
+def test_a_class_that_there_is_not_is_not_found(context):
+    with pytest.raises(LabelNotFound, match="no class 'plum' among its 2"):
+        search_by_image(context, "acme", "fruit", QUERY, label="plum")
+    with pytest.raises(LabelNotFound, match="no class 'plum' among its 2"):
+        search_by_text(context, "acme", "fruit", "a pear", label="plum")
 
 
 def test_a_picture_that_cannot_be_read_and_a_catalogue_that_cannot_answer(context):

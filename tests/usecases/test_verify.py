@@ -63,6 +63,8 @@ def test_two_pictures_are_compared_behind_the_head_that_serves(tmp_path):
         "tpr": 0.9,
         "tnr": 0.8,
         "eer": 0.15,
+        "same_pairs": 10,
+        "different_pairs": 20,
         "selection": selection.id,
         "measured_on": "holdout",
     }

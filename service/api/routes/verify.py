@@ -49,6 +49,12 @@ class Verified(BaseModel):
     tpr: float = Field(description="Share of pairs of one class that are found to be, as measured.", examples=[0.96])
     tnr: float = Field(description="Share of pairs of two classes that are found to be.", examples=[0.97])
     eer: float = Field(description="The equal error rate.", examples=[0.035])
+    same_pairs: int | None = Field(
+        description="Pairs of one class that `tpr` and `eer` were measured on.", examples=[812]
+    )
+    different_pairs: int | None = Field(
+        description="Pairs of two classes that `tnr` and `eer` were measured on.", examples=[20000]
+    )
     selection: str = Field(description="Id of the selection that measured it.")
     measured_on: str
 

@@ -76,7 +76,7 @@ class Found(Answer):
 
 
 class Verified(Answer):
-    """Same class or not, and how often that is right: `tpr` of pairs of one class, `tnr` of two."""
+    """Same class or not, and how often that is right: `tpr` of `same_pairs` of one class, `tnr` of the others."""
 
     same: bool
     similarity: float
@@ -85,6 +85,8 @@ class Verified(Answer):
     tpr: float
     tnr: float
     eer: float
+    same_pairs: int | None = None
+    different_pairs: int | None = None
     selection: str
     measured_on: str
 
