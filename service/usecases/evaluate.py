@@ -81,8 +81,8 @@ def evaluate_folder(
     """Judge the catalogue's answers on a folder of label/picture.jpg.
 
     Left out and counted: labels that the catalogue does not know, pictures that it holds already (by content), files
-    that cannot be decoded. A picture that is rejected (`max_error`, 0..1) counts as wrong in accuracy and F1;
-    `realised` says how many of the accepted were.
+    that cannot be decoded. Figures are of all answers; what rejection (`max_error`, 0..1) does is told apart, in
+    `realised`.
 
     Raises:
         CatalogueNotFound, NothingToServe, EncoderMismatch: as for `classify`.
@@ -151,7 +151,9 @@ def _evaluated(
             skipped={key: judged.skipped[key] for key in SKIPPED},
         )
     figures = {**figures_of(context, catalogue, encoder, judged, where), "changed": None}
-    return figures if max_error is None else figures | realised(judged.truth, judged.predictions, max_error)
+    if max_error is None:
+        return figures
+    return figures | realised(judged.truth, judged.predictions, judged.accepted, max_error)
 
 
 def _of_source(source: Source) -> Labelled:

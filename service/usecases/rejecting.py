@@ -18,6 +18,8 @@ from service.usecases.resolver import Resolved, Serving
 LABELS_TO_TELL = 2
 """Labels that an answer must name for its rejection to say what it is torn between."""
 
+WITHOUT_REJECTION = "all other figures are of what the references answer, without rejection"
+
 
 def policy_of(serving: Serving, name: str, max_error: float) -> Policy:
     """What decides about answers of catalogue `name`.
@@ -67,14 +69,17 @@ def promised(policy: Policy, max_error: float) -> dict[str, Any]:
     }
 
 
-def realised(truth: Sequence[str], predictions: Sequence[Prediction], max_error: float) -> dict[str, Any]:
+def realised(
+    truth: Sequence[str], predictions: Sequence[Prediction], accepted: Sequence[bool], max_error: float
+) -> dict[str, Any]:
     """How the promise was kept on pictures of known classes.
 
-    Returns {realised: {max_error, accepted, coverage, error, interval}}; `error` and its 95 % interval are of the
-    accepted answers, None where there are none.
+    Returns {realised: {max_error, accepted, coverage, error, interval, note}}; `error` and its 95 % interval are of the
+    accepted answers, None where there are none. `note` says that nothing else of an evaluation knows of rejection.
     """
     right = np.array(
-        [one.label == label for label, one in zip(truth, predictions, strict=True) if one.label is not None], dtype=bool
+        [one.label == label for label, one, given in zip(truth, predictions, accepted, strict=True) if given],
+        dtype=bool,
     )
     low, high = bootstrap_interval(right, 0) if len(right) else (0.0, 1.0)
     return {
@@ -84,5 +89,6 @@ def realised(truth: Sequence[str], predictions: Sequence[Prediction], max_error:
             "coverage": len(right) / max(len(truth), 1),
             "error": float((~right).mean()) if len(right) else None,
             "interval": [1.0 - high, 1.0 - low] if len(right) else None,
+            "note": WITHOUT_REJECTION,
         }
     }

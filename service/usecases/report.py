@@ -91,8 +91,8 @@ def _stored(context: Context, catalogue: Catalogue, selection: Selection | None)
 
 
 def _confusion(evaluation: Mapping[str, Any]) -> dict[str, Any] | None:
-    """The cells of an evaluation as {labels, matrix}, rejected pictures left out; None where it has none."""
-    cells = [cell for cell in evaluation.get("confusion") or () if cell["predicted"] is not None]
+    """The cells of an evaluation as {labels, matrix}; None where it has none."""
+    cells = evaluation.get("confusion")
     if not cells:
         return None
     labels = sorted({cell["label"] for cell in cells} | {cell["predicted"] for cell in cells})

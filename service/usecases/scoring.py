@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from service.core.evaluation import REJECTED, Evaluation, bootstrap_interval, evaluate
+from service.core.evaluation import Evaluation, bootstrap_interval, evaluate
 from service.core.model import Float32Array, Prediction
 from service.errors import Busy, InvalidInput
 from service.ports import Encoder
@@ -45,10 +45,20 @@ class Labelled:
 
 @dataclass(slots=True)
 class Judged:
-    """What was seen of the pictures so far."""
+    """What was seen of the pictures so far.
+
+    Attributes:
+        truth: their labels.
+        predictions: all answers, as they are without rejection.
+        accepted: bool a picture, whether its answer is given at the stated error.
+        selections: what answered.
+        skipped: pictures that were left out, by reason.
+        embeddings: of the judged pictures, a chunk each.
+    """
 
     truth: list[str] = field(default_factory=list)
     predictions: list[Prediction] = field(default_factory=list)
+    accepted: list[bool] = field(default_factory=list)
     selections: set[str | None] = field(default_factory=set)
     skipped: Counter[str] = field(default_factory=Counter)
     embeddings: list[Float32Array] = field(default_factory=list)
@@ -76,7 +86,8 @@ def judge(
         if len(read.embeddings):
             resolved = resolver.resolve(catalogue, read.embeddings, TOP, trusted=max_error is not None)
             judged.selections.add(resolved.serving.selection)
-            judged.predictions.extend(answer for answer, _ in rejecting(resolved, catalogue.name, max_error))
+            judged.predictions.extend(resolved.predictions)
+            judged.accepted.extend(why is None for _, why in rejecting(resolved, catalogue.name, max_error))
             judged.embeddings.append(read.embeddings)
             judged.truth.extend(
                 label for (label, _), row in zip(fresh, read.rows, strict=True) if not isinstance(row, str)
@@ -149,7 +160,7 @@ def figures_of(context: Context, catalogue: Catalogue, encoder: Encoder, judged:
 
 
 def evaluated(judged: Judged) -> Evaluation:
-    """The figures of all answers."""
+    """The figures of all answers, rejected or not."""
     named = {scored.label for prediction in judged.predictions for scored in prediction.top}
     classes = tuple(sorted({*judged.truth, *named}))
     code = {label: index for index, label in enumerate(classes)}
@@ -160,15 +171,14 @@ def evaluated(judged: Judged) -> Evaluation:
 def _row(prediction: Prediction, code: Mapping[str, int]) -> Float32Array:
     """Places instead of scores, 0 for the best: float32 could make ties of scores that the vote told apart."""
     row = np.full(len(code), -np.inf, dtype=np.float32)
-    if prediction.label is not None:
-        for place, scored in enumerate(prediction.top):
-            row[code[scored.label]] = -place
+    for place, scored in enumerate(prediction.top):
+        row[code[scored.label]] = -place
     return row
 
 
 def _confused(evaluation: Evaluation, truth: Sequence[str]) -> list[dict[str, Any]]:
-    """The cells of the confusion matrix that are not 0, largest first; `predicted` is None for rejected pictures."""
-    answers = (None if code == REJECTED else evaluation.classes[code] for code in evaluation.predicted.tolist())
+    """The cells of the confusion matrix that are not 0, largest first."""
+    answers = (evaluation.classes[code] for code in evaluation.predicted.tolist())
     cells = Counter(zip(truth, answers, strict=True))
     return [{"label": label, "predicted": answer, "images": images} for (label, answer), images in cells.most_common()]
 

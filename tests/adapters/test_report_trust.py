@@ -68,17 +68,30 @@ def test_without_any_part_there_is_no_section() -> None:
         assert "How far answers can be trusted" not in rendered(data)[1].text
 
 
-@pytest.mark.parametrize(("error", "told"), [(0.013, "1.3 % of them wrongly (0.2 to 4.0 %)"), (None, "them wrongly")])
-def test_what_was_realised_is_told(error: float | None, told: str) -> None:
+@pytest.mark.parametrize(
+    ("found", "told"),
+    [
+        (
+            (150, 0.6, 0.013, [0.002, 0.04]),
+            "150 pictures (60.0 %) were accepted, 1.3 % of them wrongly (0.2 to 4.0 %).",
+        ),
+        ((0, 0.0, None, None), "0 pictures (0.0 %) were accepted."),
+    ],
+)
+def test_what_was_realised_is_told_apart_from_all_other_figures(found, told: str) -> None:
     data = with_trust()
-    interval = None if error is None else [0.002, 0.04]
-    data["evaluation"]["realised"] = {
-        "max_error": 0.02, "accepted": 150, "coverage": 0.6, "error": error, "interval": interval,
-    }  # fmt: skip
-    text = rendered(data)[1].text
-    assert "At most 2.0 % wrong" in text.replace("With at most", "At most")
-    assert "150 pictures (60.0 %) were accepted" in text
-    assert told in text
+    assert "With rejection" not in rendered(data)[1].text
+    data["evaluation"]["realised"] = dict(zip(("accepted", "coverage", "error", "interval"), found, strict=True))
+    data["evaluation"]["realised"] |= {"max_error": 0.02, "note": ""}
+    text = " ".join(rendered(data)[1].text.split())
+    assert f"With at most 2.0 % wrong among the accepted asked for, {told}" in text
+    assert "figures are of what the references answer, without rejection" in text
+
+
+def test_what_was_promised_is_told() -> None:
+    data = with_trust()
+    data["evaluation"]["promised"] = {"max_error": 0.02, "coverage": 0.46, "trust_needed": 0.9}
+    assert "46.0 % of the pictures would be accepted" in rendered(data)[1].text
 
 
 def test_equal_bins_are_drawn_once() -> None:

@@ -92,15 +92,6 @@ def test_what_cannot_be_judged_is_counted(tmp_path):
     assert result["skipped"] == {"unknown_label": 3, "already_stored": 1, "broken": 2}
 
 
-def test_a_rejected_picture_counts_as_wrong():
-    answered = Prediction("a", 1.0, 1.0, (ScoredLabel("a", 0.5), ScoredLabel("b", 0.4)), ())
-    rejected = Prediction(None, 0.0, 0.0, (ScoredLabel("a", 0.5),), ())
-    evaluation = evaluated(Judged(truth=["a", "a", "b"], predictions=[answered, rejected, answered]))
-    assert evaluation.accuracy == pytest.approx(1 / 3)
-    assert evaluation.predicted.tolist() == [0, -1, 0]
-    assert evaluation.top5 == pytest.approx(2 / 3)
-
-
 def test_places_are_those_of_the_vote():
     """float32 would make a tie of these two scores, and the tie would go to the label that sorts first."""
     close = Prediction("b", 0.5, 0.0, (ScoredLabel("b", 0.5 + 1e-12), ScoredLabel("a", 0.5)), ())

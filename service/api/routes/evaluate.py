@@ -33,7 +33,13 @@ class StoredEvaluationOptions(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     max_error: float | None = Field(
-        default=None, gt=0, lt=1, description="Tell the share of pictures that would be answered at this error, too."
+        default=None,
+        gt=0,
+        lt=1,
+        description=(
+            "Tell what rejection at this error does, too: `promised` of stored figures, `realised` on pictures. "
+            "All other figures are of what the references answer, without rejection."
+        ),
     )
     report: bool = Field(default=False, description="Add the report, an HTML page that stands alone, as `report`.")
 
