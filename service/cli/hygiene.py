@@ -55,6 +55,11 @@ def _tables(report: Mapping[str, Any]) -> list[Table | str]:
         f"{report['examples']} examples: {len(report['findings'])} findings, {report['accepted']} more are kept. Exact "
         "duplicates cannot be: a catalogue holds each picture once"
     )
+    if thin := report["counts"]["thin"]:
+        said.append(
+            f"{thin} of the classes have fewer than five distinct pictures: their labels are not judged, and no other "
+            "picture is taken for one of theirs"
+        )
     if report["unreadable"]:
         said.append(
             f"{len(report['unreadable'])} stored pictures cannot be read any more: {report['unreadable'][0]} ..."

@@ -43,12 +43,16 @@ def out_of_fold_probabilities(data: LabelledEmbeddings, seed: int, teaching: Boo
     `teaching` is a mask (n,) of the rows that judges may be fitted to; None: all.
     """
     folds = fold_count(data)
-    probabilities = np.full((len(data), len(data.classes)), 1.0 / len(data.classes), dtype=np.float32)
     if folds < 2:
-        return probabilities
-    fold_of = deal_folds(data, folds, seed)
+        return np.full((len(data), len(data.classes)), 1.0 / len(data.classes), dtype=np.float32)
+    return judged_by_fold(data, deal_folds(data, folds, seed), teaching)
+
+
+def judged_by_fold(data: LabelledEmbeddings, fold_of: IntArray, teaching: BoolArray | None = None) -> Float32Array:
+    """The same for folds that are given, int64 (n,); alike for all classes where a fold has nothing beside it."""
+    probabilities = np.full((len(data), len(data.classes)), 1.0 / len(data.classes), dtype=np.float32)
     learnt = np.ones(len(data), dtype=np.bool_) if teaching is None else teaching
-    for fold in range(folds):
+    for fold in np.unique(fold_of):
         judged, known = np.flatnonzero(fold_of == fold), np.flatnonzero((fold_of != fold) & learnt)
         if not (judged.size and known.size):
             continue
@@ -94,7 +98,7 @@ def cleaned(data: LabelledEmbeddings, cleaning: Cleaning, judge: Judge) -> Clean
         return Cleaned(trusted, np.where(trusted, data.codes, NOTHING))
     for _ in range(ROUNDS):
         probabilities = judge(trusted)
-        rights = _rights(probabilities, data.codes)
+        rights = rights_of(probabilities, data.codes)
         before, trusted = trusted, _no_class_lost(rights.own >= 0.5, probabilities, data.codes)
         if np.array_equal(before, trusted):  # the next judge would be the same
             break
@@ -111,7 +115,7 @@ def _no_class_lost(trusted: BoolArray, probabilities: Float32Array, codes: IntAr
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Rights:
+class Rights:
     """Of the class that is right under the likeliest noise, for n rows.
 
     Attributes:
@@ -124,7 +128,7 @@ class _Rights:
     which: IntArray
 
 
-def _rights(probabilities: Float32Array, codes: IntArray) -> _Rights:
+def rights_of(probabilities: Float32Array, codes: IntArray) -> Rights:
     """Which class is right; rows whose class no judge knew are right as they are. Some rows at a time."""
     n = len(codes)
     known = probabilities[np.arange(n), codes] > 0.0
@@ -137,7 +141,7 @@ def _rights(probabilities: Float32Array, codes: IntArray) -> _Rights:
             chances, sums = _sharpened(logs, temperature)
             sure[place, rows] = chances[np.arange(len(logs)), codes[rows]] / sums
     temperature, share = _likeliest(sure[:, known], others)
-    found = _Rights(np.empty(n), np.empty(n), np.empty(n, dtype=np.int64))
+    found = Rights(np.empty(n), np.empty(n), np.empty(n, dtype=np.int64))
     for rows in blocks:
         chances, sums = _sharpened(_logs(probabilities[rows]), temperature)
         own = np.arange(len(sums)), codes[rows]

@@ -82,6 +82,28 @@ def joined_groups(groups: IntArray, codes: IntArray, content_hashes: Sequence[st
     Returns:
         int64 (n,), numbered by first appearance among the rows.
     """
+    first: dict[tuple[int, str], int] = {}
+    same = []
+    for group, code, content_hash in zip(groups.tolist(), codes.tolist(), content_hashes, strict=True):
+        same.append((group, first.setdefault((code, content_hash), group)))
+    return _united(groups, same)
+
+
+def twins(groups: IntArray, pairs: Sequence[tuple[int, int, float]]) -> IntArray:
+    """The groups, those joined that a pair of near-duplicates connects, whatever their labels.
+
+    Args:
+        groups: int64 (n,), as `near_duplicate_groups` gives them.
+        pairs: rows, as `near_duplicate_pairs` gives them.
+
+    Returns:
+        int64 (n,), numbered by first appearance among the rows.
+    """
+    return _united(groups, [(int(groups[first]), int(groups[second])) for first, second, _ in pairs])
+
+
+def _united(groups: IntArray, same: Sequence[tuple[int, int]]) -> IntArray:
+    """The groups (n,), those joined that are said to be the same, numbered by first appearance."""
     parents: dict[int, int] = {}
 
     def root(group: int) -> int:
@@ -89,10 +111,8 @@ def joined_groups(groups: IntArray, codes: IntArray, content_hashes: Sequence[st
             group = parent
         return group
 
-    first: dict[tuple[int, str], int] = {}
-    for group, code, content_hash in zip(groups.tolist(), codes.tolist(), content_hashes, strict=True):
-        other = root(first.setdefault((code, content_hash), group))
-        parents[root(group)] = other
+    for one, other in same:
+        parents[root(one)] = root(other)
     return _numbered_by_appearance(np.array([root(group) for group in groups.tolist()], dtype=np.int64))
 
 

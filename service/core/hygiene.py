@@ -1,7 +1,7 @@
-"""What may be wrong with labelled pictures: labels, strays, classes too thin or too alike, pictures that show nothing.
+"""What may be wrong with labelled pictures: strays, classes too thin or too alike, pictures that show nothing.
 
-Label errors follow confident learning (Northcutt, Jiang and Chuang 2021) on the out-of-fold judge of `core.cleaning`.
-Outliers are judged within their class by the modified z-score of Iglewicz and Hoaglin (1993).
+Labels are doubted in `core.doubts`. Outliers are judged within their class by the modified z-score of Iglewicz and
+Hoaglin (1993).
 """
 
 from __future__ import annotations
@@ -11,12 +11,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from service.core.cleaning import out_of_fold_probabilities
-from service.core.folds import fold_count
 from service.core.model import Float32Array, Float64Array, IntArray, LabelledEmbeddings
 
 THIN_PICTURES = 5
-"""A class of fewer distinct pictures has neither tuning nor holdout pictures (see `core.splits`)."""
+"""A class of fewer distinct pictures has neither tuning nor holdout pictures (see `core.splits`), and not one for each
+of five folds: nobody can say what its pictures look like, and so no label is doubted for it."""
 SMALL_EDGE_PX = 32
 """A shorter edge below this leaves an encoder of 14-pixel patches nothing to see."""
 
@@ -39,24 +38,6 @@ CHUNK_ROWS = 512
 
 
 @dataclass(frozen=True, slots=True)
-class LabelSuspect:
-    """A row whose label the judge disputes.
-
-    Attributes:
-        row: which.
-        likely: code of the class that the judge puts first.
-        given_probability, likely_probability: 0..1, out of fold.
-        sure: the likely class is as probable as it usually is for pictures that carry its label.
-    """
-
-    row: int
-    likely: int
-    given_probability: float
-    likely_probability: float
-    sure: bool
-
-
-@dataclass(frozen=True, slots=True)
 class Outlier:
     """A row far from its class: `distance` 0..2 (1 - mean cosine of its nearest), `z` in robust deviations."""
 
@@ -74,42 +55,6 @@ class AlikePair:
     second: int
     rows: tuple[int, ...]
     share: float
-
-
-def judged_probabilities(data: LabelledEmbeddings, seed: int) -> Float64Array:
-    """Out-of-fold probabilities of every class for every row, float64 (n, C); zeros where nobody could judge.
-
-    That is so for a row whose class was not known to its judge in that class's column, and for all rows where no
-    class has two distinct pictures.
-    """
-    if fold_count(data) < 2:
-        return np.zeros((len(data), len(data.classes)))
-    return out_of_fold_probabilities(data, seed).astype(np.float64)
-
-
-def label_suspects(data: LabelledEmbeddings, probabilities: Float64Array) -> list[LabelSuspect]:
-    """Rows whose judge puts another class first, the sure ones first, then by the gap of the two probabilities.
-
-    Sure is the rule of confident learning, which spares hard but right pictures. Of 2 640 photos of groceries in 81
-    classes with 20 % wrong labels (mean of three seeds) 95 % of the sure ones were wrong, and 86 % of the wrong ones
-    sure; 99.9 % of the wrong ones were disputed, and 81 % of the disputed ones wrong. Judging again without the sure
-    ones finds no more. Rows whose judge did not know their class (probability 0) are passed over.
-
-    Args:
-        data: n labelled rows.
-        probabilities: float64 (n, C) of `judged_probabilities`.
-    """
-    rows = np.arange(len(data))
-    given = probabilities[rows, data.codes]
-    likely = probabilities.argmax(axis=1)
-    counts = np.maximum(np.bincount(data.codes, minlength=len(data.classes)), 1)
-    usual = np.bincount(data.codes, weights=given, minlength=len(data.classes)) / counts
-    best = probabilities[rows, likely]
-    suspects = [
-        LabelSuspect(row, int(likely[row]), float(given[row]), float(best[row]), bool(best[row] >= usual[likely[row]]))
-        for row in np.flatnonzero((likely != data.codes) & (given > 0)).tolist()
-    ]
-    return sorted(suspects, key=lambda one: (not one.sure, one.given_probability - one.likely_probability, one.row))
 
 
 def outliers(data: LabelledEmbeddings) -> list[Outlier]:

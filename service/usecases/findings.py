@@ -25,6 +25,20 @@ class FindingKind(StrEnum):
     ALIKE = "alike"
 
 
+_RANKS = {
+    FindingKind.BLANK: 0,
+    FindingKind.SMALL: 0,
+    FindingKind.CONFLICT: 1,
+    FindingKind.CROSS_LABEL: 2,
+    FindingKind.LEAK: 3,
+    FindingKind.DUPLICATE: 3,
+    FindingKind.LABEL: 4,
+    FindingKind.OUTLIER: 4,
+}
+"""Of findings about pictures, the most decisive first: what shows nothing has no label to speak of, two labels of one
+picture are settled before it is called a copy, and a copy goes whatever its label. Kinds of one rank agree."""
+
+
 class Decision(StrEnum):
     """What a person may do about it; the names of the commands."""
 
@@ -76,6 +90,31 @@ def shown(example: Example) -> dict[str, str]:
 def accepted(finding: Finding, kept: Mapping[str, frozenset[str]]) -> bool:
     """Has a person kept the finding's example in spite of it? Findings about classes stay as long as they hold."""
     return finding.example is not None and finding.kind.value in kept.get(finding.example.id, frozenset())
+
+
+About = tuple[FindingKind, str | None, Sequence[str]]
+"""What a finding is about: its kind, the id of its example, and the ids of the pictures that are evidence."""
+
+
+def decisive(found: Sequence[About]) -> list[bool]:
+    """Which of the findings to list, so that a person gets one decision for each picture: those of its first rank.
+
+    The evidence of a `cross-label` finding is settled with it; one whose evidence is to go all the same is none.
+    Findings about classes are listed.
+    """
+    first: dict[str, int] = {}
+    listed = [one is None for _, one, _ in found]
+    for rank in sorted(set(_RANKS.values())):
+        for place, (kind, one, others) in enumerate(found):
+            if one is None or _RANKS[kind] != rank or first.get(one, rank) < rank:
+                continue
+            pair = others if kind is FindingKind.CROSS_LABEL else ()
+            if pair and all(first.get(other, rank) < rank for other in pair):
+                continue
+            listed[place] = True
+            for each in (one, *pair):
+                first.setdefault(each, rank)
+    return listed
 
 
 def kinds_by_example(findings: Sequence[Finding]) -> dict[str, list[str]]:

@@ -6,6 +6,7 @@ and one that was handed over under two labels is in conflict.
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -17,7 +18,7 @@ from service.core.hygiene import BLANK_SHARE, plain_share
 from service.errors import ImageRejected, InvalidInput, NotFound
 from service.records import Catalogue, Example, ExampleState
 from service.usecases.context import Context, OnProgress, image_key, partition_of
-from service.usecases.findings import Decision, Finding, FindingKind, accepted, kinds_by_example
+from service.usecases.findings import Decision, Finding, FindingKind, accepted, decisive, kinds_by_example
 from service.usecases.holdings import labelled_examples
 from service.usecases.splitting import batches
 from service.usecases.survey import Survey
@@ -33,7 +34,7 @@ class HygieneReport:
 
     Attributes:
         examples: how many were looked at, those in conflict included.
-        findings: those that nobody has accepted, by kind, the strongest first.
+        findings: those that nobody has accepted, by kind, the strongest first; of a picture the most decisive ones.
         accepted: how many are not listed because somebody has kept the example.
         unreadable: ids of examples whose stored bytes are gone or cannot be decoded any more.
     """
@@ -69,11 +70,15 @@ def survey_hygiene(context: Context, tenant: str, name: str, on_progress: OnProg
     examples = context.registry.examples(catalogue.id)
     everything, unreadable = looked_over(context, catalogue, examples, on_progress)
     kept = context.registry.kept_findings(catalogue.id)
-    listed = tuple(one for one in everything if not accepted(one, kept))
+    open_ones = [one for one in everything if not accepted(one, kept)]
+    about = [
+        (one.kind, None if one.example is None else one.example.id, [other.id for other in one.others])
+        for one in open_ones
+    ]
     return HygieneReport(
         examples=len(examples),
-        findings=listed,
-        accepted=len(everything) - len(listed),
+        findings=tuple(itertools.compress(open_ones, decisive(about))),
+        accepted=len(everything) - len(open_ones),
         unreadable=tuple(unreadable),
     )
 
@@ -81,7 +86,7 @@ def survey_hygiene(context: Context, tenant: str, name: str, on_progress: OnProg
 def looked_over(
     context: Context, catalogue: Catalogue, examples: Sequence[Example], on_progress: OnProgress
 ) -> tuple[list[Finding], list[str]]:
-    """All findings about the examples, accepted ones too, and the ids of those whose bytes cannot be looked at.
+    """All findings about the examples, accepted and less decisive ones too, and ids of those that cannot be read.
 
     Raises PublishIncomplete, Unavailable: as for `survey_hygiene`.
     """
@@ -108,6 +113,8 @@ class Kept:
 
 def keep(context: Context, tenant: str, name: str, example_ids: Sequence[str]) -> Kept:
     """Accept what is found about examples now: those kinds are not listed for them again; take back what was dropped.
+
+    Kinds that a more decisive one hides are accepted, too: the example is right, label and all.
 
     Relabelling an example makes it new in this regard.
 
@@ -178,7 +185,7 @@ def _blank(
                 found.append((share, example))
         done += len(batch)
         on_done(done)
-    found.sort(key=lambda pair: (-pair[0], pair[1].id))
+    found.sort(key=lambda pair: (-pair[0], pair[1].picture))
     return [_blank_finding(share, example) for share, example in found], unreadable
 
 

@@ -9,6 +9,7 @@ findings, and those about examples that were relabelled or dropped since. `chang
 from __future__ import annotations
 
 import hashlib
+import itertools
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -20,7 +21,10 @@ from service.records import Catalogue, Example, ExampleState
 from service.usecases import decide, hygiene
 from service.usecases.context import Context
 from service.usecases.derived import forget_examples, keep_survey, kept_survey, shown_ids
-from service.usecases.findings import Decision, FindingKind
+from service.usecases.findings import Decision, FindingKind, decisive
+
+RULES = b"decisive"
+"""Changes with what a survey lists: one that was kept under other rules is out of date."""
 
 _surveying = Lock()
 """One survey is made at a time: who asks for the same one meanwhile waits, and finds it kept."""
@@ -179,8 +183,8 @@ def _forget_dropped(context: Context, catalogue: Catalogue, findings: Sequence[M
 
 
 def _digest(context: Context, catalogue: Catalogue) -> str:
-    """Of which examples there are and how they are labelled."""
-    digest = hashlib.sha256()
+    """Of which examples there are, how they are labelled, and by which rules they are looked at."""
+    digest = hashlib.sha256(RULES)
     for example_id, label in context.registry.example_labels(catalogue.id).items():
         digest.update(f"{example_id}\0{label}\n".encode())
     return digest.hexdigest()
@@ -189,14 +193,24 @@ def _digest(context: Context, catalogue: Catalogue) -> str:
 def _undecided(
     context: Context, catalogue: Catalogue, findings: Sequence[Mapping[str, Any]]
 ) -> tuple[list[Mapping[str, Any]], int]:
-    """Findings that still hold and that nobody has accepted, and how many somebody has."""
+    """Findings that still hold, that nobody has accepted and nothing else outranks, and how many somebody has."""
     there = context.registry.examples_by_id(catalogue.id, [one for finding in findings for one in shown_ids(finding)])
     holding = [one for one in findings if _holds(one, there)]
     kept = context.registry.kept_findings(catalogue.id)
     open_ones = [
         one for one in holding if one["example"] is None or one["kind"] not in kept.get(one["example"]["id"], ())
     ]
-    return open_ones, len(holding) - len(open_ones)
+    listed = decisive(
+        [
+            (
+                FindingKind(one["kind"]),
+                one["example"] and one["example"]["id"],
+                [other["id"] for other in one["others"]],
+            )
+            for one in open_ones
+        ]
+    )
+    return list(itertools.compress(open_ones, listed)), len(holding) - len(open_ones)
 
 
 def _holds(finding: Mapping[str, Any], there: Mapping[str, Example]) -> bool:

@@ -2,73 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from service.core import hygiene
-from service.core.hygiene import (
-    AlikePair,
-    LabelSuspect,
-    alike_classes,
-    judged_probabilities,
-    label_suspects,
-    outliers,
-    plain_share,
-    thin_classes,
-)
+from service.core.hygiene import AlikePair, alike_classes, outliers, plain_share, thin_classes
 from service.core.vectors import normalised
-from tests.core.clusters import clusters, labelled, small_sets, unit_rows
-
-SURE = [[0.9, 0.1], [0.8, 0.2], [0.3, 0.7], [0.45, 0.55], [0.4, 0.6], [0.2, 0.8], [0.0, 1.0]]
-CODES = [0, 0, 0, 0, 1, 1, 0]
-"""Class 0 is given (0.9 + 0.8 + 0.3 + 0.45 + 0) / 5 = 0.49 in the mean, class 1 (0.6 + 0.8) / 2 = 0.7."""
-
-
-def test_label_suspects_by_hand() -> None:
-    data = labelled(unit_rows(7, 3, seed=0), CODES)
-    assert label_suspects(data, np.array(SURE)) == [
-        LabelSuspect(row=2, likely=1, given_probability=0.3, likely_probability=0.7, sure=True),
-        LabelSuspect(row=3, likely=1, given_probability=0.45, likely_probability=0.55, sure=False),
-    ], "row 6 was judged without its class being known: its given probability is 0"
-
-
-@pytest.mark.parametrize("seed", range(3))
-def test_planted_errors_are_suspected_and_the_true_label_is_the_likely_one(seed: int) -> None:
-    clean = clusters([20] * 6, width=16, noise=0.18, seed=seed)
-    random = np.random.default_rng(seed)
-    wrong = random.random(len(clean)) < 0.2
-    shift = random.integers(1, 6, len(clean))
-    data = replace(clean, codes=np.where(wrong, (clean.codes + shift) % 6, clean.codes))
-    found = label_suspects(data, judged_probabilities(data, 0))
-    rows = [one.row for one in found]
-    assert len(set(rows) & set(np.flatnonzero(wrong).tolist())) >= 0.9 * wrong.sum()
-    sure = [one for one in found if one.sure]
-    assert np.mean([wrong[one.row] for one in sure]) >= 0.9
-    assert np.mean([one.likely == clean.codes[one.row] for one in sure if wrong[one.row]]) >= 0.9
-
-
-@given(data=small_sets(max_rows=25), seed=st.integers(0, 20))
-@settings(max_examples=60, deadline=None)
-def test_suspects_are_disputed_rows_in_order_whatever_the_data(data, seed: int) -> None:
-    probabilities = judged_probabilities(data, seed)
-    found = label_suspects(data, probabilities)
-    assert len({one.row for one in found}) == len(found)
-    keys = [(not one.sure, one.given_probability - one.likely_probability) for one in found]
-    assert keys == sorted(keys)
-    for one in found:
-        assert one.likely != data.codes[one.row]
-        assert 0 < one.given_probability <= one.likely_probability <= 1
-
-
-def test_nobody_is_suspected_where_nobody_can_judge() -> None:
-    for data in (clusters([1, 1, 1]), labelled(np.tile([0.6, 0.8], (4, 1)), [0, 0, 1, 1], groups=[0, 0, 1, 1])):
-        assert not judged_probabilities(data, 0).any()
-        assert label_suspects(data, judged_probabilities(data, 0)) == []
-        assert alike_classes(data, judged_probabilities(data, 0)) == []
+from tests.core.clusters import clusters, labelled, unit_rows
 
 
 def ring(*degrees: float):
