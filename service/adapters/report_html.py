@@ -7,6 +7,7 @@ from base64 import b64encode
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
+from functools import partial
 from hashlib import sha256
 from pathlib import Path
 from threading import Lock
@@ -41,7 +42,7 @@ MEASURED_ON = {
     "holdout": "the holdout: pictures that neither made the references nor chose among settings. Each was judged once.",
     "cross-fitting": "every labelled picture, by cross-fitting: each was judged by a whole run, search included, that "
     "had never seen it. (The holdout alone was too small to tell.)",
-    "nothing": "nothing: there are too few pictures to keep any back for judging.",
+    "nothing": "nothing.",
 }
 
 _drawing = Lock()
@@ -101,6 +102,7 @@ class HtmlReportWriter:
             per_class=_per_class(evaluation.get("per_class") or {}),
             confused=_confused(data["confusion"]),
             plots=_plots(data) | trust_plots(data),
+            why_not=partial(_why_not, data),
         )
 
 
@@ -152,6 +154,17 @@ def short(value: object) -> str:
 def _measured(word: str) -> str:
     """What `measured_on` means, as the end of a sentence."""
     return MEASURED_ON.get(word, f"{word}.")
+
+
+def _why_not(data: Mapping[str, Any], part: str) -> str:
+    """Why a part cannot be had, one of `usecases.unmeasured`, as a sentence."""
+    again = f"“holotype optimise {data['catalogue']['name']}”"
+    if data["selection"] is None:
+        return f"Nothing was optimised yet: run {again}."
+    reason = str((data["selection"]["figures"].get("unmeasured") or {}).get(part, ""))
+    if not reason:
+        return f"The optimisation that made this selection did not measure it: run {again} again."
+    return f"{reason[:1].upper()}{reason[1:]}."
 
 
 def _serving(data: Mapping[str, Any]) -> str:

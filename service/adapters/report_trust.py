@@ -11,6 +11,8 @@ from matplotlib.axes import Axes
 from service.adapters.report_plots import FIRST, INK, RULE, SECOND, THIRD, drawn, new_figure, plot_style
 
 SQUARE = 3.4
+THRESHOLDS = {"otsu": (INK, "-", "o", "Otsu's threshold"), "eer": (THIRD, "--", "s", "equal errors")}
+"""Colour, line and mark of each rule, and its name."""
 
 
 def trust_plots(data: Mapping[str, Any]) -> dict[str, Markup | None]:
@@ -23,7 +25,14 @@ def trust_plots(data: Mapping[str, Any]) -> dict[str, Markup | None]:
         "reliability": reliability_plot(reliability) if reliability else None,
         "unknown": roc_plot(roc) if roc else None,
         "pairs": pairs_plot(pairs) if pairs else None,
+        "pairs_roc": pairs_roc_plot(pairs["roc"], _verified(data)) if pairs and pairs.get("roc") else None,
     }
+
+
+def _verified(data: Mapping[str, Any]) -> Mapping[str, Any]:
+    """What was measured of two pictures of one class or not; empty where nothing was."""
+    figures = (data["selection"] or {}).get("figures") or {}
+    return (figures.get("verification") or {}).get("pictures") or {}
 
 
 def risk_plot(curves: Mapping[str, Sequence[Sequence[float]]]) -> Markup:
@@ -77,21 +86,44 @@ def roc_plot(curves: Mapping[str, Sequence[Sequence[float]]]) -> Markup:
 def pairs_plot(pairs: Mapping[str, Any]) -> Markup:
     """Densities of pair similarities, {edges, same, different, thresholds}."""
     with plot_style("pairs"):
-        figure, axes = new_figure(7.2, 3.0)
-        for name, colour, words in (
-            ("different", FIRST, "two pictures of different classes"),
-            ("same", SECOND, "two pictures of one class"),
-        ):
+        figure, axes = new_figure(SQUARE + 0.8, SQUARE)
+        for name, colour, words in (("different", FIRST, "different classes"), ("same", SECOND, "one class")):
             axes.stairs(pairs[name], pairs["edges"], fill=True, color=colour, alpha=0.25)
             axes.stairs(pairs[name], pairs["edges"], color=colour, linewidth=1.6, label=words)
-        for rule, style, words in (("otsu", "-", "Otsu's threshold"), ("eer", "--", "equal errors")):
+        for rule, (colour, style, _, words) in THRESHOLDS.items():
             if rule in pairs["thresholds"]:
-                colour = INK if rule == "otsu" else THIRD
                 axes.axvline(pairs["thresholds"][rule], color=colour, linestyle=style, linewidth=1.2, label=words)
-        axes.set_xlabel("similarity: half cosine behind the head, half overlap of answers")
-        axes.set_ylabel("density")
-        axes.legend(loc="upper left")
+        axes.set_xlabel("similarity: half cosine behind the head,\nhalf overlap of answers")
+        axes.set_ylabel("density of pairs")
+        figure.legend(loc="outside upper left", ncols=2)
         return drawn(figure, "pairs", "Histogram of similarities of pairs, of one class and of different classes")
+
+
+def pairs_roc_plot(points: Sequence[Sequence[float]], verified: Mapping[str, Any]) -> Markup:
+    """Pairs of one class found against pairs of two classes let in, [[false, true]]; thresholds as `verified` has them.
+
+    A mark is what was measured at a threshold: beside the curve where folds were judged by each other's thresholds.
+    """
+    with plot_style("pairs-roc"):
+        figure, axes = new_figure(SQUARE + 0.8, SQUARE)
+        axes.plot([0, 100], [0, 100], color=RULE, linewidth=1.0)
+        x, y = _columns(points)
+        axes.plot(x, y, color=FIRST, linewidth=1.6)
+        for rule, (colour, _, marker, words) in THRESHOLDS.items():
+            if rule in verified:
+                found, let_in = 100 * verified[rule]["tpr"], 100 * (1 - verified[rule]["tnr"])
+                axes.plot(
+                    [let_in], [found], color=colour, marker=marker, markersize=7, markerfacecolor="none",
+                    linestyle="none", label=words,
+                )  # fmt: skip
+        same, different = (f"{verified[kind]:,} " if kind in verified else "" for kind in ("same", "different"))
+        _percent_axes(
+            axes, f"of {different}pairs of different classes let in, %", f"of {same}pairs of one class found, %"
+        )
+        axes.set_ylim(0, 102)
+        if verified:
+            axes.legend(loc="lower right")
+        return drawn(figure, "pairs-roc", "Pairs of one class that are found against pairs of different classes let in")
 
 
 def _columns(points: Sequence[Sequence[float]]) -> tuple[list[float], list[float]]:

@@ -14,6 +14,7 @@ from service.cli.options import CatalogueName, command
 from service.cli.output import pairs, table, told_changes
 from service.cli.progress import stages
 from service.cli.session import Session
+from service.cli.telling import told_of
 from service.errors import InvalidInput
 
 app = typer.Typer()
@@ -142,9 +143,10 @@ REJECTION = {
 
 
 def _evaluation_tables(evaluation: Mapping[str, Any]) -> list[Table | str]:
-    figures = {
-        key: evaluation.get(key) for key in ("images", "accuracy", "interval", "macro_f1", "weighted_f1", "top5")
-    }
+    figures = {"images": evaluation.get("images")}
+    if figures["images"]:
+        measured = ("accuracy", "interval", "macro_f1", "weighted_f1", "top5")
+        figures |= {key: evaluation.get(key) for key in measured}
     sizes = {key: evaluation.get(key) for key in ("references", "support", "skipped")}
     if evaluation.get("changed"):
         sizes["changed"] = told_changes(evaluation["changed"])
@@ -156,11 +158,12 @@ def _evaluation_tables(evaluation: Mapping[str, Any]) -> list[Table | str]:
         (label, one["precision"], one["recall"], one["f1"], one["images"])
         for label, one in sorted((evaluation.get("per_class") or {}).items())
     ]
-    said.append(table("By class", columns, rows))
+    if rows:
+        said.append(table("By class", columns, rows))
     panel = evaluation.get("panel") or {}
     if panel:
         names = ("accuracy", "macro_f1", "weighted_f1", "references")
         members = [(member, *(one.get(column) for column in names)) for member, one in panel.items()]
         title = f"Panel on {evaluation.get('panel_measured_on')}: all but raw behind the same head and pull"
         said.append(table(title, ("references are", *(f"{column}#" for column in names)), members))
-    return said
+    return [*said, *told_of(evaluation)]

@@ -12,6 +12,7 @@ from service.cli.options import CatalogueName, command
 from service.cli.output import pairs, table
 from service.cli.progress import stages
 from service.cli.session import Session
+from service.cli.telling import told_of
 
 app = typer.Typer()
 
@@ -129,7 +130,7 @@ def selection_tables(selection: Mapping[str, Any]) -> list[Table | str]:
     said: list[Table | str] = [pairs("Selection", head)]
     if numbers:
         said.append(pairs(f"Measured on {selection.get('measured_on', '-')}", numbers))
-    return said
+    return [*said, *told_of(figures)]
 
 
 def _is_interval(value: object) -> bool:

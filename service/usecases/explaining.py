@@ -9,6 +9,7 @@ from service.core.pipeline import HOLOTYPE
 from service.usecases.holdings import Holdings
 from service.usecases.judging import Judgement
 from service.usecases.optimise_request import OptimiseRequest
+from service.usecases.unmeasured import one_class
 
 NAMED_CLASSES = 5
 
@@ -38,10 +39,10 @@ def explain(
         references: of the candidate that was judged.
         margin: accuracy that it may lose.
         unjudged: labels that no judging picture has.
-        searched: False where one picture a class left nothing to choose.
+        searched: False where one picture a class, or one class, left nothing to choose.
     """
     if judgement.measured_on == "nothing":
-        sentences = ["one picture a class: nothing to choose and nothing to measure; every picture serves (one-shot)"]
+        sentences = [_nothing(holdings, request)]
     else:
         measured = _measured(judgement, len(holdings.support), references)
         sentences = [_decision(judgement, request, measured, margin, searched=searched)]
@@ -61,6 +62,13 @@ def explain(
         count = holdings.straddling
         sentences.append(f"{count} holdout pictures have near-duplicates in other splits and judged nothing")
     return "; ".join(sentences)
+
+
+def _nothing(holdings: Holdings, request: OptimiseRequest) -> str:
+    if not one_class(holdings.support):
+        return "one picture a class: nothing to choose and nothing to measure; every picture serves (one-shot)"
+    serve = "all references serve" if request.budget is None else f"a budget of {request.budget} serves, as was asked"
+    return f"one class: nothing can be told apart, so nothing was chosen and nothing measured; {serve}"
 
 
 def _measured(judgement: Judgement, support: int, references: int) -> str:

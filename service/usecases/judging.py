@@ -18,6 +18,7 @@ from service.ports import ParameterSearch
 from service.usecases.holdings import Holdings
 from service.usecases.optimise_request import OptimiseRequest
 from service.usecases.recipe_search import search_recipe, search_thresholds
+from service.usecases.unmeasured import one_class
 
 # A pipeline of the nested comparison searches less long than the one that is served: there is one a fold.
 NESTED_TRIALS_SHARE = 4
@@ -58,18 +59,20 @@ def judge_candidate(
 ) -> Judgement:
     """On the holdout once; where that cannot tell, by nested cross-fitting over all labelled pictures.
 
+    Where there is one class only nothing is: whatever is asked, the answer is right.
     A candidate that no search chose (`searched` False: one picture a class) is judged on the holdout or not at all: a
     cross-fitting over more pictures would search, and its figures would be those of something else. `threads` are what
     a cross-fitting may have (`CrossFitter`).
     """
-    if len(holdings.holdout):
+    everything = joined(joined(holdings.support, holdings.tuning), holdings.holdout)
+    alone = one_class(everything)
+    if len(holdings.holdout) and not alone:
         comparison = compare(candidate, holdings.support, holdings.holdout, request.seed)
         verdict = verdict_of(comparison, margin, request.seed)
         # All references asked for is no choice: nothing has to be decided, and the holdout has its figures.
         if verdict.conclusive or not searched or request.strategy == "all":
             return Judgement(comparison, verdict, "holdout")
-    everything = joined(joined(holdings.support, holdings.tuning), holdings.holdout)
-    if not searched or fold_count(everything) < 2:
+    if alone or not searched or fold_count(everything) < 2:
         return Judgement(None, judge(np.zeros(0, bool), np.zeros(0, bool), margin, request.seed), "nothing")
     comparison = nested_comparison(everything, request, search, on_fold, threads)
     return Judgement(comparison, verdict_of(comparison, margin, request.seed, last_resort=True), "cross-fitting")

@@ -15,7 +15,6 @@ import numpy as np
 from service.core.centrality import eigenvector_centrality
 from service.core.crossfit import CrossFitter
 from service.core.fitting import Fitted, everything
-from service.core.folds import fold_count
 from service.core.model import LabelledEmbeddings
 from service.core.pipeline import HOLOTYPE, build, joined
 from service.core.recipe import Recipe
@@ -36,7 +35,7 @@ from service.usecases.describing import measured_blend
 from service.usecases.explaining import explain, unjudged_classes
 from service.usecases.figures import cross_fitted_classes, figures_of, report_of
 from service.usecases.holdings import Holdings, load_holdings
-from service.usecases.judging import judge_candidate
+from service.usecases.judging import Judgement, judge_candidate
 from service.usecases.leases import kept_lease
 from service.usecases.optimise_request import OptimiseRequest
 from service.usecases.publish import Draft, publish
@@ -44,6 +43,7 @@ from service.usecases.recipe_search import calibrated, check_searchable, search_
 from service.usecases.relabelled import AS_OF
 from service.usecases.selections import selection_summary
 from service.usecases.trusting import measure_trust
+from service.usecases.unmeasured import CURVE, FIGURES, TRUST, why_not_searched
 from service.usecases.whole_jobs import run_whole_job, tell_progress
 
 UNFINISHED = (JobState.OPENING, JobState.QUEUED, JobState.RUNNING, JobState.PAUSED)
@@ -124,7 +124,8 @@ def _draft(context: Context, catalogue: Catalogue, job: Job, request: OptimiseRe
     _store_centralities(context, catalogue, job, holdings.support)
     known = joined(holdings.support, holdings.tuning)
     balanced = request.metric == "macro_f1"
-    fitter = CrossFitter(known, request.seed, balanced=balanced, threads=threads) if fold_count(known) > 1 else None
+    unsearched = why_not_searched(known)
+    fitter = None if unsearched else CrossFitter(known, request.seed, balanced=balanced, threads=threads)
     recipe = _recipe(context, catalogue, job, request, holdings, fitter)
     candidate = build(recipe, holdings.support, holdings.tuning, request.seed, balanced=balanced)
     judgement = judge_candidate(
@@ -187,6 +188,7 @@ def _draft(context: Context, catalogue: Catalogue, job: Job, request: OptimiseRe
         figures={
             **figures,
             **trusted.figures,
+            "unmeasured": trusted.unmeasured | _unmeasured(judgement, unsearched),
             **measured_blend(context, catalogue, fitter, answering),
             "gate_passed": judgement.verdict.passes, "refit": request.refit, AS_OF: holdings.read_at,
             "splits": {
@@ -195,6 +197,13 @@ def _draft(context: Context, catalogue: Catalogue, job: Job, request: OptimiseRe
         },
         report={**report_of(judgement, served, holdings.support, fitter, member, policy), **trusted.report},
     )  # fmt: skip
+
+
+def _unmeasured(judgement: Judgement, unsearched: str | None) -> dict[str, str]:
+    """Why parts cannot be had, where nothing could be searched; without a search there may be a holdout still."""
+    if unsearched is None:
+        return {}
+    return dict.fromkeys((CURVE, *TRUST) if judgement.comparison else (FIGURES, CURVE, *TRUST), unsearched)
 
 
 def _calibrated_all(fitter: CrossFitter, recipe: Recipe) -> Recipe:
@@ -218,7 +227,7 @@ def _recipe(
     holdings: Holdings,
     fitter: CrossFitter | None,
 ) -> Recipe:
-    """One-shot data cannot choose anything: every picture serves, on the raw embedding."""
+    """One-shot data, or one class, cannot choose anything: every picture serves, on the raw embedding."""
     if fitter is None:
         return Recipe(maximum=request.budget)
     check_searchable(request, len(holdings.support.classes))

@@ -26,6 +26,7 @@ from service.core.verification import (
     pair_histogram,
     thresholds_on,
 )
+from service.usecases.unmeasured import NO_PAIRS, NONE_ASKED, PAIRS, RISK, TRUST, UNKNOWN, why_no_risk, why_no_unknown
 
 CURVE_POINTS = 100
 LOWEST = 0.1
@@ -34,10 +35,11 @@ LOWEST = 0.1
 
 @dataclass(frozen=True, slots=True)
 class Trusted:
-    """Figures, small, and parts of the report; JSON values. Empty where nothing could be measured."""
+    """Figures, small, and parts of the report; JSON values. `unmeasured` says why there is none, by part."""
 
     figures: dict[str, Any] = field(default_factory=dict)
     report: dict[str, Any] = field(default_factory=dict)
+    unmeasured: dict[str, str] = field(default_factory=dict)
 
 
 def measure_trust(
@@ -52,7 +54,7 @@ def measure_trust(
     """Rejection, calibration and verification of what is going to serve.
 
     Args:
-        fitter: support and tuning with their folds; None for one-shot data, of which nothing can be said.
+        fitter: support and tuning with their folds; None where nothing could be searched, of which nothing can be said.
         candidate: what answers the holdout: the choice, or all references where the gate refused it.
         recipe: of the choice, thresholds open.
         holdout: judges the thresholds of verification; may be empty.
@@ -63,15 +65,17 @@ def measure_trust(
         return Trusted()
     whole = out_of_fold(fitter, recipe, all_serve=all_serve, leave_out=False)
     if whole is None:
-        return Trusted()
+        return Trusted(unmeasured=dict.fromkeys(TRUST, NONE_ASKED))
     confidence = _calibrated(whole, recipe.temperature)
     outsiders = out_of_fold(fitter, recipe, all_serve=all_serve, leave_out=True)
     classes = fitter.data.classes if by_class else ()
     rejection = _rejection(outsiders or whole, recipe.temperature, confidence.model, classes)
     verification = _verification(fitter, candidate, recipe, holdout, whole, all_serve=all_serve)
+    strangers = {} if outsiders is not None else {UNKNOWN: why_no_unknown(fitter.data)}
     return Trusted(
         {**confidence.figures, **rejection.figures, **verification.figures},
         {**confidence.report, **rejection.report, **verification.report},
+        {**rejection.unmeasured, **strangers, **verification.unmeasured},
     )
 
 
@@ -108,7 +112,7 @@ def _rejection(
     table, trust = trusted_readings(answers, readings(answers.scores, temperature))
     right, model = answers.right, fit_trust(table, answers.right, answers.weights)
     if trust is None or model is None:
-        return Trusted()
+        return Trusted(unmeasured=dict.fromkeys((RISK, UNKNOWN), why_no_risk(right)))
     typical = np.median(table[right], axis=0)
     spread = typical - np.quantile(table[right], LOWEST, axis=0)
     curve = risk_curve(trust, right, answers.weights)
@@ -198,14 +202,12 @@ def _verification(
         "labels": _marked(by_label) if recipe.neighbours is None else by_label,
     }
     figures = {name: one for name, one in found.items() if one is not None}
-    if not figures:
-        return Trusted()
-    report = {}
-    if "pictures" in figures:
-        thresholds = {rule: figures["pictures"][rule]["threshold"] for rule in RULES}
-        shown = unseen[0] if figures["pictures"]["measured_on"] == "holdout" else None
-        report["pairs"] = pair_histogram(joined(pictures) if shown is None else shown, thresholds)
-    return Trusted({"verification": figures}, report)
+    if "pictures" not in figures:
+        return Trusted({"verification": figures} if figures else {}, unmeasured={PAIRS: NO_PAIRS})
+    thresholds = {rule: figures["pictures"][rule]["threshold"] for rule in RULES}
+    shown = unseen[0] if figures["pictures"]["measured_on"] == "holdout" else None
+    histogram = pair_histogram(joined(pictures) if shown is None else shown, thresholds)
+    return Trusted({"verification": figures}, {"pairs": histogram})
 
 
 def _marked(stored: dict[str, Any] | None) -> dict[str, Any] | None:

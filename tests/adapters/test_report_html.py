@@ -140,7 +140,7 @@ def test_missing_parts_are_explained() -> None:
     assert "None" not in parsed.text
     for sentence in (
         "Nothing was optimised yet",
-        "too few pictures to keep any back",
+        "Measured on nothing. Nothing was optimised yet: run",
         "There is no comparison",
         "There is no curve",
         "no picture was judged",
@@ -149,6 +149,28 @@ def test_missing_parts_are_explained() -> None:
     ):
         assert sentence in parsed.text
     assert parsed.text.count("Drawn by an optimisation.") == 3
+
+
+def test_what_an_optimisation_could_not_measure_is_explained_by_it() -> None:
+    bare = bare_report()
+    figures = {"images": 0, "refit": True, "unmeasured": {"figures": "with one class all is one", "curve": "alas"}}
+    text = " ".join(rendered(bare | {"selection": full_report(2)["selection"] | {"figures": figures}})[1].text.split())
+    for sentence in (
+        "Measured on nothing. With one class all is one.",
+        "There is no comparison. With one class all is one.",
+        "no picture was judged. With one class all is one.",
+        "There is no curve. Alas.",
+    ):
+        assert sentence in text
+    assert "the stored figures are those from before" not in text, "there are none"
+    assert "Run “holotype optimise" not in text, "it was just run"
+
+
+@pytest.mark.parametrize(("refit", "told"), [(True, "all labelled pictures"), (False, "all support pictures")])
+def test_class_means_say_of_which_pictures_they_are(refit, told) -> None:
+    data = full_report(3)
+    data["selection"]["figures"]["refit"] = refit
+    assert f"The means are of {told}, which the references were chosen from" in " ".join(rendered(data)[1].text.split())
 
 
 def test_figures_of_a_folder_say_what_was_left_out() -> None:

@@ -26,7 +26,14 @@ FIGURES = {
     "fpr95": 0.674,
     "raw_fpr95": 0.903,
     "verification": {
-        "pictures": {"otsu": RATES, "eer": RATES, "eer_rate": 0.1, "same": 2, "different": 2, "measured_on": "holdout"}
+        "pictures": {
+            "otsu": RATES,
+            "eer": RATES,
+            "eer_rate": 0.1,
+            "same": 812,
+            "different": 20_000,
+            "measured_on": "holdout",
+        }
     },
 }
 
@@ -39,7 +46,7 @@ def with_trust(**changes):
 
 def test_the_page_shows_every_part_of_trust() -> None:
     page, parsed = rendered(with_trust())
-    assert page.count("<svg") == 10
+    assert page.count("<svg") == 11
     assert parsed.open == []
     assert len(set(parsed.ids)) == len(parsed.ids), "plots must not share element ids"
     text = parsed.text
@@ -48,7 +55,12 @@ def test_the_page_shows_every_part_of_trust() -> None:
         "calibration error 1.2 %",
         "AUROC 0.867, raw 0.742",
         "67.4 % of the unknown are too; by the largest raw similarity 90.3 %",
-        "91.2 % of the pairs of one class and 83.4 % of the pairs of two classes",
+        "91.2 % of the 812 pairs of one class (TPR) and 83.4 % of the 20,000 pairs of two classes (TNR)",
+        "the equal error rate is 10.0 % (holdout)",
+        "of 20,000 pairs of different classes let in, %",
+        "of 812 pairs of one class found, %",
+        "half overlap of answers",
+        "a fifth of the classes at a time had no reference",
         "a fifth of the pictures unknown",
         "Otsu's threshold",
     ):
@@ -57,15 +69,28 @@ def test_the_page_shows_every_part_of_trust() -> None:
 
 
 @pytest.mark.parametrize("missing", sorted(PARTS))
-def test_a_part_that_was_not_measured_is_left_out(missing: str) -> None:
-    page, parsed = rendered(with_trust(**{missing: None}))
-    assert page.count("<svg") == 9
+def test_a_part_that_was_not_measured_says_why(missing: str) -> None:
+    reasons = dict(zip(PARTS, ("risk", "reliability", "unknown", "pairs"), strict=True))
+    data = with_trust(**{missing: None})
+    data["selection"]["figures"]["unmeasured"] = {reasons[missing]: "there were 9 right and 0 wrong answers"}
+    page, parsed = rendered(data)
+    assert page.count("<svg") == (9 if missing == "pairs" else 10)
     assert parsed.open == []
+    assert "There were 9 right and 0 wrong answers." in parsed.text
+    assert ("a fifth of the classes at a time had no reference" in parsed.text) == (missing != "unknown_roc")
 
 
-def test_without_any_part_there_is_no_section() -> None:
-    for data in (full_report(3), bare_report()):
-        assert "How far answers can be trusted" not in rendered(data)[1].text
+def test_without_any_part_the_section_says_why() -> None:
+    data = full_report(3)
+    assert "did not measure it: run “holotype optimise groceries” again" in _section(data)
+    data["selection"]["figures"]["unmeasured"] = {"risk": "with one class nothing can be told apart"}
+    assert "With one class nothing can be told apart." in _section(data)
+    assert "Nothing was optimised yet: run “holotype optimise groceries”." in _section(bare_report())
+
+
+def _section(data) -> str:
+    text = " ".join(rendered(data)[1].text.split())
+    return text.split("How far answers can be trusted")[1].split("How alike different classes are")[0]
 
 
 @pytest.mark.parametrize(

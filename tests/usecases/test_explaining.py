@@ -74,6 +74,15 @@ def test_cross_fitting_tells_mean_sizes_and_all_pictures() -> None:
     assert "holdout" not in why
 
 
+def test_one_class_had_nothing_to_be_told_from() -> None:
+    alone = "one class: nothing can be told apart, so nothing was chosen and nothing measured; "
+    assert told(on="nothing", searched=False, lacking=(0, 1)).startswith(f"{alone}all references serve")
+    bound = OptimiseRequest(refit=False, budget=3)
+    assert f"{alone}a budget of 3 serves, as was asked" in told(
+        on="nothing", request=bound, searched=False, lacking=(0, 1)
+    )
+
+
 @pytest.mark.parametrize("verdict", [BETTER, WORSE])
 def test_one_shot_had_no_choice(verdict) -> None:
     why = told(verdict, searched=False)

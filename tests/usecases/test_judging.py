@@ -108,6 +108,12 @@ def test_one_picture_a_class_leaves_nothing_to_measure_on() -> None:
     assert judgement.verdict.images == 0
 
 
+def test_one_class_is_judged_on_nothing_for_every_answer_is_right() -> None:
+    one, two, three = (clusters([6], draw=draw) for draw in range(3))
+    judgement, folds = judged(holdings_of(one, two, three), Recipe(), search=NoSearch())
+    assert (judgement.comparison, judgement.measured_on, folds) == (None, "nothing", [])
+
+
 # ------------------------------------------------------------------------------------------------------- nested
 
 

@@ -26,6 +26,7 @@ from service.usecases.optimise_request import OptimiseRequest
 from service.usecases.recipe_search import calibrated
 from service.usecases.resolver import Resolver
 from service.usecases.selections import head_of, recipe_of, selection_summary
+from service.usecases.unmeasured import ONE_CLASS, ONE_PICTURE, TRUST
 from tests.core.clusters import clusters
 from tests.fakes import FakeSearch, fake_context
 from tests.usecases.optimising import (
@@ -419,6 +420,7 @@ def test_one_shot_is_judged_on_the_holdout_and_never_by_a_search():
     assert not context.registry.trial_rows
     report = json.loads(context.blobs.get(f"acme/reports/{selection.id}.json"))
     assert report["curve"] == []
+    assert selection.figures["unmeasured"] == dict.fromkeys(("curve", *TRUST), ONE_PICTURE)
 
 
 def test_one_shot_without_a_holdout_is_measured_on_nothing():
@@ -432,9 +434,27 @@ def test_one_shot_without_a_holdout_is_measured_on_nothing():
         "refit": True,
         "as_of": context.clock(),
         "splits": {"support": 4, "tuning": 0, "holdout": 0},
+        "unmeasured": dict.fromkeys(("figures", "curve", *TRUST), ONE_PICTURE),
     }
     assert "nothing to choose and nothing to measure" in selection.why
     assert len(members_of(context, selection)) == 4
+
+
+@pytest.mark.parametrize(
+    ("budget", "serve"), [(None, "all references serve"), (2, "a budget of 2 serves, as was asked")]
+)
+def test_one_class_is_measured_on_nothing_however_many_pictures_it_has(budget, serve):
+    """Whatever is asked, the answer is right: 100 % would be a figure of nothing."""
+    pictures = (clusters([count], noise=0.2, draw=draw) for draw, count in enumerate((5, 3, 3)))
+    context, _ = planted(*pictures, search=FixedSearch(MEDOIDS))
+    selection = optimised(context, budget=budget)
+    assert context.search.calls == []
+    assert (selection.measured_on, selection.figures["images"]) == ("nothing", 0)
+    assert selection.why == f"one class: nothing can be told apart, so nothing was chosen and nothing measured; {serve}"
+    assert recipe_of(selection) == Recipe(maximum=budget)
+    assert len(members_of(context, selection)) == (budget or 11)
+    assert not {"accuracy", "ece", "policy", "verification"} & set(selection.figures)
+    assert selection.figures["unmeasured"] == dict.fromkeys(("figures", "curve", *TRUST), ONE_CLASS)
 
 
 def test_one_shot_claims_no_cross_fitting_for_a_class_without_a_judging_picture():

@@ -119,15 +119,20 @@ def test_without_a_holdout_cross_fitting_judges_them() -> None:
 
 
 def test_two_classes_have_no_unknown_but_a_curve() -> None:
-    figures = measured(classes=2, noise=1.5)[0].figures
+    found = measured(classes=2, noise=1.5)[0]
+    figures = found.figures
     assert "auroc" not in figures
+    assert found.unmeasured.keys() == {"unknown"}
+    assert "pictures of 2 classes; 3 are needed" in found.unmeasured["unknown"]
     assert len(Policy.from_dict(figures["policy"]).curve) >= 1
     assert "pictures" in figures["verification"]
 
 
 def test_answers_that_are_never_wrong_make_no_policy() -> None:
-    figures = measured(classes=2, noise=0.01)[0].figures
+    found = measured(classes=2, noise=0.01)[0]
+    figures = found.figures
     assert "policy" not in figures
+    assert "right and 0 wrong answers to pictures kept back; 5 of either are needed" in found.unmeasured["risk"]
     assert figures["ece"] < 0.5
 
 
@@ -135,9 +140,11 @@ def test_one_class_and_one_picture_say_nothing() -> None:
     one_shot = clusters([1, 1, 1])
     fitted = build(RECIPE, one_shot, one_shot.take(np.zeros(0, np.int64)), 0)
     assert measure_trust(None, fitted, RECIPE, one_shot.take(np.zeros(0, np.int64)), all_serve=True) == Trusted()
-    figures = measured(classes=1)[0].figures
-    assert "policy" not in figures
-    assert "verification" not in figures
+    found = measured(classes=1)[0]
+    assert "policy" not in found.figures
+    assert "verification" not in found.figures
+    assert found.unmeasured.keys() == {"risk", "unknown", "pairs"}
+    assert "pairs" not in found.report
 
 
 @pytest.mark.parametrize("each", [2, 3, 5])
