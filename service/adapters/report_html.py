@@ -219,7 +219,7 @@ def _plots(data: Mapping[str, Any]) -> dict[str, Markup | None]:
     confusion, histogram, curve = _filled(data["confusion"]), data["cross_class_histogram"], data["curve"]
     low, high = _bounds(before, after)
     return {
-        "histogram": histogram_plot(histogram) if histogram and len(histogram["edges"]) > 1 else None,
+        "histogram": histogram_plot(histogram) if histogram and any(histogram["before"]) else None,
         "before": _map(before, "before", "Before selection", (low, high), "mean cosine"),
         "after": _map(after, "after", "After selection", (low, high), "mean cosine"),
         "distance": _map(distance, "distance", "Class distances", (0.0, _bounds(distance)[1]), "1 - cosine"),

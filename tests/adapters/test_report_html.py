@@ -166,6 +166,13 @@ def test_what_an_optimisation_could_not_measure_is_explained_by_it() -> None:
     assert "Run “holotype optimise" not in text, "it was just run"
 
 
+def test_one_class_has_no_other_to_resemble() -> None:
+    page, parsed = full_page(1)
+    assert full_report(1)["cross_class_histogram"]["edges"], "there are edges, with nothing between them"
+    assert 'aria-label="Histogram' not in page
+    assert "There is no histogram: it is drawn when references are chosen, between at least two classes" in parsed.text
+
+
 @pytest.mark.parametrize(("refit", "told"), [(True, "all labelled pictures"), (False, "all support pictures")])
 def test_class_means_say_of_which_pictures_they_are(refit, told) -> None:
     data = full_report(3)

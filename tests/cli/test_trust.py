@@ -71,7 +71,7 @@ def test_after_an_optimisation_answers_are_held_to_the_error(
         else:
             assert answer["label"] is None
             assert set(answer["rejected"]) == {"reason", "trust", "needed"}
-            assert answer["rejected"]["reason"].startswith(("too far", "torn between"))
+            assert answer["rejected"]["reason"].startswith(("too far", "torn between", "below what"))
             assert answer["top"][0]["label"].startswith("class-")
     code, evaluation = holotype(
         "evaluate", "fruit", new, "--max-error", str(smallest), "--html", tmp_path / "page.html"
