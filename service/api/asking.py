@@ -81,7 +81,7 @@ class Asked:
             asked = {} if query is None else query.model_dump(exclude_unset=True)
             return model.model_validate(asked | sent)
         except ValidationError as error:
-            lines = error.errors(include_url=False, include_context=False, include_input=False)
+            lines = error.errors(include_url=False, include_input=False)
             raise RequestValidationError([{**line, "loc": ("body", *line["loc"])} for line in lines]) from error
 
 

@@ -176,7 +176,7 @@ def _named(files: Sequence[SentFile], paths: Sequence[str]) -> list[SentPicture]
 
 
 def _unreadable(error: ValidationError) -> RequestValidationError:
-    lines = error.errors(include_url=False, include_context=False, include_input=False)
+    lines = error.errors(include_url=False, include_input=False)
     return RequestValidationError([{**line, "loc": ("body", *line["loc"])} for line in lines])
 
 

@@ -36,7 +36,9 @@ def _line(error: Mapping[str, Any]) -> dict[str, str]:
 
 def _lengths(error: Mapping[str, Any]) -> str | None:
     """What is said of a text or list that is too short or too long; None for other findings."""
-    limits = error.get("ctx", {})
+    limits = error.get("ctx")
+    if not limits:
+        return None
     match error["type"]:
         case "string_too_short":
             least = limits["min_length"]

@@ -302,6 +302,15 @@ def test_a_preview_of_what_is_no_new_class_is_refused(shop, fields):
     assert shop.acme.post(f"{FRUIT}:preview", files=sent("apple"), data=fields).status_code == 422
 
 
+def test_an_empty_label_is_refused_in_plain_words(shop):
+    for verb in ("preview", "verify"):
+        answer = shop.acme.post(f"{FRUIT}:{verb}", files=sent("apple"), data={"label": ""})
+        assert (answer.status_code, answer.json()["detail"]) == (
+            422,
+            "body.label is empty: at least one character is needed",
+        )
+
+
 # ------------------------------------------------------------------------------------------------------ tenants, scopes
 
 

@@ -31,3 +31,5 @@ def test_lengths_are_told_in_plain_words(given, told):
     with pytest.raises(ValidationError) as refused:
         Body.model_validate(given)
     assert in_a_sentence(wrong_lines(refused.value.errors())).startswith(told)
+    bare = wrong_lines(refused.value.errors(include_context=False))
+    assert "should have at" in bare[0]["message"], "without the limits the library's words are better than none"
