@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Mapping
+from typing import Annotated, Any
 
 import typer
 
@@ -45,11 +46,23 @@ def relabel(
 ) -> None:
     """Give an example its label, which also settles a conflict.
 
+    A label that no class has makes one; then it is told, with the known names that are close to it.
+
     Example: holotype relabel groceries 5c0e7c1e-3f0c-5d0a-9a55-0a7c8e1f2b3d pear
     """
     changed = session.backend.relabel(name, example, label)
     told = f"{changed['source']} ({changed['id']}) is {changed['label']} now, split {changed['split']}"
-    session.output.result(changed, told)
+    session.output.result(changed, told, *_of_a_new_class(name, changed))
+
+
+def _of_a_new_class(name: str, changed: Mapping[str, Any]) -> list[str]:
+    if not changed["new_class"]:
+        return []
+    told = f"{changed['label']} is a new class: no other picture had that label"
+    if changed["close"]:
+        correction = f"holotype relabel {name} {changed['id']} LABEL"
+        told += f". Close to it: {', '.join(changed['close'])}; to correct it: {correction}"
+    return [told]
 
 
 @command(app, "drop")

@@ -20,6 +20,8 @@ from service.errors import InvalidInput
 
 app = typer.Typer()
 
+STORED = ("picture", "label", "example")
+
 
 class SearchedSplit(StrEnum):
     """Splits to search in."""
@@ -116,6 +118,8 @@ def preview(
 ) -> None:
     """Tell which classes a new one would be confused with, before anything is stored.
 
+    A picture that is given twice counts once. Of one that is in the catalogue already the stored copy is left out.
+
     Example: holotype preview groceries papaya papaya/*.jpg
     """
     refused, read = read_files(pictures)
@@ -138,7 +142,10 @@ def _preview_tables(value: Mapping[str, Any]) -> list[Table | str]:
     said.append(table(f"Confused with {value['label']}", columns, confused))
     refused = [(one["path"], one["error"]) for one in value["pictures"] if "error" in one]
     if refused:
-        said.append(table("Cannot be used", ("picture", "why"), refused))
+        said.append(table("Not used", ("picture", "why"), refused))
+    stored = [(one["path"], one["stored"]["label"], one["stored"]["id"]) for one in usable if one["stored"]]
+    if stored:
+        said.append(table("In the catalogue already; left out of what they are compared with", STORED, stored))
     recognised = value["recognised"]
     if recognised is None:
         said.append("one picture: whether the class would be recognised cannot be told")

@@ -219,10 +219,13 @@ class LocalBackend:
 
     def relabel(self, name: str, example: str, label: str) -> Value:
         from service.usecases.decide import relabel
+        from service.usecases.new_class import new_class
 
         with self._session.open() as context:
+            close = new_class(context, self.tenant(), name, label)
             changed = relabel(context, self.tenant(), name, example, label)
-        return {column: getattr(changed, column) for column in EXAMPLE_COLUMNS}
+        told = {column: getattr(changed, column) for column in EXAMPLE_COLUMNS}
+        return {**told, "new_class": close is not None, "close": list(close or ())}
 
     def drop(self, name: str, examples: Sequence[str]) -> list[str]:
         from service.usecases.decide import drop

@@ -204,7 +204,7 @@ class RemoteBackend:
 
     def relabel(self, name: str, example: str, label: str) -> Value:
         changed = self._client.relabel_example(name, example, label).as_dict()
-        return {column: changed[column] for column in EXAMPLE_COLUMNS}
+        return {column: changed[column] for column in (*EXAMPLE_COLUMNS, "new_class", "close")}
 
     def drop(self, name: str, examples: Sequence[str]) -> list[str]:
         dropped: list[str] = []

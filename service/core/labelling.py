@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from service.core.model import Float32Array, Float64Array, IntArray
+from service.core.model import BoolArray, Float32Array, Float64Array, IntArray
 from service.core.vectors import similarity
 from service.errors import InvalidInput
 
@@ -58,6 +58,16 @@ def label_next(margins: Float64Array, embeddings: Float32Array, count: int) -> t
         gains = np.where(open_rows, doubt * np.maximum(1.0 - nearest, 0.0), -np.inf)
         chosen = int(gains.argmax())
     return picks, nearness
+
+
+def for_difference(margins: Float64Array, picks: IntArray) -> BoolArray:
+    """Which picks were taken for how they differ: something left was more in doubt, bool of the picks' length."""
+    left = np.ones(len(margins), dtype=np.bool_)
+    found = np.zeros(len(picks), dtype=np.bool_)
+    for place, row in enumerate(picks.tolist()):
+        found[place] = margins[row] > margins[left].min()
+        left[row] = False
+    return found
 
 
 def _doubt(margins: Float64Array) -> Float64Array:

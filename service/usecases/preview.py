@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Container, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -13,10 +14,11 @@ from service.core.model import Float32Array, LabelledEmbeddings, Prediction, Sco
 from service.core.newcomer import newcomer_scores, rows_taken
 from service.core.projection import Head, identity_head
 from service.errors import InvalidInput
-from service.records import Catalogue, ExampleState
+from service.records import Catalogue, Example, ExampleState
 from service.usecases.context import Context, partition_of
 from service.usecases.holdings import labelled_examples
 from service.usecases.labels import checked_label
+from service.usecases.leaving_out import leaving_out
 from service.usecases.reading import encoder_of, read_pictures
 from service.usecases.resolver import Resolver, Serving
 
@@ -53,20 +55,48 @@ class Confusion:
         return {**asdict(self), "examples": list(self.examples), "share": share}
 
 
+@dataclass(frozen=True, slots=True)
+class Previewed:
+    """A new picture.
+
+    Attributes:
+        source: where it came from.
+        answer: what answers it now, without its own copy in the catalogue; or why it is not used.
+        stored: that copy, where the catalogue holds the picture already.
+    """
+
+    source: str
+    answer: Prediction | str
+    stored: Example | None
+
+    def as_dict(self) -> dict[str, Any]:
+        """JSON of one picture."""
+        if isinstance(self.answer, str):
+            return {"path": self.source, "error": self.answer}
+        return {
+            "path": self.source,
+            "label": self.answer.label,
+            "confidence": self.answer.confidence,
+            "margin": self.answer.margin,
+            "top": [one._asdict() for one in self.answer.top],
+            "stored": None if self.stored is None else {"id": self.stored.id, "label": self.stored.label},
+        }
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Preview:
     """What would come of a new class.
 
     Attributes:
         label: the new class.
-        pictures: each new picture's source with what answers it now, or with why it cannot be used.
+        pictures: each that was given; of one that was given several times the first is judged.
         confusions: the classes that it would be confused with, the most first.
         recognised: new pictures that the others would recognise; None of a single picture.
         images: present pictures that were judged.
     """
 
     label: str
-    pictures: tuple[tuple[str, Prediction | str], ...]
+    pictures: tuple[Previewed, ...]
     confusions: tuple[Confusion, ...]
     recognised: int | None
     images: int
@@ -75,7 +105,7 @@ class Preview:
         """JSON of `holotype preview`."""
         return {
             "label": self.label,
-            "pictures": [_shown(source, answer) for source, answer in self.pictures],
+            "pictures": [one.as_dict() for one in self.pictures],
             "confused_with": [one.as_dict() for one in self.confusions],
             "recognised": self.recognised,
             "images": self.images,
@@ -92,30 +122,56 @@ def preview_class(
 ) -> Preview:
     """Judge a class that is not there yet by its pictures, given as (source name, bytes). Nothing is stored.
 
+    Of a picture that the catalogue holds under another label the stored copy neither answers nor is judged: it is told
+    what would be if it were of the new class.
+
     Raises:
         CatalogueNotFound, NothingToServe, EncoderMismatch: as for `classify`.
-        InvalidInput: the label cannot be one or is there already, or no picture can be used.
+        InvalidInput: the label cannot be one or is there already, no picture can be used, or nothing else is there.
     """
     catalogue = context.registry.catalogue(tenant, name)
     partition_of(catalogue)
     checked = _new_label(context, catalogue, label)
-    read = read_pictures(context, encoder_of(context, catalogue), catalogue.tenant, [data for _, data in pictures])
+    hashes = [hashlib.sha256(data).hexdigest() for _, data in pictures]
+    first = {one: place for place, one in reversed(list(enumerate(hashes)))}
+    once = sorted(first.values())
+    encoder = encoder_of(context, catalogue)
+    read = read_pictures(context, encoder, catalogue.tenant, [pictures[place][1] for place in once])
+    rows = dict(zip(once, read.rows, strict=True))
     if not len(read.embeddings):
-        reasons = [f"{source}: {why}" for (source, _), why in zip(pictures, read.rows, strict=True)]
+        reasons = [f"{pictures[place][0]}: {why}" for place, why in rows.items()]
         raise InvalidInput(f"none of the {len(pictures)} pictures can be used: {'; '.join(reasons[:3])}")
+    examples = context.registry.examples(catalogue.id)
+    stored = _stored(examples, first)
+    gone = {one.id for one in examples if one.content_hash in first}
+    if gone and not any(one.state is ExampleState.ACTIVE and one.id not in gone for one in examples):
+        raise InvalidInput(f"catalogue {catalogue.name!r} holds nothing beside these pictures to confuse them with")
     # First: points that a broken drop took come back with it, and answer.
-    _, data = labelled_examples(context, catalogue, context.registry.examples(catalogue.id, state=ExampleState.ACTIVE))
+    present = [one for one in examples if one.state is ExampleState.ACTIVE and one.id not in gone]
+    _, data = labelled_examples(context, catalogue, present)
+    if gone:
+        resolver = Resolver(replace(context, store=leaving_out(context.store, gone)))
     resolved = (resolver or Resolver(context)).resolve(catalogue, read.embeddings, TOP)
-    answers = [row if isinstance(row, str) else resolved.predictions[row] for row in read.rows]
     lost = _lost(resolved.serving, read.embeddings, resolved.predictions)
     confusions, images = _confusions(data, resolved.serving, read.embeddings, resolved.predictions, lost)
+    told = []
+    for place, ((source, _), content_hash) in enumerate(zip(pictures, hashes, strict=True)):
+        row, repeated = rows.get(place), pictures[first[content_hash]][0]
+        answer = row if isinstance(row, str) else None if row is None else resolved.predictions[row]
+        told.append(Previewed(source, answer or f"the same picture as {repeated}", stored.get(content_hash)))
     return Preview(
         label=checked,
-        pictures=tuple((source, answer) for (source, _), answer in zip(pictures, answers, strict=True)),
+        pictures=tuple(told),
         confusions=tuple(confusions),
         recognised=None if lost is None else len(read.embeddings) - lost.total(),
         images=images,
     )
+
+
+def _stored(examples: Sequence[Example], hashes: Container[str]) -> dict[str, Example]:
+    """Those of the pictures that the catalogue holds, by content hash; the whole picture before a part of it."""
+    held = [one for one in examples if one.content_hash in hashes]
+    return {one.content_hash: one for one in sorted(held, key=lambda one: not one.crop)}
 
 
 def _new_label(context: Context, catalogue: Catalogue, label: str) -> str:
@@ -184,15 +240,3 @@ def _confusions(
         key=lambda one: (-one.lost / len(newcomers) - one.taken / max(one.images, 1), -one.answers, one.label)
     )
     return confusions, int(np.count_nonzero(result.judged))
-
-
-def _shown(source: str, answer: Prediction | str) -> dict[str, Any]:
-    if isinstance(answer, str):
-        return {"path": source, "error": answer}
-    return {
-        "path": source,
-        "label": answer.label,
-        "confidence": answer.confidence,
-        "margin": answer.margin,
-        "top": [one._asdict() for one in answer.top],
-    }

@@ -22,6 +22,7 @@ from service.usecases import decide, hygiene
 from service.usecases.context import Context
 from service.usecases.derived import forget_examples, keep_survey, kept_survey, shown_ids
 from service.usecases.findings import Decision, FindingKind, decisive
+from service.usecases.new_class import new_class
 
 RULES = b"decisive"
 """Changes with what a survey lists: one that was kept under other rules is out of date."""
@@ -64,11 +65,13 @@ class Decided:
         example: as it is now; None where it was dropped, and where that was taken back.
         kept: all kinds that are accepted of it now.
         taken_back: it had been dropped, and is kept out no longer: the next ingest that brings it stores it.
+        close: where its label made a class, the known ones whose names are close; else None.
     """
 
     example: Example | None
     kept: Sequence[str]
     taken_back: bool = False
+    close: Sequence[str] | None = None
 
 
 def review(
@@ -130,8 +133,9 @@ def decide_finding(
         return Decided(example=None, kept=())
     catalogue = context.registry.catalogue(tenant, name)
     if label is not None:
+        close = new_class(context, tenant, name, label)
         changed = decide.relabel(context, tenant, name, example_id, label)
-        return Decided(example=changed, kept=_kept(context, catalogue, example_id))
+        return Decided(example=changed, kept=_kept(context, catalogue, example_id), close=close)
     if context.registry.dropped(catalogue.id, [example_id]):
         context.registry.take_back(catalogue.id, [example_id])
         return Decided(example=None, kept=(), taken_back=True)

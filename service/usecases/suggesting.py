@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from service.core.labelling import label_next
+from service.core.labelling import for_difference, label_next
 from service.core.model import Float32Array, Prediction
 from service.errors import InvalidInput
 from service.ports import Encoder
@@ -179,20 +179,26 @@ def _ranked(looked: _Looked, count: int) -> list[Suggestion]:
         return []
     margins = np.array([one.margin for one in looked.predictions], dtype=np.float64)
     picks, nearness = label_next(margins, np.concatenate(looked.embeddings), count)
+    told = zip(picks.tolist(), nearness.tolist(), for_difference(margins, picks).tolist(), strict=True)
     return [
         Suggestion(
             path=looked.paths[row],
             rank=rank,
             prediction=looked.predictions[row],
-            why=_why(looked.predictions[row], nearest),
+            why=_why(looked.predictions[row], nearest, differs=differs),
         )
-        for rank, (row, nearest) in enumerate(zip(picks.tolist(), nearness.tolist(), strict=True), start=1)
+        for rank, (row, nearest, differs) in enumerate(told, start=1)
     ]
 
 
-def _why(prediction: Prediction, nearest: float) -> str:
-    best = prediction.top
-    doubt = f"nearest to {best[0].label} ({best[0].score:.3f}), the only class"
-    if len(best) > 1:
-        doubt = f"torn between {best[0].label} ({best[0].score:.3f}) and {best[1].label} ({best[1].score:.3f})"
-    return doubt if np.isnan(nearest) else f"{doubt}; similarity to those before it at most {nearest:.2f}"
+def _why(prediction: Prediction, nearest: float, *, differs: bool) -> str:
+    """What it is asked for: its doubt, or that it is unlike those before it though others are more in doubt."""
+    best = [f"{one.label} ({one.score:.3f})" for one in prediction.top[:2]]
+    alike = f"similarity to those before it at most {nearest:.2f}"
+    if len(best) == 1:
+        doubt = f"nearest to {best[0]}, the only class"
+    elif differs:
+        return f"unlike those before it ({alike}), though others are more in doubt: {best[0]} before {best[1]}"
+    else:
+        doubt = f"the most in doubt of what is left: {best[0]} or {best[1]}"
+    return doubt if np.isnan(nearest) else f"{doubt}; {alike}"

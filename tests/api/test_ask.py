@@ -292,6 +292,7 @@ def test_a_new_class_is_previewed_and_nothing_is_stored(shop):
     assert told["label"] == "rose"
     assert [one.get("label") for one in told["pictures"]] == ["apple"] * 3 + [None]
     assert told["pictures"][3]["error"]
+    assert [one["stored"] for one in told["pictures"][:3]] == [None] * 3
     assert told["confused_with"][0]["label"] == "apple"
     assert told["confused_with"][0]["answers"] == 3
     assert shop.context.registry.example_counts(shop.catalogue().id) == before

@@ -90,7 +90,15 @@ def test_relabelling_settles_a_conflict_and_may_be_asked_twice(fruit):
         assert answer.status_code == 200
         body = answer.json()
         assert (body["label"], body["state"], body["settled_labels"]) == ("plum", "active", ["apple"])
+        assert (body.pop("new_class"), body.pop("close")) == (False, [])
     assert fruit.get(f"{FRUIT}/examples/{held['id']}").json() == body
+    made = fruit.patch(f"{FRUIT}/examples/{held['id']}", json={"label": "plumb"}).json()
+    assert (made["label"], made["new_class"], made["close"]) == ("plumb", True, ["plum"])
+    body = {"example": held["id"], "decision": "relabel", "label": "plums"}
+    decided = fruit.post(f"{FRUIT}/hygiene/decisions", json=body).json()
+    assert (decided["label"], decided["new_class"]) == ("plums", True)
+    assert "plum" in decided["close"]
+    fruit.patch(f"{FRUIT}/examples/{held['id']}", json={"label": "plum"})
     for wrong in ({"label": ""}, {"label": "x" * 201}, {}, {"label": "a", "more": 1}, {"label": "a\x00b"}):
         assert fruit.patch(f"{FRUIT}/examples/{held['id']}", json=wrong).status_code == 422
 

@@ -144,9 +144,9 @@ def test_a_class_is_previewed_and_not_stored(holotype: Holotype, fruit: Path, pi
     code, found = holotype("preview", "fruit", "quince", *new, "none.png")
     assert code == 0
     assert set(found) == {"label", "pictures", "confused_with", "recognised", "images"}
-    assert [set(one) for one in found["pictures"]] == [{"path", "label", "confidence", "margin", "top"}] * 4 + [
-        {"path", "error"}
-    ]
+    assert [set(one) for one in found["pictures"]] == [
+        {"path", "label", "confidence", "margin", "top", "stored"}
+    ] * 4 + [{"path", "error"}]
     assert found["recognised"] == 4
     assert sum(one["answers"] for one in found["confused_with"]) == 4
     same = sorted((new[0].parents[1] / "class-01").iterdir())
@@ -166,6 +166,7 @@ def test_people_get_tables(
     (new / "broken.png").write_bytes(b"no picture")
     broken, whole = str(new / "broken.png"), str(new / "class-00" / "7-0000.jpg")
     (new.parent / "nothing").mkdir()
+    held = str(next((fruit / "class-00").iterdir()))
     _, report = holotype("hygiene", "fruit")
     small = next(one["example"]["id"] for one in report["findings"] if one["kind"] == "small")
     for arguments, expected in (
@@ -181,6 +182,8 @@ def test_people_get_tables(
         (["next", "fruit", str(new.parent / "nothing")], "nothing in the folder"),
         (["preview", "fruit", "quince", whole], "cannot be told"),
         (["preview", "fruit", "quince", whole, str(new / "class-00" / "7-0001.png"), broken], "of 2 new pictures"),
+        (["preview", "fruit", "quince", whole, whole], "the same picture as"),
+        (["preview", "fruit", "quince", whole, held], "In the catalogue already"),
     ):
         capsys.readouterr()
         assert main(arguments) == 0
@@ -193,10 +196,10 @@ def test_a_long_table_says_that_there_is_more(
     holotype: Holotype, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     random = np.random.default_rng(0)
-    for number in range(25):
-        place = tmp_path / "tiny" / "dot"
+    for number in range(50):
+        place, edge = tmp_path / "tiny" / "dot", (9, 40)[number % 2]
         place.mkdir(parents=True, exist_ok=True)
-        Image.fromarray(random.integers(0, 255, (9, 9, 3), dtype=np.uint8)).save(place / f"{number}.png")
+        Image.fromarray(random.integers(0, 255, (edge, edge, 3), dtype=np.uint8)).save(place / f"{number}.png")
     assert holotype("ingest", "dots", tmp_path / "tiny")[0] == 0
     assert main(["hygiene", "dots"]) == 0
     assert "Too small (20 of 25; --json lists all)" in capsys.readouterr().out

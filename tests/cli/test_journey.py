@@ -214,8 +214,13 @@ def test_a_conflict_is_decided_by_relabel_or_drop(
     assert all(one["id"] in shown and one["source"] in shown for one in conflicts)
     code, changed = holotype("relabel", "fruit", held[0], "class-02")
     assert code == 0
-    assert set(changed) == {"id", "label", "split", "state", "source"}
+    assert set(changed) == {"id", "label", "split", "state", "source", "new_class", "close"}
     assert (changed["id"], changed["label"], changed["state"]) == (held[0], "class-02", "active")
+    assert (changed["new_class"], changed["close"]) == (False, [])
+    capsys.readouterr()
+    assert main(["relabel", "fruit", held[0], "class-O2"]) == 0
+    assert "class-O2 is a new class: no other picture had that label. Close to it: class-02" in capsys.readouterr().out
+    assert holotype("relabel", "fruit", held[0], "class-02")[1]["label"] == "class-02"
     assert holotype("drop", "fruit", held[1]) == (0, {"dropped": [held[1]]})
     assert holotype("catalogue", "show", "fruit")[1]["conflicts"] == []
     assert holotype("relabel", "fruit", held[1], "pear")[0] == 3

@@ -131,6 +131,7 @@ def test_choosing_and_answering(twins: Both, fruit: Path, picture_folder: Pictur
     twins.each("search", "fruit", "--text", "a pear")
     twins.each("preview", "fruit", "quince", *sorted((new / "class-03").iterdir()), "none.png")
     twins.each("preview", "fruit", "class-01", *some)
+    twins.each("preview", "fruit", "quince", *some, some[0])
     twins.each("next", "fruit", new, "--count", "4")
     twins.each("next", "fruit", new / "nothing")
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from service.core.labelling import DOUBT_FLOOR, POOL_FACTOR, label_next
+from service.core.labelling import DOUBT_FLOOR, POOL_FACTOR, for_difference, label_next
 from service.errors import InvalidInput
 from tests.core.clusters import unit_rows
 
@@ -24,6 +24,14 @@ def test_the_least_certain_comes_first_then_doubt_times_distance() -> None:
     assert picks.tolist() == [0, 2, 3, 1]
     assert np.isnan(nearness[0])
     assert nearness[1:] == pytest.approx([-1.0, 0.0, np.cos(np.radians(1))], abs=1e-6)
+
+
+def test_what_is_taken_for_its_difference_by_hand() -> None:
+    """Row 2 before row 1, and row 3 before it: row 1, in more doubt, was left. Then row 1 is all that is left."""
+    margins = np.array([0.1, 0.2, 0.3, 0.5])
+    assert for_difference(margins, np.array([0, 2, 3, 1])).tolist() == [False, True, True, False]
+    assert for_difference(margins, np.array([0, 1, 2])).tolist() == [False] * 3
+    assert for_difference(np.full(3, 0.4), np.array([2, 0, 1])).tolist() == [False] * 3, "all alike in doubt"
 
 
 def test_the_sure_ones_are_not_in_the_pool() -> None:

@@ -61,9 +61,43 @@ def test_pictures_that_cannot_be_used_are_told_beside_the_others(context):
     found = preview(context, [("bad.png", b"no picture"), *newcomers(2)]).as_dict()
     assert [one["path"] for one in found["pictures"]] == ["bad.png", "new0.png", "new1.png"]
     assert set(found["pictures"][0]) == {"path", "error"}
-    assert set(found["pictures"][1]) == {"path", "label", "confidence", "margin", "top"}
+    assert set(found["pictures"][1]) == {"path", "label", "confidence", "margin", "top", "stored"}
+    assert found["pictures"][1]["stored"] is None
     with pytest.raises(InvalidInput, match=r"none of the 1 pictures can be used: bad\.png: the file is no picture"):
         preview(context, [("bad.png", b"no picture")])
+
+
+def test_a_picture_that_is_given_twice_counts_once(context):
+    once, twice = preview(context, newcomers(2)), preview(context, [*newcomers(2), ("again.png", newcomers(1)[0][1])])
+    assert twice.pictures[:2] == once.pictures
+    assert twice.pictures[2].as_dict() == {"path": "again.png", "error": "the same picture as new0.png"}
+    assert (twice.confusions, twice.recognised) == (once.confusions, once.recognised)
+    alone = preview(context, [newcomers(1)[0], ("again.png", newcomers(1)[0][1])])
+    assert alone.recognised is None, "one picture is not recognised by itself"
+
+
+@pytest.mark.parametrize("published", [False, True])
+def test_stored_copies_are_named_and_change_nothing_else(context, tmp_path, published):
+    """What is told is what is told where they were never stored."""
+    if published:
+        publish(context, fruit_of(context), draft(context, pull=0.4), sleep=no_sleep)
+    before = preview(context, newcomers())
+    ingested(context, write_pictures(tmp_path / "stored", {f"plum/{name}": data for name, data in newcomers()[:2]}))
+    after = preview(context, newcomers())
+    assert [one.stored and one.stored.label for one in after.pictures] == ["plum", "plum", None, None]
+    held = context.registry.examples(fruit_of(context).id)
+    ids = {one.source.split("/")[-1]: one.id for one in held}
+    assert after.pictures[0].as_dict()["stored"] == {"id": ids["new0.png"], "label": "plum"}
+    assert [one.answer.top for one in after.pictures] == [one.answer.top for one in before.pictures]
+    assert (after.confusions, after.recognised, after.images) == (before.confusions, before.recognised, before.images)
+
+
+def test_nothing_is_told_where_nothing_else_is_stored(tmp_path):
+    context = fake_context()
+    pictures = {f"plum/{name}": data for name, data in newcomers(2)}
+    ingested(context, write_pictures(tmp_path, pictures))
+    with pytest.raises(InvalidInput, match="nothing beside these pictures"):
+        preview(context, newcomers(2))
 
 
 def test_the_head_that_serves_is_the_one_that_is_asked(context):

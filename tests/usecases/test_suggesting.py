@@ -42,9 +42,23 @@ def test_the_most_doubtful_comes_first_with_what_is_likely(context, unlabelled):
     assert first["margin"] == pytest.approx(best["score"] - second["score"])
     assert (
         first["why"]
-        == f"torn between {best['label']} ({best['score']:.3f}) and {second['label']} ({second['score']:.3f})"
+        == f"the most in doubt of what is left: {best['label']} ({best['score']:.3f}) or {second['label']} "
+        f"({second['score']:.3f})"
     )
     assert "similarity to those before it at most" in found[1].why
+
+
+def test_what_is_listed_for_its_difference_says_so(context, tmp_path):
+    """Three copies in all but bytes of the most doubtful, and one that is surely something: it comes second."""
+    doubtful = {f"same{n}.png": picture(f"same{n}", 9200) for n in range(3)}
+    sure = {"sure.png": picture("sure", 9100)}
+    found = suggested(context, write_pictures(tmp_path / "odd", doubtful | sure))
+    margins = {Path(one.path).name: one.prediction.margin for one in found}
+    assert margins["sure.png"] > margins["same0.png"], "or the pictures must be others"
+    assert Path(found[1].path).name == "sure.png"
+    assert found[1].why.startswith("unlike those before it (similarity to those before it at most ")
+    assert ", though others are more in doubt: " in found[1].why
+    assert all(found[place].why.startswith("the most in doubt of what is left: ") for place in (0, 2, 3))
 
 
 def test_answers_are_those_that_serve(context, unlabelled):

@@ -16,6 +16,7 @@ from service.records import ExampleState, Split
 from service.usecases import browsing, decide
 from service.usecases.browsing import SeenExample
 from service.usecases.labels import MAX_LABEL
+from service.usecases.new_class import new_class
 
 router = scoped_router("examples")
 
@@ -63,6 +64,13 @@ class ExampleBody(BaseModel):
     )
     created_at: float = Field(description="Seconds since 1970.", examples=[1767225600.0])
     links: ExampleLinks
+
+
+class RelabelledBody(ExampleBody):
+    """An example under its new label."""
+
+    new_class: bool = Field(description="No class had that label before.", examples=[False])
+    close: list[str] = Field(description="Of a new class: known labels that are close to it.", examples=[[]])
 
 
 class NewLabel(BaseModel):
@@ -160,10 +168,15 @@ def show_example(name: CatalogueName, example_id: ExampleId, who: Reader, contex
 @router.patch("/catalogues/{catalogue}/examples/{example}", responses=responses(409))
 def relabel_example(
     name: CatalogueName, example_id: ExampleId, body: NewLabel, who: Writer, context: ContextOf
-) -> ExampleBody:
-    """Give an example its label, which settles a conflict. Asked twice, nothing more happens."""
+) -> RelabelledBody:
+    """Give an example its label, which settles a conflict. Asked twice, nothing more happens.
+
+    A label that no class has makes one; the answer says so, with the known labels that are close to it.
+    """
+    close = new_class(context, who.tenant, name, body.label)
     decide.relabel(context, who.tenant, name, example_id, body.label)
-    return example_body(name, browsing.show_example(context, who.tenant, name, example_id))
+    shown = example_body(name, browsing.show_example(context, who.tenant, name, example_id))
+    return RelabelledBody(**dict(shown), new_class=close is not None, close=list(close or ()))
 
 
 @router.delete("/catalogues/{catalogue}/examples/{example}", status_code=204, responses=responses(409))

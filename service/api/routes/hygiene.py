@@ -84,6 +84,8 @@ class DecidedBody(BaseModel):
         description="It had been dropped, and `keep` took that back: it is stored when it is handed over again.",
         examples=[False],
     )
+    new_class: bool = Field(description="No class had its label before `relabel` gave it.", examples=[False])
+    close: list[str] = Field(description="Of a new class: known labels that are close to it.", examples=[[]])
 
 
 class DroppedPicture(BaseModel):
@@ -162,4 +164,6 @@ def decide_finding(name: CatalogueName, body: HygieneDecision, who: Writer, cont
         label=None if decided.example is None else decided.example.label,
         kept=[FindingKind(kind) for kind in decided.kept],
         taken_back=decided.taken_back,
+        new_class=decided.close is not None,
+        close=list(decided.close or ()),
     )

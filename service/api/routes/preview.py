@@ -12,6 +12,7 @@ from service.api.answers import NoAnswerBody, ScoredLabelBody
 from service.api.asking import Asked, ResolverOf, asked_form, described
 from service.api.problems import responses
 from service.api.routes.catalogues import CatalogueName
+from service.api.routes.examples import EXAMPLE_ID
 from service.api.uploads import ANY_SIZE
 from service.usecases.labels import MAX_LABEL
 from service.usecases.preview import preview_class
@@ -29,6 +30,13 @@ class PreviewOptions(BaseModel):
     label: str = Field(min_length=1, max_length=MAX_LABEL, examples=["papaya"])
 
 
+class StoredCopy(BaseModel):
+    """An example that is the same picture."""
+
+    id: str = Field(examples=[EXAMPLE_ID])
+    label: str = Field(examples=["mango"])
+
+
 class AnsweredNow(BaseModel):
     """What answers a new picture while the new class is not there."""
 
@@ -37,6 +45,9 @@ class AnsweredNow(BaseModel):
     confidence: float
     margin: float
     top: list[ScoredLabelBody]
+    stored: StoredCopy | None = Field(
+        description="The same picture in the catalogue, which neither answers nor is judged here; null of a new one."
+    )
 
 
 class ConfusionBody(BaseModel):
@@ -56,7 +67,9 @@ class PreviewBody(BaseModel):
     """What would come of a new class."""
 
     label: str
-    pictures: list[AnsweredNow | NoAnswerBody]
+    pictures: list[AnsweredNow | NoAnswerBody] = Field(
+        description="All, in order; what cannot be used, or was sent before in the request, has an `error`."
+    )
     confused_with: list[ConfusionBody] = Field(description="The classes that are concerned, the most first.")
     recognised: int | None = Field(description="New pictures that the others would recognise; null of a single one.")
     images: int = Field(description="Present pictures that were judged.")

@@ -73,6 +73,13 @@ class Example(Answer):
     links: dict[str, str]
 
 
+class Relabelled(Example):
+    """An example under its new label; `new_class` where no class had it before, `close` are known ones like it then."""
+
+    new_class: bool
+    close: list[str]
+
+
 class Dropped(Answer):
     """A picture that is kept out under these labels; `content_hash` and `crop` as an `Example` has them."""
 
@@ -143,6 +150,8 @@ class Decided(Answer):
     label: str | None
     kept: list[str]
     taken_back: bool
+    new_class: bool
+    close: list[str]
 
 
 class Label(Answer):

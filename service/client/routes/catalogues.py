@@ -20,6 +20,7 @@ from service.client.models.catalogues import (
     Label,
     Map,
     Prompts,
+    Relabelled,
     Renamed,
 )
 
@@ -83,13 +84,13 @@ def show_example(name: str, example: str) -> Call[Example]:
     return get(of(name, "examples", example), model(Example))
 
 
-def relabel_example(name: str, example: str, label: str) -> Call[Example]:
+def relabel_example(name: str, example: str, label: str) -> Call[Relabelled]:
     """An example under its label, which settles a conflict."""
     return Call(
         method="PATCH",
         path=of(name, "examples", example),
         json={"label": label},
-        read=model(Example),
+        read=model(Relabelled),
         repeatable=True,
     )
 
