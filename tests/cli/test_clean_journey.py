@@ -27,7 +27,9 @@ def folder(picture_folder: PictureFolder) -> Path:
     """Three classes of twelve pictures; one is blank and tiny, one of class-00 lies in class-01's folder."""
     made = picture_folder("fruit", classes=3, each=12)
     Image.new("RGB", (30, 30), (90, 120, 60)).save(made / "class-02" / "blank.png")
-    shutil.move(made / "class-00" / "0-0000.jpg", made / "class-01" / "wrong.jpg")
+    (made / "class-00" / "0-0000.jpg").unlink()
+    odd = picture_folder("odd", classes=1, each=1, seed=9, noise=90)  # no near-duplicate of the others
+    shutil.move(odd / "class-00" / "9-0000.jpg", made / "class-01" / "wrong.jpg")
     return made
 
 

@@ -85,7 +85,9 @@ def fruit(picture_folder: PictureFolder) -> Path:
     (folder / "class-00" / "empty.png").write_bytes(b"")
     (folder / "class-01" / "old.gif").write_bytes(b"GIF89a")
     shutil.copy(folder / "class-00" / "0-0003.png", folder / "class-01" / "other.png")
-    shutil.move(folder / "class-00" / "0-0000.jpg", folder / "class-01" / "wrong.jpg")
+    (folder / "class-00" / "0-0000.jpg").unlink()
+    odd = picture_folder("odd", classes=1, each=1, seed=9, noise=90)  # no near-duplicate of the others
+    shutil.move(odd / "class-00" / "9-0000.jpg", folder / "class-01" / "wrong.jpg")
     return folder
 
 
