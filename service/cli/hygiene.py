@@ -57,8 +57,8 @@ def _tables(report: Mapping[str, Any]) -> list[Table | str]:
     )
     if thin := report["counts"]["thin"]:
         said.append(
-            f"{thin} of the classes have fewer than five distinct pictures: their labels are not judged, and no other "
-            "picture is taken for one of theirs"
+            f"{thin} of the classes {'has' if thin == 1 else 'have'} fewer than five distinct pictures: their labels "
+            "are not judged, and no other picture is taken for one of theirs"
         )
     if report["unreadable"]:
         said.append(

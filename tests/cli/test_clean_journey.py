@@ -202,6 +202,10 @@ def test_a_long_table_says_that_there_is_more(
         place, edge = tmp_path / "tiny" / "dot", (9, 40)[number % 2]
         place.mkdir(parents=True, exist_ok=True)
         Image.fromarray(random.integers(0, 255, (edge, edge, 3), dtype=np.uint8)).save(place / f"{number}.png")
+    (tmp_path / "tiny" / "lone").mkdir()
+    (tmp_path / "tiny" / "dot" / "1.png").rename(tmp_path / "tiny" / "lone" / "1.png")
     assert holotype("ingest", "dots", tmp_path / "tiny")[0] == 0
     assert main(["hygiene", "dots"]) == 0
-    assert "Too small (20 of 25; --json lists all)" in capsys.readouterr().out
+    told = capsys.readouterr().out
+    assert "Too small (20 of 25; --json lists all)" in told
+    assert "1 of the classes has fewer than five distinct pictures: their labels are not judged" in told
