@@ -55,7 +55,7 @@ def title(setting: str) -> str:
     asked = {
         "holdouts": "a fifth of each class held out, all else candidates",
         "val": "all of train candidates, judged on val",
-        "heads": "heads, all pictures as references behind each, pulled",
+        "heads": "heads, about ten pictures a class, all that are not doubted as references, pulled",
         "story": "the 12 classes confused most, 6 of 30 pictures a class",
     }.get(what, f"{what[1:]} pictures a class")
     return f"{data}, {asked}" + (f", {noise[5:]} % wrong labels" if noise != "noise0" else "")

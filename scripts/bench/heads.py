@@ -1,6 +1,7 @@
 """Which head is worth what: the same references behind every head that a search may choose, and behind none.
 
-All pictures of the support are references, pulled as the product pulls them, so that nothing but the head differs.
+All pictures of the support that the noise model does not doubt are references, pulled towards the means of their
+classes, so that nothing but the head differs.
 Triplets are mined semi-hard, as the product does, and at random, which is there to show the difference.
 """
 

@@ -70,7 +70,8 @@ class HotReferences:
         """As `ports.VectorStore` has it, for queries (q, d) of unit length."""
         if not self.ids:
             return [[] for _ in queries]
-        step = max(1, SIMILARITIES // len(self.ids))
+        looked_up = 0 if self.members is None else 2 * labels * self.members.shape[1]
+        step = max(1, SIMILARITIES // (len(self.ids) + min(looked_up, 2 * MOST_REPEATS * len(self.ids))))
         best = self._best_ones if per_label == 1 else partial(self._best_classes, per_label)
         return [
             found

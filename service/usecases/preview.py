@@ -13,14 +13,14 @@ import numpy as np
 from service.core.model import Float32Array, LabelledEmbeddings, Prediction, ScoredLabel
 from service.core.newcomer import newcomer_scores, rows_taken
 from service.core.projection import Head, identity_head
-from service.errors import InvalidInput
+from service.errors import InvalidInput, NothingToServe
 from service.records import Catalogue, Example, ExampleState
 from service.usecases.context import Context, partition_of
 from service.usecases.holdings import labelled_examples
 from service.usecases.labels import checked_label
 from service.usecases.leaving_out import leaving_out
 from service.usecases.reading import encoder_of, read_pictures
-from service.usecases.resolver import Resolver, Serving
+from service.usecases.resolver import Resolved, Resolver, Serving
 
 SEED = 0
 TOP = 5
@@ -143,15 +143,13 @@ def preview_class(
         raise InvalidInput(f"none of the {len(pictures)} pictures can be used: {'; '.join(reasons[:3])}")
     examples = context.registry.examples(catalogue.id)
     stored = _stored(examples, first)
-    gone = {one.id for one in examples if one.content_hash in first}
-    if gone and not any(one.state is ExampleState.ACTIVE and one.id not in gone for one in examples):
+    gone = [one for one in examples if one.content_hash in first]
+    present = [one for one in examples if one.state is ExampleState.ACTIVE and one.content_hash not in first]
+    if gone and not present:
         raise InvalidInput(f"catalogue {catalogue.name!r} holds nothing beside these pictures to confuse them with")
     # First: points that a broken drop took come back with it, and answer.
-    present = [one for one in examples if one.state is ExampleState.ACTIVE and one.id not in gone]
     _, data = labelled_examples(context, catalogue, present)
-    if gone:
-        resolver = Resolver(replace(context, store=leaving_out(context.store, gone)))
-    resolved = (resolver or Resolver(context)).resolve(catalogue, read.embeddings, TOP)
+    resolved = _resolved(context, catalogue, read.embeddings, gone, resolver)
     lost = _lost(resolved.serving, read.embeddings, resolved.predictions)
     confusions, images = _confusions(data, resolved.serving, read.embeddings, resolved.predictions, lost)
     told = []
@@ -166,6 +164,25 @@ def preview_class(
         recognised=None if lost is None else len(read.embeddings) - lost.total(),
         images=images,
     )
+
+
+def _resolved(
+    context: Context,
+    catalogue: Catalogue,
+    embeddings: Float32Array,
+    gone: Sequence[Example],
+    resolver: Resolver | None,
+) -> Resolved:
+    """What answers now, without the stored copies. A class of which nothing else serves does not answer then."""
+    if not gone:
+        return (resolver or Resolver(context)).resolve(catalogue, embeddings, TOP)
+    try:
+        return Resolver(replace(context, store=leaving_out(context.store, gone))).resolve(catalogue, embeddings, TOP)
+    except NothingToServe as nothing:
+        raise InvalidInput(
+            f"every reference that serves catalogue {catalogue.name!r} is among these pictures, so nothing is left to "
+            "confuse them with: ask about fewer of them at a time"
+        ) from nothing
 
 
 def _stored(examples: Sequence[Example], hashes: Container[str]) -> dict[str, Example]:

@@ -10,7 +10,7 @@ from scipy.special import ndtri
 
 from service.core.crossfit import Answered, CrossFitter
 from service.core.evaluation import evaluate
-from service.core.model import BoolArray
+from service.core.model import BoolArray, Float64Array
 from service.core.race import hopeless
 from service.core.recipe import Recipe
 
@@ -65,7 +65,7 @@ class RecipeRace:
         return leader.value + ahead - (_cost(recipe, found) - leader.cost)
 
     def winner(self, best: Recipe, trials: int) -> Recipe:
-        """The best of so many trials, if it is ahead of the steady recipe by more than luck; else that one.
+        """The best of a search of so many trials, if it is ahead of the steady recipe by more than luck; else that one.
 
         The best of many looks better than it is. The lead that counts is the one by which one in `trials` recipes as
         good as the steady one would be ahead by chance, in standard errors of the paired difference: the
@@ -74,9 +74,18 @@ class RecipeRace:
         leader, steady = self._led(), self._steady
         if steady is None or leader is steady:
             return self.steady
-        error = float(np.std(leader.right.astype(np.float64) - steady.right)) / math.sqrt(len(steady.right))
+        ahead = (leader.right.astype(np.float64) - steady.right) * self._counts()
+        error = float(np.std(ahead)) / math.sqrt(len(ahead))
         luck = float(ndtri(1.0 - 1.0 / max(trials, 2)))
         return best if leader.value - steady.value > luck * error else self.steady
+
+    def _counts(self) -> Float64Array:
+        """What each answer counts, (n,): the same for accuracy, the same for each class for macro F1."""
+        codes = self.fitter.data.codes
+        if self.metric != "macro_f1":
+            return np.ones(len(codes))
+        _, place, sizes = np.unique(codes, return_inverse=True, return_counts=True)
+        return np.asarray(len(codes) / (len(sizes) * sizes[place]))
 
     def _led(self) -> _Judged:
         """The leader; before the first trial those that were there before."""

@@ -102,6 +102,8 @@ def steady_recipe(request: OptimiseRequest) -> Recipe:
     asked["neighbours"] = None if None in request.voters else request.voters[0]
     if request.head != "auto":
         asked["head"] = request.head
+    if asked["strategy"] == "thresholds":
+        asked["space"] = "projected"
     if request.strategy == "all":
         asked["cleaning"] = "none"
     return recipe_of({**STEADY, **asked}, request)
@@ -148,7 +150,8 @@ def search_recipe(
         finished=finished,
         on_trial=on_trial,
     )
-    return calibrated(fitter, race.winner(recipe_of(best.parameters, request), trials))
+    # As many as were asked for: a nested search makes fewer, and stands for one that makes them all.
+    return calibrated(fitter, race.winner(recipe_of(best.parameters, request), request.trials))
 
 
 def _starts(request: OptimiseRequest, space: Mapping[str, Parameter], active: Recipe | None) -> list[Mapping[str, Any]]:
@@ -215,7 +218,7 @@ def search_thresholds(
         finished=finished,
         on_trial=on_trial,
     )
-    return calibrated(fitter, _with_shares(swept, names, best.parameters))
+    return calibrated(fitter, race.winner(_with_shares(swept, names, best.parameters), request.trials))
 
 
 def _with_shares(recipe: Recipe, names: Sequence[str], parameters: Mapping[str, Any]) -> Recipe:

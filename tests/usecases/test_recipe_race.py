@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from service.core.crossfit import Answered, CrossFitter
+from service.core.crossfit import Answered, CrossFit, CrossFitter
 from service.core.recipe import Recipe
 from service.usecases.recipe_race import RecipeRace
 from tests.core.clusters import clusters
@@ -52,6 +52,24 @@ def test_the_lead_has_to_be_more_than_the_luck_of_so_many_trials(
     found = race(steady, other)
     found.value(OTHER)
     assert found.winner(OTHER, trials) == (OTHER if wins else STEADY)
+
+
+def test_macro_f1_counts_a_picture_of_a_small_class_for_more_and_so_does_its_luck() -> None:
+    """One of two pictures of the small class more: 0.24 of macro F1, and an accident all the same."""
+
+    class Balanced(Told):
+        def run(self, recipe):
+            scores = np.zeros((len(self.data), 2), np.float32)
+            named = self.data.codes.copy()
+            named[-2:] = [0, 1] if recipe == OTHER else [0, 0]
+            scores[np.arange(len(named)), named] = 1.0
+            right = named == self.data.codes
+            asked = np.ones(len(right), bool)
+            return CrossFit(references=2.0, support=float(len(right)), asked=asked, right=right, scores=scores)
+
+    found = RecipeRace(Balanced(clusters([38, 2]), 0), "macro_f1", STEADY)
+    assert found.value(OTHER) > 0.75 > 0.55 > found.value(STEADY)
+    assert found.winner(OTHER, 40) == STEADY
 
 
 def test_a_search_of_one_trial_has_no_luck_to_allow_for() -> None:
