@@ -142,6 +142,8 @@ def test_dropped_it_stays_out_until_it_is_kept(fruit, context, tmp_path):
         "label": None,
         "kept": [],
         "taken_back": True,
+        "new_class": False,
+        "close": [],
     }
     assert decided(fruit, one["id"], "keep", 404)["code"] == "ExampleNotFound"
     assert ingest(context, "acme", "fruit", tmp_path / "fruit").result["stored"] == 1
@@ -176,6 +178,8 @@ def test_dropping_takes_every_trace_along(fruit, context):
         "label": None,
         "kept": [],
         "taken_back": False,
+        "new_class": False,
+        "close": [],
     }
     assert decided(fruit, one["id"], "drop", 404)["code"] == "ExampleNotFound"
     assert listed(fruit)["counts"]["blank"] == 0

@@ -151,7 +151,7 @@ def test_stored_figures_of_nothing(tmp_path):
     stored = stored_evaluation(context, "acme", "fruit")
     assert (stored["images"], stored["accuracy"], stored["per_class"], stored["panel"]) == (0, None, {}, {})
     page = HtmlReportWriter().render(report_data(context, "acme", "fruit", stored))
-    assert "too few pictures" in page
+    assert "The optimisation that made this selection did not measure it" in page
 
 
 def test_the_report_gathers_what_is_stored(tmp_path):
