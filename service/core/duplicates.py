@@ -17,6 +17,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
 
 from service.core.model import BoolArray, Float32Array, IntArray
 
@@ -104,16 +106,11 @@ def twins(groups: IntArray, pairs: Sequence[tuple[int, int, float]]) -> IntArray
 
 def _united(groups: IntArray, same: Sequence[tuple[int, int]]) -> IntArray:
     """The groups (n,), those joined that are said to be the same, numbered by first appearance."""
-    parents: dict[int, int] = {}
-
-    def root(group: int) -> int:
-        while (parent := parents.get(group, group)) != group:
-            group = parent
-        return group
-
-    for one, other in same:
-        parents[root(one)] = root(other)
-    return _numbered_by_appearance(np.array([root(group) for group in groups.tolist()], dtype=np.int64))
+    names, place = np.unique(groups, return_inverse=True)
+    ends = np.searchsorted(names, np.array(same, dtype=np.int64).reshape(-1, 2))
+    links = coo_array((np.ones(len(ends), dtype=np.int64), (ends[:, 0], ends[:, 1])), shape=(len(names), len(names)))
+    _, joined = connected_components(links, directed=False)
+    return _numbered_by_appearance(joined[place].astype(np.int64))
 
 
 def near_duplicate_pairs(
