@@ -25,14 +25,9 @@ MOST_PULL = 0.95
 MAX_SEARCHED_CLASSES = 100
 """The sampler's own cost grows with the parameters: 4 ms a trial at 81, 300 ms at 1 000."""
 
-STEADY: Mapping[str, Any] = {
-    "head": "lda",
-    "shrinkage": 0.05,
-    "cleaning": "modelled",
-    "medoids": 3,
-    "pull": 0.8,
-    "per_label": 1,
-}
+LDA: Mapping[str, Any] = {"head": "lda", "shrinkage": 0.05, "cleaning": "none", "pull": 0.8, "per_label": 1}
+"""A strong head and pull, whatever the references."""
+STEADY: Mapping[str, Any] = {**LDA, "cleaning": "modelled", "medoids": 3}
 """What a search has to beat (README, decision 21). On few pictures the best of many trials is mostly a worse one."""
 
 SEARCH_VERSION = 7
@@ -71,7 +66,6 @@ def parameter_space(request: OptimiseRequest) -> dict[str, Parameter]:
 
 def warm_starts(active: Recipe | None) -> list[dict[str, Any]]:
     """Where to look first: strong settings of each kind, and the recipe that serves now."""
-    lda = {"head": "lda", "shrinkage": 0.05, "cleaning": "none", "pull": 0.8, "per_label": 1}
     medoids = {"strategy": "medoids", "medoids": 3}
     thresholds = {
         "strategy": "thresholds",
@@ -82,16 +76,16 @@ def warm_starts(active: Recipe | None) -> list[dict[str, Any]]:
         "minimum": 1,
     }
     starts: list[dict[str, Any]] = [
-        {**lda, **medoids},
-        {**lda, **medoids, "medoids": 1},
-        {**lda, **medoids, "head": "proxy", "steps": 200, "medoids": 8},
-        {**lda, **medoids, "head": "proxy", "steps": 50},
-        {**lda, **medoids, "pull": 0.5, "medoids": 12},
-        {**lda, **medoids, "cleaning": "modelled", "pull": 0.5, "medoids": 6},
-        {**lda, **medoids, "head": "within", "medoids": 5},
-        {**lda, **thresholds},
-        {**lda, **thresholds, "cleaning": "modelled"},
-        {**lda, **thresholds, "head": "none", "pull": 0.0, "space": "raw"},
+        {**LDA, **medoids},
+        {**LDA, **medoids, "medoids": 1},
+        {**LDA, **medoids, "head": "proxy", "steps": 200, "medoids": 8},
+        {**LDA, **medoids, "head": "proxy", "steps": 50},
+        {**LDA, **medoids, "pull": 0.5, "medoids": 12},
+        {**LDA, **medoids, "cleaning": "modelled", "pull": 0.5, "medoids": 6},
+        {**LDA, **medoids, "head": "within", "medoids": 5},
+        {**LDA, **thresholds},
+        {**LDA, **thresholds, "cleaning": "modelled"},
+        {**LDA, **thresholds, "head": "none", "pull": 0.0, "space": "raw"},
     ]
     return ([active.as_dict()] if active else []) + starts
 
