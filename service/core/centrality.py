@@ -57,7 +57,9 @@ class _Factor:
     @property
     def whole(self) -> Float64Array:
         """B itself, (n, w)."""
-        return self.times(np.eye(self.shape[1]))
+        if self.plain is None:
+            return self.rows
+        return np.asarray(np.column_stack([self.rows, np.ones(len(self.rows))]) / np.sqrt(2.0))
 
     @cached_property
     def gram(self) -> Float64Array:

@@ -65,6 +65,7 @@ class CrossFitter:
     folds: int = field(init=False)
     tuned: bool = field(init=False)
     fold_of: IntArray = field(init=False)
+    _roles: dict[int, tuple[IntArray, IntArray, IntArray]] = field(init=False, default_factory=dict)
     _supports: dict[int, Support] = field(init=False, default_factory=dict)
     _last: tuple[Recipe, CrossFit] | None = field(init=False, default=None)
 
@@ -74,11 +75,13 @@ class CrossFitter:
         self.tuned = self.folds >= 3 and float(np.median(distinct_pictures(self.data))) >= MIN_TUNED_CLASS
 
     def roles(self, fold: int) -> tuple[IntArray, IntArray, IntArray]:
-        """Rows of support, tuning and judged pictures in a fold."""
-        judged = self.fold_of == fold
-        tuning = (self.fold_of == (fold + 1) % self.folds) if self.tuned else np.zeros_like(judged)
-        tuning &= np.isin(self.data.codes, self.data.codes[~judged & ~tuning])
-        return np.flatnonzero(~judged & ~tuning), np.flatnonzero(tuning), np.flatnonzero(judged)
+        """Rows of support, tuning and judged pictures in a fold, found once."""
+        if fold not in self._roles:
+            judged = self.fold_of == fold
+            tuning = (self.fold_of == (fold + 1) % self.folds) if self.tuned else np.zeros_like(judged)
+            tuning &= np.isin(self.data.codes, self.data.codes[~judged & ~tuning])
+            self._roles[fold] = np.flatnonzero(~judged & ~tuning), np.flatnonzero(tuning), np.flatnonzero(judged)
+        return self._roles[fold]
 
     def prepared(self, fold: int, cleaning: Cleaning) -> Prepared:
         """What recipes share over the support of a fold that has some, found once."""
@@ -152,7 +155,8 @@ class CrossFitter:
     def _answer(self, recipe: Recipe, fold: int, whole: bool) -> _FoldAnswers:
         support, tuning, judged = self.roles(fold)
         prepared = self.prepared(fold, recipe.cleaning)
-        fitted = fit(recipe, prepared, self.data.take(tuning) if self.tuned else None, balanced=self.balanced)
+        asked = self.data.take(tuning) if self.tuned and recipe.strategy == "thresholds" else None
+        fitted = fit(recipe, prepared, asked, balanced=self.balanced)
         counts = len(fitted.references), len(support)
         embeddings, truth = self.data.embeddings[judged], self.data.codes[judged]
         if not whole:

@@ -9,7 +9,7 @@ from functools import cached_property
 import numpy as np
 
 from service.core.centrality import eigenvector_centrality
-from service.core.cleaning import NOTHING, cleaned, out_of_fold_probabilities
+from service.core.cleaning import NOTHING, Cleaned, cleaned, out_of_fold_probabilities
 from service.core.medoids import medoids
 from service.core.metric_learning import STEPS, TrainedKind, train_heads
 from service.core.model import BoolArray, Float32Array, Float64Array, IntArray, LabelledEmbeddings
@@ -32,7 +32,7 @@ class Support:
 
     data: LabelledEmbeddings
     seed: int
-    _prepared: dict[Cleaning, Prepared] = field(default_factory=dict)
+    _prepared: dict[Cleaning | bytes, Prepared] = field(default_factory=dict)
 
     @cached_property
     def raw_centralities(self) -> Float64Array:
@@ -49,19 +49,25 @@ class Support:
         return self.probabilities if teaching.all() else out_of_fold_probabilities(self.data, self.seed, teaching)
 
     def prepared(self, cleaning: Cleaning) -> Prepared:
-        """The trusted rows under a cleaning, and what teaches."""
+        """The trusted rows under a cleaning, and what teaches; cleanings that find the same share it."""
         if cleaning not in self._prepared:
             found = cleaned(self.data, cleaning, self.judged)
-            data = self.data if found.trusted.all() else self.data.take(found.trusted)
-            lessons = replace(self.data, codes=found.taught)
-            if not found.trusted.all():
-                lessons = lessons.take(found.taught != NOTHING)
-            scatter = Scatter.of(lessons.embeddings, lessons.codes)
-            self._prepared[cleaning] = Prepared(data, lessons, scatter, self.raw_centralities[found.trusted], self.seed)
+            alike = found.trusted.tobytes() + found.taught.tobytes()
+            if alike not in self._prepared:
+                self._prepared[alike] = self._cleaned(found)
+            self._prepared[cleaning] = self._prepared[alike]
         return self._prepared[cleaning]
 
+    def _cleaned(self, found: Cleaned) -> Prepared:
+        data = self.data if found.trusted.all() else self.data.take(found.trusted)
+        lessons = replace(self.data, codes=found.taught)
+        if not found.trusted.all():
+            lessons = lessons.take(found.taught != NOTHING)
+        scatter = Scatter.of(lessons.embeddings, lessons.codes)
+        return Prepared(data, lessons, scatter, self.raw_centralities[found.trusted], self.seed)
 
-@dataclass(frozen=True, slots=True, eq=False)
+
+@dataclass(frozen=True, eq=False)
 class Prepared:
     """What many recipes share over one support set: the trusted rows, and what head and class means learn from.
 
@@ -80,19 +86,25 @@ class Prepared:
     seed: int
     _trained: dict[tuple[TrainedKind, int], Head] = field(default_factory=dict)
 
+    @cached_property
+    def start(self) -> Head:
+        """What training starts from, fitted once: many a recipe of a search has it for its head, too."""
+        return fit_head("lda", self.scatter, START_SHRINKAGE)
+
     def head(self, recipe: Recipe) -> Head:
         """The recipe's head, fitted or trained on the support; each training is done once."""
         match recipe.head:
             case "proxy" | "triplet" | "contrastive" | "centre" as trained:
                 return self._trained_head(trained, recipe.steps)
+            case "lda" if recipe.shrinkage == START_SHRINKAGE:
+                return self.start
             case closed:
                 return fit_head(closed, self.scatter, recipe.shrinkage)
 
     def _trained_head(self, kind: TrainedKind, steps: int) -> Head:
         if (kind, steps) not in self._trained:
-            start = fit_head("lda", self.scatter, START_SHRINKAGE)
             passed = sorted({steps, *(fewer for fewer in STEPS if fewer < steps)})
-            heads = train_heads(kind, self.lessons.embeddings, self.lessons.codes, start, passed, self.seed)
+            heads = train_heads(kind, self.lessons.embeddings, self.lessons.codes, self.start, passed, self.seed)
             self._trained.update({(kind, done): head for done, head in heads.items()})
         return self._trained[kind, steps]
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from service.core.centrality import eigenvector_centrality
 from service.core.cleaning import cleaned, out_of_fold_probabilities
-from service.core.fitting import Fitted, everything, fit, prepare
+from service.core.fitting import START_SHRINKAGE, Fitted, Support, everything, fit, prepare
 from service.core.medoids import medoids
 from service.core.projection import HEAD_KINDS
 from service.core.pull import class_means, pulled
@@ -154,6 +154,22 @@ def test_what_cleaning_dropped_is_no_reference_and_shapes_nothing() -> None:
     assert prepared.raw_centralities == pytest.approx(eigenvector_centrality(wrong.embeddings).values[trusted])
     fitted = fit(Recipe(cleaning="disputed"), prepared, None)
     assert {fitted.data.ids[row] for row in fitted.references} == set(prepared.data.ids)
+
+
+def test_cleanings_that_doubt_nothing_share_what_recipes_need() -> None:
+    apart = Support(clusters([6, 6, 6], width=8, noise=0.05), seed=0)
+    shared = apart.prepared("none")
+    assert apart.prepared("modelled") is shared
+    assert apart.prepared("disputed") is shared
+    wrong = Support(replace(SUPPORT, codes=np.where(np.arange(42) % 7 == 0, 0, SUPPORT.codes)), seed=0)
+    assert wrong.prepared("disputed") is not wrong.prepared("none")
+
+
+def test_what_training_starts_from_is_the_head_of_that_shrinkage_too() -> None:
+    prepared = prepare(SUPPORT, "none", 0)
+    assert prepared.head(Recipe(head="lda", shrinkage=START_SHRINKAGE)) is prepared.start
+    other = prepared.head(Recipe(head="lda", shrinkage=0.3))
+    assert not np.array_equal(other.matrix, prepared.start.matrix)
 
 
 def test_everything_is_all_of_the_support_behind_the_same_head() -> None:
