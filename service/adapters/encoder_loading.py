@@ -6,6 +6,7 @@ PyTorch and transformers are imported inside the functions, since that takes sec
 from __future__ import annotations
 
 import gc
+import hashlib
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -27,8 +28,9 @@ _BOOKKEEPING = frozenset(
 )
 
 
-def import_frameworks() -> None:
-    """Import PyTorch and transformers with the collector at rest: millions of objects come that stay.
+@contextmanager
+def collector_at_rest() -> Iterator[None]:
+    """For imports of PyTorch and transformers: the collector rests, since millions of objects come that stay.
 
     It takes a sixth less time, and later each full pass of the collector passes over them instead of holding up who
     waits for an answer.
@@ -36,9 +38,7 @@ def import_frameworks() -> None:
     rested = gc.isenabled()
     gc.disable()
     try:
-        import torch  # noqa: F401
-        import transformers.modeling_utils  # noqa: F401
-
+        yield
         gc.freeze()
     finally:
         if rested:
@@ -51,8 +51,9 @@ def load_network(folder: Path) -> Network:
     Only safetensors weights; code that a repository brings along is never run.
     Raises InvalidInput when the folder cannot be loaded or lacks weights.
     """
-    import torch
-    from transformers import AutoModel
+    with collector_at_rest():
+        import torch
+        from transformers import AutoModel, modeling_utils  # noqa: F401 -- the second is what takes the time
 
     silence()
     with _explained(folder, "network"):
@@ -90,7 +91,7 @@ def load_processor(folder: Path) -> BaseImageProcessor:
 
 def load_tokenizer(folder: Path) -> PreTrainedTokenizerBase | None:
     """The tokenizer, None when the folder has none. Raises InvalidInput when it has one that cannot be loaded."""
-    if not any((folder / name).is_file() for name in _TOKENIZER_FILES):
+    if not has_tokenizer(folder):
         return None
     from transformers import AutoTokenizer
 
@@ -100,6 +101,27 @@ def load_tokenizer(folder: Path) -> PreTrainedTokenizerBase | None:
             folder, trust_remote_code=False, local_files_only=True
         )
     return tokenizer
+
+
+def has_tokenizer(folder: Path) -> bool:
+    """Whether the folder has one."""
+    return any((folder / name).is_file() for name in _TOKENIZER_FILES)
+
+
+def configuration_sha256(folder: Path) -> str:
+    """64 hex digits over the names of a folder's files and the content of its JSON files, weights' indexes aside.
+
+    With the weights' hash it names all that loading the folder depends on. Raises InvalidInput when it cannot be read.
+    """
+    whole = hashlib.sha256()
+    try:
+        for path in sorted(folder.iterdir()):
+            whole.update(json.dumps(path.name).encode())
+            if path.suffix == ".json" and not path.name.endswith(".index.json"):
+                whole.update(hashlib.sha256(path.read_bytes()).digest())
+    except OSError as error:
+        raise InvalidInput(f"{folder} cannot be read ({error}): copy the encoder's folder again") from error
+    return whole.hexdigest()
 
 
 def processor_parameters(processor: BaseImageProcessor) -> dict[str, Any]:

@@ -23,6 +23,7 @@ from typing import Any
 import numpy as np
 
 from service.adapters.encoder_forms import FLOAT32, Pass
+from service.adapters.encoder_specification import Pooling
 from service.core.model import Float32Array
 from service.ports import FormTrial, PixelArray
 
@@ -33,7 +34,26 @@ AGREEMENT = 0.999
 GAIN = 1.05
 """float32 is left only for what is clearly faster: within the noise of so short a measurement the exact form stays."""
 ROUNDS = 3
-_RUNTIMES = ("torch", "transformers", "onnxruntime", "openvino")
+_RUNTIMES = ("torch", "transformers", "pillow", "onnxruntime", "openvino")
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What a later process would otherwise have to load a folder for.
+
+    Attributes:
+        pooling: the one in use, which the family chose where none was asked for.
+        processor: name of the image processor's class.
+        processor_parameters: what it does, as JSON values.
+        encodes_text: there is a text tower, and a tokenizer.
+        direct: pictures are prepared without the processor, to the same numbers (`encoder_preprocessing`).
+    """
+
+    pooling: Pooling
+    processor: str
+    processor_parameters: Mapping[str, Any]
+    encodes_text: bool
+    direct: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,11 +64,13 @@ class Kept:
         dimension: width of its embeddings.
         trials: what was measured, float32 first; empty where there is nothing to choose from.
         complete: the forms that take long to make (compiled, other runtimes) were tried, too.
+        facts: of the folder; None where nothing but trials was kept.
     """
 
     dimension: int
     trials: tuple[FormTrial, ...]
     complete: bool = False
+    facts: Facts | None = None
 
 
 def measured(passes: Mapping[str, Pass], samples: Float32Array, rounds: int = ROUNDS) -> tuple[FormTrial, ...]:
@@ -103,13 +125,16 @@ def fastest(trials: Sequence[FormTrial], among: Container[str] | None = None) ->
     return best.form if (best.images_per_s or 0.0) > GAIN * exact.images_per_s else FLOAT32
 
 
-def key_of(weights_sha256: str, pooling: str, device: str, input_size: tuple[int, ...], threads: int) -> str:
-    """Names what a measurement holds for: the network, the device, the processor, its threads and the versions."""
+def key_of(weights_sha256: str, configuration_sha256: str, pooling: str, device: str, threads: int) -> str:
+    """Names what a measurement holds for: the network, the device, the processor, its threads and the versions.
+
+    `pooling` is the one that was asked for, empty where the family chooses.
+    """
     facts = {
         "weights": weights_sha256,
+        "configuration": configuration_sha256,
         "pooling": pooling,
         "device": device,
-        "input": list(input_size),
         "threads": threads,
         "processor": processor_name(),
         "python": platform.python_version(),
@@ -165,7 +190,8 @@ def photographs() -> list[PixelArray]:
 
 def _kept(value: Mapping[str, Any]) -> Kept:
     trials = tuple(FormTrial(**one) for one in value["trials"])
-    return Kept(dimension=int(value["dimension"]), trials=trials, complete=bool(value["complete"]))
+    facts = None if value["facts"] is None else Facts(**value["facts"])
+    return Kept(int(value["dimension"]), trials, complete=bool(value["complete"]), facts=facts)
 
 
 def _first_line(error: Exception) -> str:

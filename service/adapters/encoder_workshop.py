@@ -16,7 +16,7 @@ import shutil
 import sys
 import warnings
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, cast
@@ -33,9 +33,10 @@ from service.adapters.encoder_forms import (
     in_form,
     precision_of,
 )
-from service.adapters.encoder_pooling import Network, pooled
+from service.adapters.encoder_pooling import Network
 from service.adapters.encoder_specification import Pooling
-from service.adapters.encoder_trials import Kept, measured, write_kept
+from service.adapters.encoder_traced import whole
+from service.adapters.encoder_trials import Kept, measured, read_kept, write_kept
 from service.core.model import Float32Array
 from service.core.vectors import normalised
 from service.ports import FormTrial
@@ -111,7 +112,7 @@ def work(order: Order) -> Kept:
         except Exception as error:  # noqa: BLE001 -- whatever a compiler or a runtime raises is a line of the table
             notes[form] = str(error).strip().splitlines()[0][:200] if str(error).strip() else type(error).__name__
     trials = (*measured(passes, samples), *(FormTrial(form=form, note=note) for form, note in notes.items()))
-    result = Kept(dimension=order.dimension, trials=trials, complete=True)
+    result = replace(read_kept(kept) or Kept(order.dimension, ()), trials=trials, complete=True)
     write_kept(kept, result)
     return result
 
@@ -137,26 +138,10 @@ def _compiled(network: Network, order: Order, samples: Float32Array) -> Pass:
     example = torch.from_numpy(samples).to(precise.dtype)
     pictures = torch.export.Dim("pictures", min=2, max=MOST_PICTURES)
     with torch.no_grad():
-        exported = torch.export.export(_whole(precise, order.pooling), (example,), dynamic_shapes=({0: pictures},))
+        exported = torch.export.export(whole(precise, order.pooling), (example,), dynamic_shapes=({0: pictures},))
         aoti_compile_and_package(exported, package_path=str(unfinished), inductor_configs={"freezing": True})
     unfinished.replace(path)
     return load_made(Path(order.kept), form)
-
-
-def _whole(network: Network, pooling: Pooling) -> Any:  # noqa: ANN401 -- a module; torch is imported late
-    import torch
-
-    class Whole(torch.nn.Module):
-        """Network and pooling as one module, which is what exporting takes."""
-
-        def __init__(self) -> None:
-            super().__init__()
-            self.network = network
-
-        def forward(self, pictures: torch.Tensor) -> torch.Tensor:
-            return pooled(self.network, pooling, pictures)
-
-    return Whole().eval()
 
 
 def _load_compiled(path: Path) -> Pass:
@@ -185,7 +170,7 @@ def _exported_onnx(network: Network, order: Order, samples: Float32Array) -> Non
     with torch.no_grad(), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the exporter without `onnxscript` is told to be the old one, and to trace
         torch.onnx.export(
-            _whole(network, order.pooling),
+            whole(network, order.pooling),
             (torch.from_numpy(samples[:2]),),
             str(unfinished),
             input_names=["pictures"],

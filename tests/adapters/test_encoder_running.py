@@ -163,7 +163,7 @@ def test_a_later_process_measures_nothing_and_loads_what_was_made(improved, fold
     def again(*args, **kwargs):
         raise AssertionError("measured again")
 
-    monkeypatch.setattr("service.adapters.encoder_transformers.measured", again)
+    monkeypatch.setattr("service.adapters.encoder_start.measured", again)
     monkeypatch.setattr(encoder_running, "_run", again)
     later = TransformersEncoder(folder, device="cpu", kept_in=kept_in, compiling="auto")
     assert list(later.trials) == list(encoder.trials)

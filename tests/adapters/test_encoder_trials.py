@@ -83,10 +83,10 @@ def test_a_folder_that_cannot_be_written_is_said(tmp_path, caplog):
 
 
 def test_another_network_device_or_version_is_measured_anew(monkeypatch):
-    facts = ("a" * 64, "mean", "cpu", (224, 224), 2)
+    facts = ("a" * 64, "c" * 64, "mean", "cpu", 2)
     key = key_of(*facts)
     assert key == key_of(*facts)
-    others = [("b" * 64, *facts[1:]), (*facts[:4], 1), (*facts[:2], "cuda:0", *facts[3:]), (*facts[:3], (32, 32), 2)]
+    others = [(*facts[:place], other, *facts[place + 1 :]) for place, other in enumerate(("b", "d", "", "cuda:0", 1))]
     found = {key_of(*one) for one in others}
     monkeypatch.setattr(encoder_trials, "_version", lambda package: "9.9" if package == "torch" else "1")
     assert len(found | {key, key_of(*facts)}) == len(others) + 2

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from service.adapters.encoder_loading import configuration_sha256
 from service.adapters.encoder_transformers import TransformersEncoder
 from service.adapters.encoder_trials import Kept, key_of, write_kept
 from service.adapters.encoder_views import mean_by_parts, mirrored
@@ -111,9 +112,9 @@ def test_the_fingerprint_says_it_and_others_stay_as_they_were(dinov2):
 
 
 def test_what_was_measured_of_a_network_holds_for_both_and_speed_is_told_in_pictures(dinov2, tmp_path, monkeypatch):
-    monkeypatch.setattr("service.adapters.encoder_transformers.cpu_flags", lambda: frozenset({"amx_bf16"}))
+    monkeypatch.setattr("service.adapters.encoder_start.cpu_flags", lambda: frozenset({"amx_bf16"}))
     plain = load(dinov2)
-    key = key_of(plain.fingerprint.weights_sha256, "class_token", plain.device, (32, 32), torch.get_num_threads())
+    key = key_of(plain.fingerprint.weights_sha256, configuration_sha256(dinov2), "", "cpu", torch.get_num_threads())
     trials = (FormTrial(form="float32", images_per_s=10.0, agreement=1.0), FormTrial(form="x", note="is not installed"))
     write_kept(tmp_path / f"{key}.json", Kept(32, trials, complete=True))
     one, two = (TransformersEncoder(dinov2, device="cpu", views=views, kept_in=tmp_path) for views in (None, "mirror"))
