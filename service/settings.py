@@ -49,9 +49,10 @@ class Settings(BaseSettings):
     )
     device: str = Field(default="auto", description="auto, cpu, mps, cuda or cuda:N; absent: an error.")
     compile: Literal["auto", "always", "never"] = Field(
-        default="never",
-        description="Whether a network is compiled in the background, once a machine: never, for jobs of 5000 pictures "
-        "and more (auto), or always. A compiled pass lets no other thread of the process run.",
+        default="auto",
+        description="Whether a network is compiled in the background, once a machine: for jobs of 5000 pictures and "
+        "more where the processor has AMX (auto), always, or never. It is used where it is clearly faster, for a "
+        "compiled pass lets no other thread of the process run.",
     )
     broker_url: SecretStr | None = Field(
         default=None, description="Redis or Valkey URL of the queue; absent: worker threads in this process."

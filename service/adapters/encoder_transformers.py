@@ -31,6 +31,7 @@ from service.records import Fingerprint
 
 # Larger batches are no faster on a CPU and take more memory.
 _BATCH = {"cpu": 16, "mps": 32, "cuda": 64}
+MATRIX_UNIT = "amx_bf16"
 PRECISIONS = ("auto", "float32", "bfloat16")
 
 
@@ -57,7 +58,8 @@ class TransformersEncoder:
             device: "auto", "cpu", "mps", "cuda", "cuda:N".
             precision: "float32", "bfloat16", or "auto": whatever is fastest and agrees with float32.
             kept_in: folder where measurements and compiled networks are kept; None measures each time.
-            compiling: whether faster forms may be made in the background ("auto": for many pictures); CPU only.
+            compiling: whether faster forms may be made in the background; CPU only. "auto": for many pictures, and
+                where the processor has a matrix unit that PyTorch alone leaves half idle.
 
         Raises:
             InvalidInput: the folder cannot be loaded, or the device, pooling or precision cannot be had.
@@ -155,6 +157,8 @@ class TransformersEncoder:
     def _improving(self, start: Start, path: Path | None, compiling: Compiling) -> Improving | None:
         """What a faster form takes to be made; None where none is."""
         if path is None or self._torch_device.type != "cpu" or compiling == "never":
+            return None
+        if compiling == "auto" and MATRIX_UNIT not in cpu_flags():
             return None
         order = Order(
             folder=str(self._folder),

@@ -22,7 +22,7 @@ from typing import Any
 
 import numpy as np
 
-from service.adapters.encoder_forms import FLOAT32, Pass
+from service.adapters.encoder_forms import EAGER, FLOAT32, Pass
 from service.adapters.encoder_specification import Pooling
 from service.core.model import Float32Array
 from service.ports import FormTrial, PixelArray
@@ -34,6 +34,8 @@ AGREEMENT = 0.999
 GAIN = 1.05
 """float32 is left only for what is clearly faster: within the noise of so short a measurement the exact form stays."""
 ROUNDS = 3
+MADE_GAIN = 1.2
+"""The same for what was compiled or is of another runtime: while it computes no other thread of the process runs."""
 _RUNTIMES = ("torch", "transformers", "pillow", "onnxruntime", "openvino")
 
 
@@ -111,18 +113,23 @@ def measured(passes: Mapping[str, Pass], samples: Float32Array, rounds: int = RO
 def fastest(trials: Sequence[FormTrial], among: Container[str] | None = None) -> str:
     """The form to run: the fastest that agrees with float32; float32 itself where none is clearly faster.
 
-    `among` are the forms that may be taken; all where it is left out.
+    What was compiled has to be clearly faster than what PyTorch has ready. `among` are the forms that may be taken; all
+    where it is left out.
     """
-    able = [
-        one
+    speeds = {
+        one.form: one.images_per_s
         for one in trials
         if one.images_per_s is not None and (one.agreement or 0.0) >= AGREEMENT and (among is None or one.form in among)
-    ]
-    exact = next((one for one in able if one.form == FLOAT32), None)
-    if exact is None or exact.images_per_s is None:
+    }
+    if FLOAT32 not in speeds:
         return FLOAT32
-    best = max(able, key=lambda one: one.images_per_s or 0.0)
-    return best.form if (best.images_per_s or 0.0) > GAIN * exact.images_per_s else FLOAT32
+    ready = _ahead({form: speed for form, speed in speeds.items() if form in EAGER}, FLOAT32, GAIN)
+    return _ahead(speeds, ready, MADE_GAIN)
+
+
+def _ahead(speeds: Mapping[str, float], plain: str, gain: float) -> str:
+    best = max(speeds, key=speeds.__getitem__)
+    return best if speeds[best] > gain * speeds[plain] else plain
 
 
 def key_of(weights_sha256: str, configuration_sha256: str, pooling: str, device: str, threads: int) -> str:

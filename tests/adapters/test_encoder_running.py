@@ -2,8 +2,10 @@ import numpy as np
 import pytest
 
 from service.adapters import encoder_running
+from service.adapters.encoder_devices import cpu_flags
+from service.adapters.encoder_forms import EAGER
 from service.adapters.encoder_running import COMPILE_FROM, LOAD_FROM, Improving, Running
-from service.adapters.encoder_transformers import TransformersEncoder
+from service.adapters.encoder_transformers import MATRIX_UNIT, TransformersEncoder
 from service.adapters.encoder_trials import Kept, read_kept, write_kept
 from service.adapters.encoder_workshop import NEEDS_COMPILER, ONNX, Order
 from service.ports import FormTrial
@@ -139,6 +141,20 @@ PICTURES = [noise(40, 40, seed=i) for i in range(5)]
 
 def embedded(encoder):
     return encoder.encode([encoder.preprocess(one) for one in PICTURES])
+
+
+@pytest.fixture(autouse=True)
+def matrix_unit(monkeypatch):
+    monkeypatch.setattr("service.adapters.encoder_transformers.cpu_flags", lambda: cpu_flags() | {MATRIX_UNIT})
+
+
+def test_nothing_is_made_of_itself_where_it_does_not_pay(improved, folder, monkeypatch):
+    monkeypatch.setattr("service.adapters.encoder_transformers.cpu_flags", lambda: cpu_flags() - {MATRIX_UNIT})
+    monkeypatch.setattr(encoder_running, "make", None)
+    encoder = TransformersEncoder(folder, device="cpu", kept_in=improved[1], compiling="auto")
+    encoder.expect(10**9)
+    encoder.join()
+    assert encoder.form in EAGER
 
 
 @pytest.mark.timeout(900)  # a compiler on a machine that others use, too

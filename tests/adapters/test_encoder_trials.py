@@ -54,7 +54,15 @@ def trials_of(**speeds):
 def test_the_fastest_that_agrees():
     assert fastest(trials_of(float32=(10, 1), a=(20, 0.9995), b=(30, 0.9985))) == "a"
     assert fastest(trials_of(float32=(10, 1), a=(20, 0.9995), b=(30, 0.9995))) == "b"
+    assert fastest(trials_of(float32=(10, 1), bfloat16=(11, 0.9995), b=(9, 1))) == "bfloat16"
     assert fastest(trials_of(float32=(10, 1), a=(20, 0.9995), b=(30, 0.9995)), among=("float32", "a")) == "a"
+
+
+def test_what_was_compiled_has_to_be_a_fifth_faster_than_what_is_ready():
+    assert fastest(trials_of(float32=(10, 1), bfloat16=(20, 1), compiled=(23.9, 1))) == "bfloat16"
+    assert fastest(trials_of(float32=(10, 1), bfloat16=(20, 1), compiled=(24.1, 1))) == "compiled"
+    assert fastest(trials_of(float32=(10, 1), compiled=(11.9, 1))) == "float32"
+    assert fastest(trials_of(float32=(10, 1), compiled=(12.1, 1))) == "compiled"
 
 
 def test_hardly_faster_is_not_worth_it_and_nothing_measured_is_float32():
