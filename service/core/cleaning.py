@@ -21,6 +21,7 @@ from service.core.model import BoolArray, Float32Array, Float64Array, IntArray, 
 from service.core.projection import Scatter, fit_head
 from service.core.pull import class_means
 from service.core.recipe import Cleaning
+from service.core.spanned import spanned
 
 JUDGE_SHRINKAGE = 0.2
 JUDGE_TEMPERATURE = 0.1
@@ -52,16 +53,18 @@ def judged_by_fold(data: LabelledEmbeddings, fold_of: IntArray, teaching: BoolAr
     """The same for folds that are given, int64 (n,); alike for all classes where a fold has nothing beside it."""
     probabilities = np.full((len(data), len(data.classes)), 1.0 / len(data.classes), dtype=np.float32)
     learnt = np.ones(len(data), dtype=np.bool_) if teaching is None else teaching
+    embeddings, parts = spanned(data.embeddings)  # once for the judges of all folds
     for fold in np.unique(fold_of):
         judged, known = np.flatnonzero(fold_of == fold), np.flatnonzero((fold_of != fold) & learnt)
         if not (judged.size and known.size):
             continue
-        head = fit_head("lda", Scatter.of(data.embeddings[known], data.codes[known]), JUDGE_SHRINKAGE)
-        means = class_means(head.project(data.embeddings[known]), data.codes[known], len(data.classes))
+        scatter = Scatter.of(embeddings[known], data.codes[known], parts, data.embeddings.shape[1])
+        head = fit_head("lda", scatter, JUDGE_SHRINKAGE)
+        means = class_means(head.project(embeddings[known]), data.codes[known], len(data.classes))
         unknown = np.setdiff1d(np.arange(len(means)), data.codes[known])
         for start in range(0, len(judged), BLOCK_ROWS):
             rows = judged[start : start + BLOCK_ROWS]
-            logits = head.project(data.embeddings[rows]) @ means.T
+            logits = head.project(embeddings[rows]) @ means.T
             logits /= np.float32(JUDGE_TEMPERATURE)
             logits[:, unknown] = -np.inf
             logits -= logits.max(axis=1, keepdims=True)

@@ -103,6 +103,7 @@ class Scatter:
         within: (r, r) pooled within-class covariance, in the basis.
         parts: embeddings that lie side by side in a row (`core.parts`); in the basis they are as many equal parts.
         across: 0..1, how much of what `within` says across parts is noise.
+        dimension: of the embeddings; shrinkage spreads variance evenly over so many directions.
     """
 
     mean: Float64Array
@@ -112,11 +113,17 @@ class Scatter:
     within: Float64Array
     parts: int
     across: float
+    dimension: int
 
     @staticmethod
-    def of(embeddings: Float32Array, codes: IntArray) -> Scatter:
-        """Scatter of embeddings (n, d) under codes (n,); n >= 1."""
-        parts = count_parts(embeddings)
+    def of(
+        embeddings: Float32Array, codes: IntArray, parts: int | None = None, dimension: int | None = None
+    ) -> Scatter:
+        """Scatter of embeddings (n, d) under codes (n,); n >= 1.
+
+        Rows that stand for wider ones (`core.spanned`) come with what these are: their parts and their dimension.
+        """
+        parts = parts or count_parts(embeddings)
         rows = embeddings.astype(np.float64)
         mean = rows.mean(axis=0)
         rows -= mean
@@ -131,7 +138,7 @@ class Scatter:
         for start in range(0, len(rows), BLOCK_ROWS):
             away[start : start + BLOCK_ROWS] -= means[inverse[start : start + BLOCK_ROWS]]
         across = across_shrinkage(away, parts, len(rows) - len(present))
-        return Scatter(mean, basis, means, counts, away.T @ away / len(rows), parts, across)
+        return Scatter(mean, basis, means, counts, away.T @ away / len(rows), parts, across, dimension or len(mean))
 
     @cached_property
     def total(self) -> Float64Array:
@@ -184,18 +191,18 @@ def _inverse_roots(values: Float64Array, shrinkage: float, dimension: int) -> Fl
 def _pca(scatter: Scatter, shrinkage: float) -> Float64Array:
     values, axes = scatter.total_axes
     width = min(PCA_WIDTH, int(np.sum(values > MIN_VARIANCE_SHARE * values[-1])))
-    scales = _inverse_roots(values, shrinkage, len(scatter.mean))[::-1][:width]
+    scales = _inverse_roots(values, shrinkage, scatter.dimension)[::-1][:width]
     return scatter.in_full(axes[:, ::-1][:, :width] * scales)
 
 
 def _within(scatter: Scatter, shrinkage: float) -> Float64Array:
     values, axes = scatter.within_axes
-    dimension = len(scatter.mean)
+    dimension = scatter.dimension
     if scatter.basis is None:
         return np.asarray((axes * _inverse_roots(values, shrinkage, dimension)) @ axes.T)
     *roots, outside = _inverse_roots(np.append(values, 0.0), shrinkage, dimension)
     spanned = scatter.basis @ axes
-    return np.asarray(outside * np.eye(dimension) + (spanned * (np.array(roots) - outside)) @ spanned.T)
+    return np.asarray(outside * np.eye(len(spanned)) + (spanned * (np.array(roots) - outside)) @ spanned.T)
 
 
 def _lda(scatter: Scatter, shrinkage: float) -> Float64Array:
@@ -205,7 +212,7 @@ def _lda(scatter: Scatter, shrinkage: float) -> Float64Array:
     means, and so these directions, lie in the space that the rows span.
     """
     means = np.sqrt(scatter.counts / scatter.counts.sum())[:, None] * scatter.class_means
-    variance, dimension = np.trace(scatter.within), len(scatter.mean)
+    variance, dimension = np.trace(scatter.within), scatter.dimension
     floor = shrinkage * variance / dimension
     if floor > MIN_VARIANCE_SHARE * variance:
         shrunk = (1.0 - shrinkage) * scatter.believed

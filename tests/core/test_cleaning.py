@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from service.core import cleaning as module
+from service.core import spanned
 from service.core.cleaning import out_of_fold_probabilities
 from service.core.folds import deal_folds, fold_count
 from tests.core.clusters import LabelledEmbeddings, clusters, labelled, small_sets, unit_rows
@@ -160,15 +161,24 @@ def test_probabilities_are_probabilities(data: LabelledEmbeddings, seed: int) ->
     assert probabilities.sum(axis=1) == pytest.approx(np.ones(len(data)))
 
 
+@pytest.mark.parametrize("sizes", [[6, 7, 5], [5, 6]], ids=["lda", "two classes"])
+def test_few_rows_are_judged_as_in_all_their_dimensions(monkeypatch, sizes: list[int]) -> None:
+    data = clusters(sizes, width=60, noise=0.1)
+    copied = data.take(np.append(np.arange(len(data)), [0, 0]))
+    few = out_of_fold_probabilities(copied, seed=1)
+    monkeypatch.setattr(spanned, "SHARE", 1000)
+    assert few == pytest.approx(out_of_fold_probabilities(copied, seed=1), abs=1e-4)
+
+
 def test_no_row_is_judged_by_itself_or_its_near_duplicates(monkeypatch) -> None:
     data = clusters([8, 8, 8])
     data = replace(data, groups=np.arange(24) // 2)
     fitted_on: list[np.ndarray] = []
     real = module.Scatter.of
 
-    def spy(embeddings, codes):
+    def spy(embeddings, codes, *whole):
         fitted_on.append(embeddings)
-        return real(embeddings, codes)
+        return real(embeddings, codes, *whole)
 
     monkeypatch.setattr(module.Scatter, "of", staticmethod(spy))
     out_of_fold_probabilities(data, seed=4)
