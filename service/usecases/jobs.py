@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -19,6 +20,9 @@ logger = logging.getLogger(__name__)
 
 OUTAGE_S = 30.0
 """How long the registry may be silent before waiting is given up; the job itself goes on."""
+
+_some_job_ended = threading.Condition()
+"""Told whenever this process ended a job: who waits here for one need not sleep through its end."""
 
 
 def tenant_job(context: Context, tenant: str, job_id: str) -> Job:
@@ -83,6 +87,8 @@ def _no_job(job_id: str) -> NotFound:
 def wait_for_job(context: Context, job_id: str, on_progress: OnProgress, poll_s: float = 0.1) -> Job:
     """Watch the registry until the job is done; workers elsewhere or in this process do the work.
 
+    It is read every `poll_s`, and at once when a worker of this process has ended a job.
+
     `on_progress` is called with (stage, done, total) whenever one of them changed.
 
     Raises:
@@ -103,12 +109,15 @@ def wait_for_job(context: Context, job_id: str, on_progress: OnProgress, poll_s:
             raise JobFailed(f"the {job.kind} job failed: {job.error}", job=job.id, error=job.error)
         if job.state is JobState.CANCELLED:
             raise JobFailed(f"the {job.kind} job was cancelled: what it had stored stays", job=job.id, error=job.error)
-        time.sleep(poll_s)
+        with _some_job_ended:
+            _some_job_ended.wait(poll_s)
 
 
 def end_job(context: Context, job_id: str, result: Mapping[str, Any] | None, error: str | None = None) -> None:
     """End a job (`registry.finish_job`) and send out who is to be told of it; an ended job stays as it is."""
     announce(context, context.registry.finish_job(job_id, result, error))
+    with _some_job_ended:
+        _some_job_ended.notify_all()
     with suppress(NotFound, Unavailable):  # it has ended all the same
         _tell_end(context.registry.job(job_id))
 

@@ -35,26 +35,27 @@ def splits_lease(catalogue: Catalogue) -> str:
 
 
 def assign_open_splits(context: Context, catalogue: Catalogue) -> int:
-    """Give every active example without a split its split, one class at a time; returns how many. Call under the lease.
+    """Give every active example without a split its split, class by class; returns how many. Call under the lease.
+
+    Small classes are read and written together, so that a catalogue of many of them does not cost several calls each.
 
     Raises:
         Unavailable: the store or the registry does not answer.
     """
     registry = context.registry
     waiting = example_pages(registry, catalogue, split=Split.UNASSIGNED, state=ExampleState.ACTIVE)
+    labels = sorted({example.label for page in waiting for example in page})
     assigned = 0
-    for label in sorted({example.label for page in waiting for example in page}):
-        examples = registry.examples(catalogue.id, state=ExampleState.ACTIVE, labels=[label])
+    for some in _together(registry.example_counts(catalogue.id, labels)[1]):
+        examples = registry.examples(catalogue.id, state=ExampleState.ACTIVE, labels=some)
         fresh = {example.id for example in examples if example.split is Split.UNASSIGNED}
         if not fresh:  # dropped or relabelled meanwhile
             continue
-        groups = duplicate_groups(context, catalogue, examples)
-        existing = [None if example.id in fresh else example.split.value for example in examples]
         names = assign_splits(
             [example.picture for example in examples],
-            np.zeros(len(examples), dtype=np.int64),
-            groups,
-            existing,
+            _codes(examples),
+            duplicate_groups(context, catalogue, examples),
+            [None if example.id in fresh else example.split.value for example in examples],
         )
         chosen = {example.id: Split(name) for example, name in zip(examples, names, strict=True) if example.id in fresh}
         registry.set_splits(catalogue.id, chosen)
@@ -62,26 +63,47 @@ def assign_open_splits(context: Context, catalogue: Catalogue) -> int:
     return assigned
 
 
+def _together(counts: Mapping[str, int]) -> Iterator[list[str]]:
+    """The labels, as many at a time as have `BATCH` examples; a larger class comes alone."""
+    some: list[str] = []
+    size = 0
+    for label, count in counts.items():
+        if some and size + count > BATCH:
+            yield some
+            some, size = [], 0
+        some.append(label)
+        size += count
+    if some:
+        yield some
+
+
+def _codes(examples: Sequence[Example]) -> IntArray:
+    """The examples' labels as numbers, int64 (n,)."""
+    numbers: dict[str, int] = {}
+    return np.array([numbers.setdefault(example.label, len(numbers)) for example in examples], dtype=np.int64)
+
+
 def duplicate_groups(context: Context, catalogue: Catalogue, examples: Sequence[Example]) -> IntArray:
-    """Groups of one class's examples that must lie in one split, int64 (n,): near-duplicates, crops of one picture.
+    """Groups of examples of one class that must lie in one split, int64 (n,): near-duplicates, crops of one picture.
 
     Those that have a split are grouped first.
     """
     stored = fetch_whole(context, catalogue, examples)
     if stored.embeddings is None or len(stored.ids) == 0:
         return np.arange(len(examples), dtype=np.int64)
+    codes = _codes(examples)
     place = {example_id: row for row, example_id in enumerate(stored.ids)}
     there = [row for row, example in enumerate(examples) if example.id in place]
     found = near_duplicate_groups(
         [examples[row].perceptual_hash for row in there],
         stored.embeddings[[place[examples[row].id] for row in there]],
-        np.zeros(len(there), dtype=np.int64),
+        codes[there],
         keys=[f"{examples[row].split is Split.UNASSIGNED:d}{examples[row].picture}" for row in there],
     )
     # An example whose point is lost resembles nothing that can be told: a group of its own.
     groups = np.arange(len(there), len(there) + len(examples), dtype=np.int64)
     groups[there] = found
-    return joined_groups(groups, np.zeros(len(examples), dtype=np.int64), [one.content_hash for one in examples])
+    return joined_groups(groups, codes, [one.content_hash for one in examples])
 
 
 def align_payloads(context: Context, catalogue: Catalogue) -> int:

@@ -138,6 +138,32 @@ def test_near_duplicates_of_different_labels_do_not_follow_each_other(tmp_path):
     assert {one.label: one.split for one in examples(context)} == {"pear": Split.HOLDOUT, "plum": Split.SUPPORT}
 
 
+@pytest.mark.parametrize("at_once", [1, 9, 500])
+def test_classes_taken_together_get_the_splits_that_each_gets_alone(tmp_path, monkeypatch, at_once):
+    monkeypatch.setattr("service.usecases.splitting.BATCH", at_once)
+    pictures = fruit(6, ["apple", "pear"]) | fruit(3, ["quince"])
+    pictures |= {f"plum/{number}.png": picture(f"plum{number}", seed=number % 6, noise=1) for number in range(12)}
+    context = fake_context()
+    ingested(context, write_pictures(tmp_path / "all", pictures))
+    found = {(one.label, one.content_hash): one.split for one in examples(context)}
+    alone = {}
+    for label in ("apple", "pear", "quince", "plum"):
+        context = fake_context()
+        own = {name: data for name, data in pictures.items() if name.startswith(label)}
+        ingested(context, write_pictures(tmp_path / label, own))
+        alone |= {(one.label, one.content_hash): one.split for one in examples(context)}
+    assert found == alone
+    assert {label for label, _ in found} == {"apple", "pear", "quince", "plum"}
+
+
+def test_splits_of_small_classes_are_written_together(tmp_path, monkeypatch):
+    context = fake_context()
+    written = []
+    monkeypatch.setattr(context.registry, "set_splits", lambda _, splits: written.append(len(splits)))
+    ingested(context, write_pictures(tmp_path, fruit(2, [f"class{number}" for number in range(20)])))
+    assert written == [40]
+
+
 def test_payloads_that_drifted_are_aligned(tmp_path):
     context = fake_context()
     ingested(context, write_pictures(tmp_path, fruit()))

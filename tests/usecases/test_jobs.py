@@ -7,7 +7,7 @@ import pytest
 from service.errors import JobFailed, NotFound, Unavailable
 from service.records import JobKind
 from service.usecases import jobs
-from service.usecases.jobs import fail_job, wait_for_job
+from service.usecases.jobs import end_job, fail_job, wait_for_job
 
 
 @pytest.fixture
@@ -37,6 +37,22 @@ def test_each_change_is_told_once_and_the_finished_job_returned(context, job):
     told = [progress for progress in seen if progress[0]]
     assert told[:3] == [("search", 1, 2), ("search", 2, 2), ("judge", 1, 2)]
     assert len(set(told)) == len(told)
+
+
+def test_who_waits_in_the_same_process_does_not_sleep_through_the_end(context, job):
+    waiting, seen = threading.Event(), threading.Event()
+
+    def worker():
+        waiting.wait()
+        while not seen.wait(0.05):  # again, for a waiter that was not asleep yet when the job ended
+            end_job(context, job.id, {"references": 3})
+
+    thread = threading.Thread(target=worker)
+    thread.start()
+    finished = wait_for_job(context, job.id, lambda *_: waiting.set(), poll_s=3600)
+    seen.set()
+    thread.join()
+    assert finished.result == {"references": 3}
 
 
 def test_a_failed_job_raises_its_error(context, job):
