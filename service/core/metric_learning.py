@@ -44,8 +44,8 @@ LEARNING_RATE = 1e-3
 DECAYS = (0.9, 0.999)
 TINY = 1e-8
 
-Loss = Callable[[Float32Array, IntArray], tuple[float, Float32Array]]
-"""From similarities (b, t) and what each row's target is to the mean loss and its gradient (b, t)."""
+Slope = Callable[[Float32Array, IntArray], Float32Array]
+"""From similarities (b, t) and what each row's target is to the gradient (b, t) of the mean loss."""
 
 
 def train_heads(
@@ -79,15 +79,15 @@ def train_heads(
     centred = (embeddings - start.mean).astype(np.float32)
     training = _Training(centred, codes, matrix, np.random.default_rng(seed))
     if kind in ("proxy", "centre"):
-        passed = training.against_proxies(_proxy_loss if kind == "proxy" else _centre_loss, longest)
+        passed = training.against_proxies(_proxy_slope if kind == "proxy" else _centre_slope, longest)
     else:
         passed = training.within_batches(
-            _pair_loss if kind == "contrastive" else _triplets(mining, training.random), longest
+            _pair_slope if kind == "contrastive" else _triplets(mining, training.random), longest
         )
     heads = {0: start}
     for done, _ in enumerate(passed, 1):
         if done in steps:
-            heads[done] = Head(kind, start.mean, matrix.copy())
+            heads[done] = Head(kind, start.mean, training.matrix.copy())
     return {wanted: heads[wanted] for wanted in steps}
 
 
@@ -100,29 +100,44 @@ class _Training:
     matrix: Float32Array
     random: np.random.Generator
 
-    def against_proxies(self, loss: Loss, steps: int) -> Iterator[None]:
-        """One learnt direction a class, which begins as the class's mean; halts after each step."""
+    def against_proxies(self, slope_of: Slope, steps: int) -> Iterator[None]:
+        """One learnt direction a class, which begins as the class's mean; halts after each step.
+
+        Matrix and proxies are one array, and are made unit and descend together: with few pictures most of the time is
+        that of calls.
+        """
         _, targets = np.unique(self.codes, return_inverse=True)
         projections, _ = _unit(self.rows @ self.matrix)
         proxies = _unit(class_sums(projections, targets, targets.max() + 1).astype(np.float32))[0]
-        descend_matrix, descend_proxies = _Adam(self.matrix), _Adam(proxies)
+        width = len(self.matrix)
+        learnt = np.concatenate([self.matrix, proxies])
+        self.matrix, proxies = learnt[:width], learnt[width:]
+        descend, down = _Adam(learnt), np.empty_like(learnt)
         for batch in self._batches(steps):
             rows = self.rows[batch]
-            z, z_back = _unit(rows @ self.matrix)
-            p, p_back = _unit(proxies)
-            _, slope = loss(z @ p.T, targets[batch])
-            descend_matrix.step(rows.T @ z_back(slope @ p))
-            descend_proxies.step(p_back(slope.T @ z))
+            n = len(rows)
+            both = np.empty((n + len(proxies), learnt.shape[1]), dtype=np.float32)
+            np.matmul(rows, self.matrix, out=both[:n])
+            both[n:] = proxies
+            units, back = _unit(both)
+            z, p = units[:n], units[n:]
+            slope = slope_of(z @ p.T, targets[batch])
+            np.matmul(slope, p, out=both[:n])
+            np.matmul(slope.T, z, out=both[n:])
+            returned = back(both)
+            np.matmul(rows.T, returned[:n], out=down[:width])
+            down[width:] = returned[n:]
+            descend.step(down)
             yield
 
-    def within_batches(self, loss: Loss, steps: int) -> Iterator[None]:
+    def within_batches(self, slope_of: Slope, steps: int) -> Iterator[None]:
         """Pictures against each other, a few of each of some classes at a time; halts after each step."""
         descend = _Adam(self.matrix)
         for _ in range(steps):
             batch = self._classes_batch()
             rows = self.rows[batch]
             z, z_back = _unit(rows @ self.matrix)
-            _, slope = loss(z @ z.T, self.codes[batch])
+            slope = slope_of(z @ z.T, self.codes[batch])
             both_ways: Float32Array = np.add(slope, slope.T, dtype=np.float32)
             descend.step(rows.T @ z_back(both_ways @ z))
             yield
@@ -197,46 +212,42 @@ def _unit(rows: Float32Array) -> tuple[Float32Array, Callable[[Float32Array], Fl
     return unit, back
 
 
-def _proxy_loss(similarities: Float32Array, targets: IntArray) -> tuple[float, Float32Array]:
-    """Cross-entropy of a softmax over the proxies."""
-    logits = similarities / TEMPERATURE
-    logits -= logits.max(axis=1, keepdims=True)
-    chances = np.exp(logits, out=logits)
+def _proxy_slope(similarities: Float32Array, targets: IntArray) -> Float32Array:
+    """Of the cross-entropy of a softmax over the proxies."""
+    chances = similarities / TEMPERATURE
+    chances -= chances.max(axis=1, keepdims=True)
+    np.exp(chances, out=chances)
     chances /= chances.sum(axis=1, keepdims=True)
-    rows = np.arange(len(targets))
-    value = float(-np.log(np.maximum(chances[rows, targets], TINY)).mean())
     slope = chances
-    slope[rows, targets] -= 1.0
+    slope[np.arange(len(targets)), targets] -= 1.0
     slope /= TEMPERATURE * len(targets)
-    return value, slope
+    return slope
 
 
-def _centre_loss(similarities: Float32Array, targets: IntArray) -> tuple[float, Float32Array]:
-    """Squared distance to the own centre over the sum of those to the others."""
+def _centre_slope(similarities: Float32Array, targets: IntArray) -> Float32Array:
+    """Of half the squared distance to the own centre over the sum of those to the others."""
     rows = np.arange(len(targets))
     distances = 2.0 - 2.0 * similarities
     own = distances[rows, targets]
     others = distances.sum(axis=1) - own + CENTRE_OFFSET
     slope = np.repeat((own / others**2)[:, None], similarities.shape[1], axis=1)
     slope[rows, targets] = -1.0 / others
-    return float((0.5 * own / others).mean()), np.asarray(slope / len(targets), dtype=np.float32)
+    return np.asarray(slope / len(targets), dtype=np.float32)
 
 
-def _pair_loss(similarities: Float32Array, codes: IntArray) -> tuple[float, Float32Array]:
-    """Squared distance of pairs of one class; squared lack of distance of other pairs."""
+def _pair_slope(similarities: Float32Array, codes: IntArray) -> Float32Array:
+    """Of the squared distance of pairs of one class, and the squared lack of distance of other pairs."""
     same = codes[:, None] == codes[None, :]
     np.fill_diagonal(same, val=False)
     other = codes[:, None] != codes[None, :]
     distances = np.sqrt(np.maximum(2.0 - 2.0 * similarities, TINY))
     lack = np.where(other, np.maximum(PAIR_MARGIN - distances, 0.0), 0.0)
     pairs, others = max(int(same.sum()), 1), max(int(other.sum()), 1)
-    value = float((distances**2)[same].sum() / pairs + (lack**2).sum() / others)
-    slope = np.where(same, -2.0 / pairs, 0.0) + 2.0 * lack / distances / others
-    return value, np.asarray(slope, dtype=np.float32)
+    return np.asarray(np.where(same, -2.0 / pairs, 0.0) + 2.0 * lack / distances / others, dtype=np.float32)
 
 
-def _triplets(mining: Mining, random: np.random.Generator) -> Loss:
-    def loss(similarities: Float32Array, codes: IntArray) -> tuple[float, Float32Array]:
+def _triplets(mining: Mining, random: np.random.Generator) -> Slope:
+    def slope_of(similarities: Float32Array, codes: IntArray) -> Float32Array:
         anchors, positives = np.nonzero((codes[:, None] == codes[None, :]) & ~np.eye(len(codes), dtype=bool))
         negatives = _negatives(similarities, codes, anchors, positives, mining, random)
         lack = MARGIN + similarities[anchors, negatives] - similarities[anchors, positives]
@@ -245,9 +256,9 @@ def _triplets(mining: Mining, random: np.random.Generator) -> Loss:
         share = np.float32(1.0 / max(len(anchors), 1))
         np.add.at(slope, (anchors[active], positives[active]), -share)
         np.add.at(slope, (anchors[active], negatives[active]), share)
-        return float(np.where(active, lack, 0.0).sum() * share), slope
+        return slope
 
-    return loss
+    return slope_of
 
 
 def _negatives(

@@ -13,12 +13,48 @@ from service.core.metric_learning import TRAINED_KINDS, train_heads
 from service.core.projection import Head, Scatter, fit_head, identity_head
 from tests.core.clusters import clusters, labelled, unit_rows
 
-LOSSES = {
-    "proxy": metric_learning._proxy_loss,
-    "centre": metric_learning._centre_loss,
-    "contrastive": metric_learning._pair_loss,
+SLOPES = {
+    "proxy": metric_learning._proxy_slope,
+    "centre": metric_learning._centre_slope,
+    "contrastive": metric_learning._pair_slope,
     "triplet": metric_learning._triplets("semi_hard", np.random.default_rng(0)),
 }
+
+
+def proxy_loss(similarities, targets) -> float:
+    """Cross-entropy of a softmax of temperature 0.2."""
+    return -np.mean(
+        [row[own] / 0.2 - np.log(np.exp(row / 0.2).sum()) for row, own in zip(similarities, targets, strict=True)]
+    )
+
+
+def centre_loss(similarities, targets) -> float:
+    """Half the squared distance to the own centre over 1 and those to the others."""
+    apart = 2 - 2 * similarities
+    return np.mean([0.5 * row[own] / (1 + row.sum() - row[own]) for row, own in zip(apart, targets, strict=True)])
+
+
+def pair_loss(similarities, codes) -> float:
+    """Squared distance in the mean of one class's pairs, and of what other pairs lack of a distance of 1."""
+    apart = np.sqrt(2 - 2 * similarities)
+    pairs = [(a, b) for a in range(len(codes)) for b in range(len(codes)) if a != b]
+    same = [apart[a, b] ** 2 for a, b in pairs if codes[a] == codes[b]]
+    return np.mean(same) + np.mean([max(1 - apart[a, b], 0) ** 2 for a, b in pairs if codes[a] != codes[b]])
+
+
+def triplet_loss(similarities, codes) -> float:
+    """What each pair of a class lacks of being 0.2 more similar than the next one of another class behind it."""
+    lacks = []
+    for anchor, of_anchor in enumerate(codes):
+        others = [row for row, code in enumerate(codes) if code != of_anchor]
+        for positive in [row for row, code in enumerate(codes) if code == of_anchor and row != anchor]:
+            behind = [row for row in others if similarities[anchor, row] < similarities[anchor, positive]]
+            negative = max(similarities[anchor, behind]) if behind else min(similarities[anchor, others])
+            lacks.append(max(0.2 + negative - similarities[anchor, positive], 0))
+    return np.mean(lacks)
+
+
+LOSSES = {"proxy": proxy_loss, "centre": centre_loss, "contrastive": pair_loss, "triplet": triplet_loss}
 
 
 def train_head(kind, embeddings, codes, start: Head, steps: int, *others) -> Head:
@@ -46,10 +82,10 @@ def test_the_slope_of_each_loss_is_its_derivative(name):
     similarities = random.uniform(-0.8, 0.8, (6, columns))
 
     def value(flat):
-        return LOSSES[name](flat.reshape(6, columns), codes)[0]
+        return LOSSES[name](flat.reshape(6, columns), codes)
 
     def slope(flat):
-        return LOSSES[name](flat.reshape(6, columns), codes)[1].ravel()
+        return SLOPES[name](flat.reshape(6, columns), codes).ravel()
 
     assert check_grad(value, slope, similarities.ravel()) < 1e-4
 
@@ -68,17 +104,16 @@ def test_a_gradient_passes_through_the_normalisation():
 
 
 def test_proxies_by_hand():
-    """Two proxies at similarities 1 and 0, temperature 0.2: the loss is log(1 + e^-5)."""
-    value, slope = metric_learning._proxy_loss(np.array([[1.0, 0.0]], np.float32), np.array([0]))
-    assert value == pytest.approx(np.log1p(np.exp(-5.0)), rel=1e-5)
+    """Two proxies at similarities 1 and 0, temperature 0.2: the wrong one has a chance of e^-5 / (1 + e^-5)."""
+    slope = metric_learning._proxy_slope(np.array([[1.0, 0.0]], np.float32), np.array([0]))
     wrong = np.exp(-5.0) / (1 + np.exp(-5.0))
     assert slope == pytest.approx(np.array([[-wrong, wrong]]) / 0.2, rel=1e-4)
 
 
 def test_centres_by_hand():
-    """Squared distances 1 to the own centre, 2 and 4 to the others: half of 1 / (6 + 1)."""
-    value, _ = metric_learning._centre_loss(np.array([[0.5, 0.0, -1.0]], np.float32), np.array([0]))
-    assert value == pytest.approx(0.5 / 7.0)
+    """Squared distances 1 to the own centre, 2 and 4 to the others: 1 / 7 less for the own, 1 / 49 more for others."""
+    slope = metric_learning._centre_slope(np.array([[0.5, 0.0, -1.0]], np.float32), np.array([0]))
+    assert slope == pytest.approx(np.array([[-1 / 7, 1 / 49, 1 / 49]]), rel=1e-5)
 
 
 def test_the_semi_hard_negative_is_the_most_similar_one_behind_the_positive():
