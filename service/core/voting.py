@@ -96,8 +96,7 @@ def vote(
     _check_temperature(temperature)
     if top < 1:
         raise InvalidInput(f"top is {top}; at least one class must be named", top=top)
-    best_of = _best_of_labels(neighbours, per_label)
-    scores: Mapping[str, float] = {label: _mean(best) for label, best in best_of.items()}
+    scores: Mapping[str, float] = _scores(neighbours, per_label)
     ranked = sorted([(-score, label) for label, score in (scores if blend is None else blend(scores)).items()])
     if not ranked:
         raise NothingToServe("no reference answered: the catalogue holds no usable example")
@@ -124,22 +123,16 @@ def _told(neighbours: Sequence[Neighbour], named: Sequence[ScoredLabel], shown: 
     return tuple(told)
 
 
-def _best_of_labels(neighbours: Sequence[Neighbour], per_label: int) -> dict[str, list[Neighbour]]:
-    """The first `per_label` neighbours of each label."""
-    best: dict[str, list[Neighbour]] = {}
-    for neighbour in neighbours:
-        members = best.get(neighbour.label)
-        if members is None:
-            best[neighbour.label] = [neighbour]
-        elif len(members) < per_label:
-            members.append(neighbour)
-    return best
-
-
-def _mean(members: Sequence[Neighbour]) -> float:
-    if len(members) == 1:
-        return members[0].similarity
-    return math.fsum(n.similarity for n in members) / len(members)
+def _scores(neighbours: Sequence[Neighbour], per_label: int) -> dict[str, float]:
+    """The mean of the first `per_label` similarities of each label."""
+    if per_label == 1:
+        return {one.label: one.similarity for one in reversed(neighbours)}  # the first of a label overwrites the rest
+    best: dict[str, list[float]] = {}
+    for one in neighbours:
+        similarities = best.setdefault(one.label, [])
+        if len(similarities) < per_label:
+            similarities.append(one.similarity)
+    return {label: math.fsum(similarities) / len(similarities) for label, similarities in best.items()}
 
 
 def _means_of_best(

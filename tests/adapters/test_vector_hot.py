@@ -140,6 +140,23 @@ def test_the_best_classes_are_those_of_looking_at_everything(
         assert [n.similarity for n in got] == pytest.approx([n.similarity for n in expected], abs=1e-6)
 
 
+@given(seed=st.integers(0, 2**16), labels=st.integers(1, 9), per_label=st.integers(1, 2), skewed=st.booleans())
+@settings(max_examples=60, deadline=None)
+def test_a_batch_is_answered_as_its_queries_alone(seed: int, labels: int, per_label: int, skewed: bool) -> None:
+    random = np.random.default_rng(seed)
+    rows = np.eye(DIMENSION, dtype=np.float32)[random.integers(0, 6, 40)]
+    names = random.choice(list("abcdefgh"), 40, p=[0.93, *[0.01] * 7] if skewed else None)
+    copy = HotReferences.of(
+        [(str(name), f"{i:02d}", f"{i}", row) for i, (name, row) in enumerate(zip(names, rows, strict=True))], DIMENSION
+    )
+    # Halves: products without rounding, whose order is the same in every product, with many equal ones.
+    queries = np.zeros((7, DIMENSION), dtype=np.float32)
+    np.put_along_axis(queries, np.argsort(random.random((7, 6)))[:, :4], random.choice([-0.5, 0.5], (7, 4)), axis=1)
+    alone = [copy.nearest_per_label(query[None], per_label, labels)[0] for query in queries]
+    assert copy.nearest_per_label(queries, per_label, labels) == alone
+    assert all(type(found) is Neighbour and type(found.similarity) is float for one in alone for found in one)
+
+
 def test_equal_references_are_told_in_one_order_whether_one_is_asked_or_many() -> None:
     row = unit_rows(1)[0]
     copy = HotReferences.of([(label, f"{label}{i}", "", row) for label in "cab" for i in range(2)], DIMENSION)
