@@ -93,6 +93,7 @@ class CrossFitter:
         """Answers of the recipe for every row. Needs at least two folds. The last recipe's are kept."""
         asked = replace(recipe, temperature=1.0)  # which scores do not depend on
         if self._last is None or self._last[0] != asked:
+            self._last = None  # not held beside the new scores
             scores = np.full((len(self.data), len(self.data.classes)), -np.inf, dtype=np.float32)
             found = self._run(asked, lambda _: False, scores)
             self._last = (

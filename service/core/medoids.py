@@ -83,8 +83,8 @@ def medoids(projections: Float32Array, codes: IntArray, counts: IntArray) -> Int
     present, starts, sizes = np.unique(codes[order], return_index=True, return_counts=True)
     wanted = np.minimum(counts[present], sizes)
     found = []
-    for size, count in np.unique(np.stack([sizes, wanted]), axis=1).T:
+    for size, count in sorted(set(zip(sizes.tolist(), wanted.tolist(), strict=True))):
         alike = starts[(sizes == size) & (wanted == count)]
         rows = order[alike[:, None] + np.arange(size)]
-        found.append(_of_one_size(projections, rows, int(count)))
+        found.append(_of_one_size(projections, rows, count))
     return np.unique(np.concatenate(found))

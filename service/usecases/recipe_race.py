@@ -101,9 +101,10 @@ class RecipeRace:
         return judged
 
     def _whole(self, recipe: Recipe) -> _Judged:
-        if self.metric != "macro_f1":
-            return _judged(recipe, self.fitter.answered(recipe, lambda _: False))
+        """With its scores, for the steady recipe wins most races and these give its temperature."""
         whole, data = self.fitter.run(recipe), self.fitter.data
+        if self.metric != "macro_f1":
+            return _judged(recipe, whole)
         cost = _cost(recipe, whole)
         return _Judged(evaluate(data.codes, whole.scores, data.classes).macro_f1 - cost, cost, whole.right)
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from service.core.crossfit import Answered, CrossFit, CrossFitter
+from service.core.crossfit import CrossFit, CrossFitter
 from service.core.recipe import Recipe
 from service.usecases.recipe_race import RecipeRace
 from tests.core.clusters import clusters
@@ -24,9 +24,13 @@ class Told(CrossFitter):
         super().__post_init__()
         self.rights: dict[Recipe, int] = {}
 
-    def answered(self, recipe, stop):
+    def run(self, recipe):
         right = np.arange(len(self.data)) < self.rights[recipe]
-        return Answered(references=4.0, support=float(len(self.data)), asked=np.ones(len(right), bool), right=right)
+        asked, scores = np.ones(len(right), bool), np.zeros((len(right), 4), np.float32)
+        return CrossFit(references=4.0, support=float(len(right)), asked=asked, right=right, scores=scores)
+
+    def answered(self, recipe, stop):
+        return self.run(recipe)
 
 
 def race(steady: int, other: int) -> RecipeRace:
@@ -84,6 +88,14 @@ def test_among_equals_fewer_references_and_stronger_pulls_are_worth_more() -> No
     fewer = found.value(replace(STEADY, medoids=1, pull=0.5))
     assert found.value(replace(STEADY, medoids=4, pull=0.5)) < fewer < found.value(replace(STEADY, medoids=1, pull=0.9))
     assert found.winner(OTHER, 40) == OTHER, "no picture is answered otherwise, so no luck is in it"
+
+
+def test_the_steady_recipes_answers_are_there_when_it_wins(monkeypatch: pytest.MonkeyPatch) -> None:
+    fitter = CrossFitter(clusters([12] * 3), 0)
+    found = RecipeRace(fitter, "accuracy", STEADY)
+    found.value(OTHER)
+    monkeypatch.setattr(CrossFitter, "_run", None)  # nothing is answered again
+    assert fitter.run(STEADY).scores.shape == (36, 3)
 
 
 @pytest.mark.parametrize("metric", ["accuracy", "macro_f1"])
