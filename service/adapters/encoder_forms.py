@@ -26,7 +26,10 @@ Precision = Literal["float32", "bfloat16"]
 FLOAT32 = "float32"
 BFLOAT16 = "bfloat16"
 AUTOCAST = "bfloat16 autocast"
-EAGER = (FLOAT32, BFLOAT16, AUTOCAST)
+PLAIN = "bfloat16 plain attention"
+"""PyTorch's fused attention is made for long sequences and matrix units: of a few hundred tokens, on a processor
+without such a unit, its products one after the other take two thirds of the time."""
+EAGER = (FLOAT32, BFLOAT16, AUTOCAST, PLAIN)
 _BF16_FLAGS = frozenset({"amx_bf16", "avx512_bf16"})
 
 
@@ -43,7 +46,8 @@ def eager_forms(device: torch.device, flags: frozenset[str]) -> tuple[str, ...]:
     import torch
 
     if device.type == "cuda":
-        return EAGER if torch.cuda.is_bf16_supported(including_emulation=False) else (FLOAT32,)
+        able = torch.cuda.is_bf16_supported(including_emulation=False)
+        return tuple(form for form in EAGER if form != PLAIN) if able else (FLOAT32,)
     return EAGER if device.type == "cpu" and flags & _BF16_FLAGS else (FLOAT32,)
 
 
@@ -51,7 +55,39 @@ def in_form(network: Network, form: str) -> Network:
     """The network as an eager form wants it; the one given, which is in float32, stays as it was."""
     import torch
 
-    return copy.deepcopy(network).to(torch.bfloat16) if form == BFLOAT16 else network
+    if form not in (BFLOAT16, PLAIN):
+        return network
+    made = copy.deepcopy(network).to(torch.bfloat16)
+    if form == PLAIN:
+        _attend_plainly(made.vision_model if hasattr(made, "get_image_features") else made)
+    return made
+
+
+def _attend_plainly(tower: Network) -> None:
+    """Of pictures alone: a text's mask would not be seen."""
+    from transformers import AttentionInterface
+
+    AttentionInterface.register("plain", _plain_attention)
+    tower.set_attn_implementation("plain")
+
+
+def _plain_attention(
+    _module: object,
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    attention_mask: torch.Tensor | None,
+    scaling: float | None = None,
+    **_: object,
+) -> tuple[torch.Tensor, None]:
+    """(n, heads, tokens, d) each to (n, tokens, heads, d). Raises ValueError where there is a mask."""
+    import torch
+
+    if attention_mask is not None:
+        raise ValueError("plain attention takes no mask")
+    scaled = query * (query.shape[-1] ** -0.5 if scaling is None else scaling)  # fewer numbers than their products
+    weights = torch.softmax(scaled.contiguous() @ key.contiguous().transpose(2, 3), dim=-1)
+    return (weights @ value.contiguous()).transpose(1, 2).contiguous(), None
 
 
 def eager_pass(network: Network, pooling: Pooling, device: torch.device, form: str) -> Pass:

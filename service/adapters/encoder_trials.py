@@ -144,6 +144,7 @@ def key_of(weights_sha256: str, configuration_sha256: str, pooling: str, device:
         "device": device,
         "threads": threads,
         "processor": processor_name(),
+        "forms": EAGER,
         "python": platform.python_version(),
         "versions": {name: _version(name) for name in _RUNTIMES},
     }

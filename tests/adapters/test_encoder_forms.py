@@ -9,6 +9,8 @@ from service.adapters.encoder_forms import (
     BFLOAT16,
     EAGER,
     FLOAT32,
+    PLAIN,
+    _plain_attention,
     eager_forms,
     eager_pass,
     eager_passes,
@@ -16,6 +18,7 @@ from service.adapters.encoder_forms import (
     on_device,
     precision_of,
 )
+from service.adapters.encoder_pooling import projected
 from tests.adapters import networks
 
 CPU = torch.device("cpu")
@@ -31,20 +34,20 @@ def test_bfloat16_is_tried_where_something_computes_in_it(monkeypatch):
     assert eager_forms(CPU, frozenset({"avx2", "avx512f"})) == (FLOAT32,)
     assert eager_forms(CPU, frozenset({"amx_bf16"})) == eager_forms(CPU, frozenset({"avx512_bf16"})) == EAGER
     assert eager_forms(torch.device("mps"), frozenset({"avx512_bf16"})) == (FLOAT32,)
-    for capable, forms in ((True, EAGER), (False, (FLOAT32,))):
+    for capable, forms in ((True, (FLOAT32, BFLOAT16, AUTOCAST)), (False, (FLOAT32,))):
         monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation, found=capable: found)
         assert eager_forms(torch.device("cuda", 0), frozenset()) == forms
 
 
 def test_the_precision_of_a_form():
     assert [precision_of(one) for one in (FLOAT32, "float32 compiled", "float32 onnxruntime")] == ["float32"] * 3
-    assert [precision_of(one) for one in (BFLOAT16, AUTOCAST, "bfloat16 compiled")] == ["bfloat16"] * 3
+    assert [precision_of(one) for one in (BFLOAT16, AUTOCAST, PLAIN, "bfloat16 compiled")] == ["bfloat16"] * 4
 
 
 def test_only_bfloat16_needs_other_weights_and_the_given_ones_stay(network):
     before = copy.deepcopy(network.state_dict())
     assert in_form(network, FLOAT32) is in_form(network, AUTOCAST) is network
-    assert in_form(network, BFLOAT16).dtype == torch.bfloat16
+    assert in_form(network, BFLOAT16).dtype == in_form(network, PLAIN).dtype == torch.bfloat16
     assert all(torch.equal(weights, before[name]) for name, weights in network.state_dict().items())
 
 
@@ -54,11 +57,34 @@ def test_every_form_gives_the_same_unit_rows(network):
         hidden = network(pixel_values=torch.from_numpy(PICTURES)).last_hidden_state[:, 0]
     exact = torch.nn.functional.normalize(hidden, dim=1).numpy()
     np.testing.assert_allclose(rows[FLOAT32], exact, atol=1e-6)
-    for form in (BFLOAT16, AUTOCAST):
+    for form in (BFLOAT16, AUTOCAST, PLAIN):
         assert rows[form].dtype == np.float32
         np.testing.assert_allclose(np.linalg.norm(rows[form], axis=1), 1, rtol=1e-5)
         assert (rows[form] * exact).sum(axis=1).min() > 0.999
         assert not np.array_equal(rows[form], exact), f"{form} computed in float32"
+
+
+@pytest.mark.parametrize(
+    ("config", "pooling"),
+    [(networks.DINOV2, "layers"), (networks.CLIP, "clip_projection"), (networks.SIGLIP, "clip_projection")],
+)
+def test_plain_attention_is_the_fused_one_and_of_pictures_alone(config, pooling):
+    exact = networks.network(config)
+    fused, plain = in_form(exact, BFLOAT16), in_form(exact, PLAIN)
+    rows = [eager_pass(one, pooling, CPU, form)(PICTURES) for one, form in ((fused, BFLOAT16), (plain, PLAIN))]
+    assert not np.array_equal(*rows), "both were fused"
+    assert (rows[0] * rows[1]).sum(axis=1).min() > 0.999
+    assert exact.config._attn_implementation != "plain"
+    if pooling == "clip_projection":
+        tokens = torch.tensor([[512, 5, 6, 7, 513]])
+        texts = [projected(one.get_text_features(input_ids=tokens)) for one in (fused, plain)]
+        assert torch.equal(*texts)
+
+
+def test_plain_attention_does_not_pass_over_a_mask():
+    query = torch.ones(1, 2, 3, 4)
+    with pytest.raises(ValueError, match="no mask"):
+        _plain_attention(None, query, query, query, torch.ones(1, 1, 3, 3))
 
 
 def test_autocast_ends_with_the_pass(network):
