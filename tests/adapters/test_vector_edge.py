@@ -144,6 +144,23 @@ def test_all_payload_indexes_are_made_with_the_collection_and_it_is_never_optimi
         assert info.indexed_vectors_count == 0
 
 
+def test_a_batch_tells_of_its_neighbours_what_a_query_alone_does(tmp_path):
+    """One query reads payloads with the points it finds, a batch reads them once for all."""
+    with closing(EdgeStore(tmp_path / "vectors")) as store:
+        partition = new_partition(store)
+        points = points_of(["oak", "elm", "ash"] * 8, unit_rows(24))
+        store.insert(partition, points)
+        queries = unit_rows(5, seed=1)
+        alone = [store.nearest_per_label(partition, "embedding", query[None], {}, 2, 3)[0] for query in queries]
+        together = store.nearest_per_label(partition, "embedding", queries, {}, 2, 3)
+    told = [[(one.example_id, one.label, one.source) for one in answer] for answer in together]
+    assert told == [[(one.example_id, one.label, one.source) for one in answer] for answer in alone]
+    sources = {point.id: point.payload["source"] for point in points}
+    assert all(one.source == sources[one.example_id] for answer in together for one in answer)
+    for one, other in zip(together, alone, strict=True):
+        assert [found.similarity for found in one] == pytest.approx([found.similarity for found in other], abs=1e-6)
+
+
 @pytest.mark.parametrize("name", ["../elsewhere", "", "a/b", "."])
 def test_names_that_would_leave_the_folder_are_refused(tmp_path, name):
     with opened("edge", tmp_path) as store, pytest.raises(InvalidInput, match="cannot name a folder"):
