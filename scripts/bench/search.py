@@ -15,7 +15,7 @@ import argparse
 import json
 import os
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from qdrant_client import QdrantClient
@@ -100,6 +100,19 @@ def references_grow(prefix: str, opened: Opened, folder: Path, seed: int) -> dic
     return figures
 
 
+def written(way: str, steps: Sequence[int], filled: Sequence[Filling]) -> dict[str, float]:
+    """How fast points came in from each size to the next, by the clock and in the processor's time, and how that grows.
+
+    The first step is a shard just made, and counts in no exponent.
+    """
+    figures: dict[str, float] = {}
+    for figure in ("per_s", "cpu_us"):
+        values = [getattr(one, figure) for one in filled]
+        figures |= {f"ingest.{way}_{figure}.points{p}": value for p, value in zip(steps, values, strict=True)}
+        figures[f"ingest.{way}_{figure}_exponent"] = exponent(steps[1:], values[1:])
+    return figures
+
+
 def points_grow(prefix: str, opened: Opened, folder: Path, steps: tuple[int, ...], seed: int) -> dict[str, float]:
     """More points that are no references, in the same catalogue; how fast they come in, and what they take.
 
@@ -110,24 +123,23 @@ def points_grow(prefix: str, opened: Opened, folder: Path, steps: tuple[int, ...
     catalogue = Catalogue.new(store, seed)
     figures: dict[str, float] = {}
     filled: list[Filling] = []
+    bare_filled: list[Filling] = []
     for points in steps:
         filled.append(catalogue.grow(store, points))
-        figures[f"ingest.vectors_per_s.points{points}"] = filled[-1].per_s
         if bare:
-            figures[f"ingest.upserts_per_s.points{points}"] = bare.grow(points)
+            bare_filled.append(bare.grow(points))
         if points == steps[0]:
             catalogue.flag(store, REFERENCES)
         figures |= measured(prefix, {"store": (store, catalogue)}, (REFERENCES, points, 1), limit=False)
     p50 = [figures[f"{prefix}.p50_ms.{named(REFERENCES, points, 1, 1)}"] for points in steps]
     figures[f"{prefix}.exponent.points"] = exponent(steps, p50)
-    figures["ingest.exponent"] = exponent(steps[1:], [one.per_s for one in filled[1:]])
+    figures |= written("vectors", steps, filled)
     figures["ingest.memory_mb_per_million"] = sum(one.memory_mb for one in filled) / steps[-1] * 1e6
     store.close()
     if bare:
         bare.shard.close()
-        upserts = [figures[f"ingest.upserts_per_s.points{points}"] for points in steps[1:]]
-        figures["ingest.upserts_exponent"] = exponent(steps[1:], upserts)
-        figures["ingest.ratio_to_upsert"] = filled[-1].per_s / upserts[-1]
+        figures |= written("upserts", steps, bare_filled)
+        figures["ingest.ratio_to_upsert"] = filled[-1].per_s / bare_filled[-1].per_s
         figures["ingest.disk_mb_per_million"] = disk_mb(folder / "points") / steps[-1] * 1e6
     return figures
 

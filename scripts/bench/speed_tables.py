@@ -41,20 +41,27 @@ WAYS = {
 
 def _grown(figures: dict[str, float]) -> str:
     """What it grows with, in sentences."""
-    points = [int(name.rpartition("points")[2]) for name in figures if name.startswith("ingest.vectors_per_s.points")]
-    rates, bare = (
-        ", ".join(f"{figures[f'ingest.{way}_per_s.points{step}']:.0f} at {step}" for step in sorted(points))
-        for way in ("vectors", "upserts")
-    )
     memory, disk = (figures[f"ingest.{kind}_mb_per_million"] / 1024 for kind in ("memory", "disk"))
     return (
         f"Growth of the flagged search, as an exponent: {figures['search.exponent.points']:z.2f} with points that are "
         f"no references, {figures['search.exponent.catalogues']:z.2f} with other tenants' catalogues. Over NumPy at "
         f"1000 references, one query: {figures['search.ratio_to_numpy']:.0f} times for the search, "
-        f"{figures['search.hot.ratio_to_numpy']:.1f} for the copies. Vectors written a second: {rates} points, an "
-        f"exponent of {figures['ingest.exponent']:.2f}; bare Edge with the same indexes, its points ready: {bare}, an "
-        f"exponent of {figures['ingest.upserts_exponent']:.2f}. A million points take "
-        f"{memory:.1f} GB of memory and {disk:.1f} GB of disk."
+        f"{figures['search.hot.ratio_to_numpy']:.1f} for the copies. Vectors written a second, from each size to the "
+        f"next: {_written(figures, 'vectors')}. Bare Edge with the same indexes and flushes, its points ready: "
+        f"{_written(figures, 'upserts')}. A million points take {memory:.1f} GB of memory and {disk:.1f} GB of disk."
+    )
+
+
+def _written(figures: dict[str, float], way: str) -> str:
+    """How fast, what of the processor's time a point took, and how both grow."""
+    start = f"ingest.{way}_per_s.points"
+    steps = sorted(int(name.removeprefix(start)) for name in figures if name.startswith(start))
+    rates = ", ".join(f"{figures[f'{start}{step}']:.0f} up to {step}" for step in steps)
+    spent = ", ".join(f"{figures[f'ingest.{way}_cpu_us.points{step}']:.0f}" for step in steps)
+    slope, cpu_slope = (figures[f"ingest.{way}_{figure}_exponent"] for figure in ("per_s", "cpu_us"))
+    return (
+        f"{rates} points, an exponent of {slope:.2f} (microseconds of the processor for one: {spent}; "
+        f"an exponent of {cpu_slope:.2f})"
     )
 
 
