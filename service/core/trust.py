@@ -15,7 +15,7 @@ confidence, where they measure better than the temperature.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -126,6 +126,20 @@ def fit_trust(table: Float64Array, right: BoolArray, weights: Float64Array | Non
     return TrustModel(tuple(slopes.tolist()), bias)
 
 
+def fit_nearness(nearness: Float64Array, known: BoolArray, weights: Float64Array) -> TrustModel | None:
+    """The same of "the picture is of a known class" on the nearness alone, (n,) each."""
+    fitted = fit_trust(np.column_stack([np.zeros((len(nearness), READINGS)), nearness]), known, weights)
+    return None if fitted is None else TrustModel((*[0.0] * READINGS, fitted.weights[READINGS]), fitted.bias)
+
+
+def summed(shares: Sequence[tuple[float, TrustModel]]) -> TrustModel:
+    """The model whose logit is the sum of the models', each times its share; it has a weight for every reading."""
+    weights = np.zeros(READINGS + 1)
+    for share, model in shares:
+        weights[: len(model.weights)] += share * np.array(model.weights)
+    return TrustModel(tuple(weights.tolist()), float(sum(share * model.bias for share, model in shares)))
+
+
 def crossfitted_probabilities(
     table: Float64Array, right: BoolArray, part_of: IntArray, weights: Float64Array | None = None
 ) -> Float64Array | None:
@@ -133,13 +147,24 @@ def crossfitted_probabilities(
 
     `part_of` is (n,): which part of the answers a row belongs to; there are two parts at least.
     """
-    found = np.zeros(len(right))
+
+    def without(rows: BoolArray) -> TrustModel | None:
+        return fit_trust(table[rows], right[rows], None if weights is None else weights[rows])
+
+    return crossfitted(table, part_of, without)
+
+
+def crossfitted(
+    table: Float64Array, part_of: IntArray, fit: Callable[[BoolArray], TrustModel | None]
+) -> Float64Array | None:
+    """The same by whatever `fit` makes of a mask of rows."""
+    found = np.zeros(len(table))
     parts = np.unique(part_of)
     if len(parts) < 2:
         return None
     for part in parts:
         inside = part_of == part
-        model = fit_trust(table[~inside], right[~inside], None if weights is None else weights[~inside])
+        model = fit(~inside)
         if model is None:
             return None
         found[inside] = model.probabilities(table[inside])

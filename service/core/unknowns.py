@@ -128,3 +128,37 @@ def _round(fitter: CrossFitter, recipe: Recipe, number: int, left_out: BoolArray
     # A class whose only pictures are judged has no reference: nothing is known of how such answers are trusted.
     answerable = np.isfinite(answers.scores[np.arange(len(asked)), answers.truth]) | ~answers.known
     return answers.take(answerable)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Strangers:
+    """Every picture as if its class was not there.
+
+    Attributes:
+        nearness: float32 (n,), largest raw similarity with a support picture of the other classes.
+        named: int64 (n,), the class of that picture.
+        part_of: int64 (n,), the fold in which it was judged.
+    """
+
+    nearness: Float32Array
+    named: IntArray
+    part_of: IntArray
+
+
+def strangers(fitter: CrossFitter) -> Strangers | None:
+    """Of every fold's judged pictures; None where nothing is judged. It takes two classes."""
+    data = fitter.data
+    found: list[tuple[Float32Array, IntArray, IntArray]] = []
+    for fold in range(fitter.folds):
+        support, _, judged = fitter.roles(fold)
+        for code in np.unique(data.codes[judged]):
+            others, asked = support[data.codes[support] != code], judged[data.codes[judged] == code]
+            if not len(others):
+                continue
+            for start in range(0, len(asked), BLOCK_ROWS):
+                near = data.embeddings[asked[start : start + BLOCK_ROWS]] @ data.embeddings[others].T
+                found.append((near.max(axis=1), data.codes[others[near.argmax(axis=1)]], np.full(len(near), fold)))
+    if not found:
+        return None
+    nearness, named, part_of = (np.concatenate(column) for column in zip(*found, strict=True))
+    return Strangers(nearness, named, part_of)

@@ -9,13 +9,14 @@ import numpy as np
 
 from service.core.agreement import WITH_ANSWERS, class_similarities
 from service.core.crossfit import CrossFitter
+from service.core.evidence import Evidence, evidence_of, learnt, with_strangers
 from service.core.fitting import Fitted
 from service.core.model import BoolArray, Float32Array, Float64Array, LabelledEmbeddings
 from service.core.pairing import compared_pairs, crossfitted_judgement, crossfitted_pairs
 from service.core.recipe import Recipe
 from service.core.rejection import Policy, class_curves, risk_curve
-from service.core.reliability import log_loss, losses, reliability, roc_points, separation
-from service.core.trust import TrustModel, crossfitted_probabilities, fit_trust, readings, with_nearness
+from service.core.reliability import log_loss, reliability, roc_points, separation
+from service.core.trust import READINGS, TrustModel, crossfitted_probabilities, fit_trust, readings
 from service.core.unknowns import Answers, out_of_fold
 from service.core.verification import (
     RULES,
@@ -26,7 +27,7 @@ from service.core.verification import (
     pair_histogram,
     thresholds_on,
 )
-from service.usecases.unmeasured import NO_PAIRS, NONE_ASKED, PAIRS, RISK, TRUST, UNKNOWN, why_no_risk, why_no_unknown
+from service.usecases.unmeasured import NO_PAIRS, NONE_ASKED, PAIRS, RISK, TRUST, UNKNOWN, why_no_risk
 
 CURVE_POINTS = 100
 LOWEST = 0.1
@@ -67,11 +68,11 @@ def measure_trust(
     if whole is None:
         return Trusted(unmeasured=dict.fromkeys(TRUST, NONE_ASKED))
     confidence = _calibrated(whole, recipe.temperature)
-    outsiders = out_of_fold(fitter, recipe, all_serve=all_serve, leave_out=True)
+    evidence = _evidence(fitter, recipe, whole, all_serve=all_serve)
     classes = fitter.data.classes if by_class else ()
-    rejection = _rejection(outsiders or whole, recipe.temperature, confidence.model, classes)
+    rejection = _rejection(evidence, len(np.unique(fitter.data.codes)), confidence.model, classes)
     verification = _verification(fitter, candidate, recipe, holdout, whole, all_serve=all_serve)
-    strangers = {} if outsiders is not None else {UNKNOWN: why_no_unknown(fitter.data)}
+    strangers = {UNKNOWN: NONE_ASKED} if evidence.known.all() else {}
     return Trusted(
         {**confidence.figures, **rejection.figures, **verification.figures},
         {**confidence.report, **rejection.report, **verification.report},
@@ -105,75 +106,60 @@ def _calibrated(whole: Answers, temperature: float) -> _Calibration:
     )
 
 
-def _rejection(
-    answers: Answers, temperature: float, confidence: TrustModel | None, classes: tuple[str, ...]
-) -> Trusted:
-    """`classes` where each has a threshold of its own; none where they share one."""
-    table, trust = trusted_readings(answers, readings(answers.scores, temperature))
-    right, model = answers.right, fit_trust(table, answers.right, answers.weights)
-    if trust is None or model is None:
+def _evidence(fitter: CrossFitter, recipe: Recipe, whole: Answers, *, all_serve: bool) -> Evidence:
+    """With unknown pictures among it, where there can be any."""
+    outsiders = out_of_fold(fitter, recipe, all_serve=all_serve, leave_out=True)
+    if outsiders is not None:
+        return evidence_of(outsiders, recipe.temperature)
+    return with_strangers(whole, fitter, recipe.temperature) or evidence_of(whole, recipe.temperature)
+
+
+def _rejection(evidence: Evidence, present: int, confidence: TrustModel | None, classes: tuple[str, ...]) -> Trusted:
+    """`classes` where each has a threshold of its own; none where they share one. `present` have pictures."""
+    found, right = learnt(evidence, present), evidence.right
+    if found is None:
         return Trusted(unmeasured=dict.fromkeys((RISK, UNKNOWN), why_no_risk(right)))
+    table, trust = evidence.table[:, : len(found.model.weights)], found.trust
     typical = np.median(table[right], axis=0)
     spread = typical - np.quantile(table[right], LOWEST, axis=0)
-    curve = risk_curve(trust, right, answers.weights)
-    policy = Policy(model, confidence, tuple(typical.tolist()), curve, spread=tuple(spread.tolist()))
+    curve = risk_curve(trust, right, evidence.weights)
+    policy = Policy(found.model, confidence, tuple(typical.tolist()), curve, spread=tuple(spread.tolist()))
     if classes:
-        named = answers.scores.argmax(axis=1)
-        shares = np.bincount(named, answers.weights, minlength=len(classes)) / answers.weights.sum()
+        shares = np.bincount(evidence.named, evidence.weights, minlength=len(classes)) / evidence.weights.sum()
         policy = replace(
             policy,
-            class_curves=class_curves(trust, right, answers.weights, named, classes),
-            class_shares={classes[code]: float(shares[code]) for code in np.unique(named)},
+            class_curves=class_curves(trust, right, evidence.weights, evidence.named, classes),
+            class_shares={classes[code]: float(shares[code]) for code in np.unique(evidence.named)},
         )
-    report: dict[str, Any] = {"risk_coverage": _risk_coverage(answers, trust)}
+    report: dict[str, Any] = {"risk_coverage": _risk_coverage(evidence, trust)}
     figures: dict[str, Any] = {"policy": policy.as_dict()}
-    known = answers.known
+    known, raw = evidence.known, evidence.table[:, READINGS]
     if not known.all():
-        raw = separation(answers.raw.astype(np.float64), known)
+        by_raw = separation(raw, known)
         figures |= {
             **separation(trust, known),
-            "raw_auroc": raw["auroc"],
-            "raw_fpr95": raw["fpr95"],
+            "raw_auroc": by_raw["auroc"],
+            "raw_fpr95": by_raw["fpr95"],
             "unknown_pictures": int((~known).sum()),
         }
-        report["unknown_roc"] = {
-            "trust": roc_points(trust, known),
-            "raw": roc_points(answers.raw.astype(np.float64), known),
-        }
+        report["unknown_roc"] = {"trust": roc_points(trust, known), "raw": roc_points(raw, known)}
     return Trusted(figures, report)
 
 
-def trusted_readings(answers: Answers, table: Float64Array) -> tuple[Float64Array, Float64Array | None]:
-    """The readings that tell more by out-of-fold likelihood, and their trust: with the nearness or without.
-
-    Nearness tells known from unknown: where no class could be left out, nothing says what it is worth.
-    """
-    right, weights, parts = answers.right, answers.weights, answers.part_of
-    trust = crossfitted_probabilities(table, right, parts, weights)
-    if trust is None or answers.known.all():
-        return table, trust
-    wider = with_nearness(table, answers.raw)
-    nearer = crossfitted_probabilities(wider, right, parts, weights)
-    if nearer is None:
-        return table, trust
-    gain = np.average(losses(trust, right) - losses(nearer, right), weights=weights)
-    return (wider, nearer) if gain > 0 else (table, trust)
-
-
-def _risk_coverage(answers: Answers, trust: Float64Array) -> dict[str, list[list[float]]]:
+def _risk_coverage(evidence: Evidence, trust: Float64Array) -> dict[str, list[list[float]]]:
     """[coverage, error] as measured, no correction: of the mixture with unknown pictures, and of the known alone."""
     everyone = np.ones(len(trust), dtype=bool)
     return {
-        "mixed": _curve(answers, trust, everyone),
-        "known": _curve(answers, trust, answers.known),
+        "mixed": _curve(evidence, trust, everyone),
+        "known": _curve(evidence, trust, evidence.known),
     }
 
 
-def _curve(answers: Answers, trust: Float64Array, rows: BoolArray) -> list[list[float]]:
+def _curve(evidence: Evidence, trust: Float64Array, rows: BoolArray) -> list[list[float]]:
     order = np.flatnonzero(rows)[np.argsort(-trust[rows], kind="stable")]
-    weights = answers.weights[order]
+    weights = evidence.weights[order]
     accepted = np.cumsum(weights)
-    errors = np.cumsum(weights * ~answers.right[order]) / accepted
+    errors = np.cumsum(weights * ~evidence.right[order]) / accepted
     shown = np.unique(np.linspace(0, len(order) - 1, min(CURVE_POINTS, len(order))).astype(np.int64))
     return [[round(float(accepted[i] / accepted[-1]), 5), round(float(errors[i]), 5)] for i in shown]
 

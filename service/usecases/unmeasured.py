@@ -7,7 +7,6 @@ import numpy as np
 from service.core.folds import fold_count
 from service.core.model import BoolArray, LabelledEmbeddings
 from service.core.trust import MIN_OF_EACH
-from service.core.unknowns import MIN_CLASSES
 from service.errors import counted
 
 FIGURES, CURVE, RISK, RELIABILITY, UNKNOWN, PAIRS = ("figures", "curve", "risk", "reliability", "unknown", "pairs")
@@ -40,14 +39,4 @@ def why_no_risk(right: BoolArray) -> str:
     return (
         f"there were {int(right.sum())} right and {wrong} to pictures kept back; {MIN_OF_EACH} of either are needed, "
         "whichever part of them is left out: ingest more pictures of each class, and more classes"
-    )
-
-
-def why_no_unknown(known: LabelledEmbeddings) -> str:
-    """Why nothing is known of pictures of unknown classes."""
-    if len(np.unique(known.codes)) >= MIN_CLASSES:
-        return NONE_ASKED
-    return (
-        f"there are pictures of {len(np.unique(known.codes))} classes; {MIN_CLASSES} are needed, so that "
-        "one can be left out and the others still have rivals: ingest more classes"
     )

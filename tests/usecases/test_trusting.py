@@ -14,10 +14,11 @@ from service.core.pipeline import build, joined
 from service.core.recipe import Recipe
 from service.core.rejection import Policy
 from service.core.trust import readings, with_nearness
-from service.core.unknowns import UNKNOWN, Answers, out_of_fold
+from service.core.unknowns import out_of_fold
 from service.core.verification import joined as all_pairs
 from service.core.verification import judged_pairs
-from service.usecases.trusting import Trusted, measure_trust, trusted_readings
+from service.usecases.trusting import Trusted, measure_trust
+from service.usecases.unmeasured import NONE_ASKED
 from tests.core.clusters import clusters
 
 RECIPE = Recipe(strategy="medoids", medoids=3, head="within", pull=0.3)
@@ -76,22 +77,6 @@ def test_figures_are_those_of_the_answers() -> None:
     assert known[-1] == pytest.approx([1.0, 1.0 - answers.right[answers.known].mean()], abs=1e-4)
 
 
-def test_nearness_is_read_where_it_tells_more() -> None:
-    """Scores alike for known and unknown; the raw similarity tells them apart, or misleads in every other part."""
-    random = np.random.default_rng(0)
-    scores = random.uniform(0, 1, (400, 4)).astype(np.float32)
-    truth = np.where(np.arange(400) % 2, scores.argmax(axis=1), UNKNOWN)
-    turning = np.where(np.arange(400) // 80 % 2, -1, 1)
-    telling = np.where(truth == UNKNOWN, 0.3, 0.7) + random.normal(0, 0.1, 400)
-    for raw, columns in ((telling, 4), (telling * turning, 3)):
-        answers = Answers(scores, truth, raw.astype(np.float32), np.arange(400) // 80)
-        table, trust = trusted_readings(answers, readings(scores, 0.1))
-        assert table.shape == (400, columns)
-        assert trust is not None
-    known = Answers(scores, scores.argmax(axis=1), telling.astype(np.float32), np.arange(400) // 80)
-    assert trusted_readings(known, readings(scores, 0.1))[0].shape == (400, 3), "nobody unknown was asked"
-
-
 def test_the_better_confidence_is_kept() -> None:
     """A temperature of 1 makes every confidence low, one of 0.005 too high: no softmax, then."""
     for temperature in (1.0, 0.005):
@@ -118,22 +103,28 @@ def test_without_a_holdout_cross_fitting_judges_them() -> None:
     assert 0.5 < verification["labels"]["eer"]["tnr"] <= 1.0
 
 
-def test_two_classes_have_no_unknown_but_a_curve() -> None:
-    found = measured(classes=2, noise=1.5)[0]
-    figures = found.figures
-    assert "auroc" not in figures
-    assert found.unmeasured.keys() == {"unknown"}
-    assert "pictures of 2 classes; 3 are needed" in found.unmeasured["unknown"]
-    assert len(Policy.from_dict(figures["policy"]).curve) >= 1
+def test_two_classes_tell_unknown_pictures_by_nearness() -> None:
+    """None can be left out; each picture is asked once more as if its class was not there."""
+    for noise in (0.01, 1.5):
+        figures = measured(classes=2, noise=noise)[0].figures
+        assert figures["unknown_pictures"] == 2 * 30
+        assert figures["auroc"] == pytest.approx(figures["raw_auroc"], abs=0.1)
+        policy = Policy.from_dict(figures["policy"])
+        assert policy.trust.reads_nearness
+        assert len(policy.curve) >= 1
+        assert len(policy.typical) == 4
     assert "pictures" in figures["verification"]
 
 
-def test_answers_that_are_never_wrong_make_no_policy() -> None:
+def test_answers_that_are_hardly_ever_wrong_make_no_policy_where_nobody_unknown_can_be_asked(monkeypatch) -> None:
+    monkeypatch.setattr("service.core.evidence.strangers", lambda fitter: None)
     found = measured(classes=2, noise=0.01)[0]
-    figures = found.figures
-    assert "policy" not in figures
+    assert "policy" not in found.figures
     assert "right and 0 wrong answers to pictures kept back; 5 of either are needed" in found.unmeasured["risk"]
-    assert figures["ece"] < 0.5
+    assert found.figures["ece"] < 0.5
+    found = measured(classes=2, noise=1.5)[0]
+    assert found.unmeasured == {"unknown": NONE_ASKED}
+    assert not Policy.from_dict(found.figures["policy"]).trust.reads_nearness
 
 
 def test_one_class_and_one_picture_say_nothing() -> None:
