@@ -201,8 +201,14 @@ def _within(scatter: Scatter, shrinkage: float) -> Float64Array:
     if scatter.basis is None:
         return np.asarray((axes * _inverse_roots(values, shrinkage, dimension)) @ axes.T)
     *roots, outside = _inverse_roots(np.append(values, 0.0), shrinkage, dimension)
-    spanned = scatter.basis @ axes
-    return np.asarray(outside * np.eye(len(spanned)) + (spanned * (np.array(roots) - outside)) @ spanned.T)
+    # Of one sign: the root is largest where there is no variance, or zero where nothing shrinks.
+    away = np.array(roots) - outside
+    half = (scatter.basis @ axes) * np.sqrt(np.abs(away))
+    matrix = half @ half.T  # symmetric: half the work of any other product
+    if outside > 0.0:
+        np.negative(matrix, out=matrix)
+        np.einsum("ii->i", matrix)[:] += outside
+    return np.asarray(matrix)
 
 
 def _lda(scatter: Scatter, shrinkage: float) -> Float64Array:
