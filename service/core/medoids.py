@@ -26,7 +26,7 @@ def _build(similarities: Float32Array, count: int) -> IntArray:
     chosen = np.empty((groups, count), dtype=np.int64)
     for number in range(count):
         gains = np.maximum(similarities, best[:, :, None]).sum(axis=1)
-        np.put_along_axis(gains, chosen[:, :number], -np.inf, axis=1)
+        gains[own[:, None], chosen[:, :number]] = -np.inf
         chosen[:, number] = gains.argmax(axis=1)
         best = np.maximum(best, similarities[own, :, chosen[:, number]])
     return chosen
@@ -37,7 +37,7 @@ def _alternate(similarities: Float32Array, medoids: IntArray) -> IntArray:
     groups, count = medoids.shape
     own = np.arange(groups)[:, None]
     for _ in range(MAX_ROUNDS):
-        owner = np.take_along_axis(similarities, medoids[:, None, :], axis=2).argmax(axis=2)
+        owner = similarities[own, medoids].argmax(axis=1)  # they are symmetric
         # Copies of one picture are equally near: each medoid owns itself, so no cluster is empty and none is lost.
         owner[own, medoids] = np.arange(count)
         together = owner[:, :, None] == owner[:, None, :]
