@@ -24,7 +24,6 @@ MOST_REPEATS = 4
 """Places of a table of classes' rows for each row, at most: beyond, classes are of too different sizes for one."""
 
 Texts = npt.NDArray[np.object_]
-Rows = Sequence[int] | IntArray
 _record: Callable[[Iterable[object]], Neighbour] = partial(tuple.__new__, Neighbour)
 """A Neighbour of its four parts, in less than half the time that the class takes."""
 
@@ -88,29 +87,30 @@ class HotReferences:
     def _best_ones(self, block: Float32Array, labels: int) -> list[list[Neighbour]]:
         """Of each query the best row of each of its `labels` best classes, from similarities (q, r)."""
         tops = np.maximum.reduceat(block, self.firsts, axis=1)
+        if self.members is None or len(block) == 1:  # for one query tables cost more than they save
+            return [self._best_of_one(one, top, labels) for one, top in zip(block, tops, strict=True)]
         orders = _largest(tops, labels)
         width = orders.shape[1]
-        codes = orders.ravel()
-        values = tops.ravel().take(codes + np.arange(len(block)).repeat(width) * tops.shape[1])
-        records = self._records(self._best_rows(block, codes, width), codes, values)
+        codes, queries = orders.ravel(), np.arange(len(block)).repeat(width)
+        values = tops.ravel().take(codes + queries * tops.shape[1])
+        members = self.members[codes]
+        places = block.ravel().take(members + queries[:, None] * block.shape[1]).argmax(axis=1)
+        rows = members.ravel().take(places + np.arange(len(members)) * members.shape[1])
+        similarities = np.minimum(np.maximum(values, -1.0), 1.0)  # but for rounding
+        parts = self.ids.take(rows), self.labels.take(codes), similarities, self.sources.take(rows)
+        records = list(map(_record, zip(*[part.tolist() for part in parts], strict=True)))
         answers = [records[start : start + width] for start in range(0, len(records), width)]
-        for place in np.flatnonzero(values[1:] == values[:-1]).tolist():
+        for place in np.flatnonzero(similarities[1:] == similarities[:-1]).tolist():
             answers[place // width] = nearest_first(answers[place // width])
         return answers
 
-    def _best_rows(self, block: Float32Array, codes: IntArray, width: int) -> Rows:
-        """The best row of each class, the first of equal ones: of `width` classes for each query, one after another."""
-        if self.members is None or len(block) == 1:  # for one query tables cost more than they save
-            starts = self.starts
-            return [
-                starts[code] + int(block[place // width, starts[code] : starts[code + 1]].argmax())
-                for place, code in enumerate(codes.tolist())
-            ]
-        members = self.members[codes]
-        firsts = np.arange(len(block)).repeat(width)[:, None] * block.shape[1]
-        best = block.ravel().take(members + firsts).argmax(axis=1)
-        rows: IntArray = members.ravel().take(best + np.arange(len(members)) * members.shape[1])
-        return rows
+    def _best_of_one(self, similarities: Float32Array, tops: Float32Array, labels: int) -> list[Neighbour]:
+        """The same of one query, from its similarities (r,) and those of the classes' best rows (c,)."""
+        order, starts = (-tops).argsort(kind="stable")[:labels], self.starts
+        codes = order.tolist()
+        rows = [starts[code] + int(similarities[starts[code] : starts[code + 1]].argmax()) for code in codes]
+        found = self._records(rows, codes, tops[order].tolist())
+        return found if len({one.similarity for one in found}) == len(found) else nearest_first(found)
 
     def _best_classes(self, per_label: int, block: Float32Array, labels: int) -> list[list[Neighbour]]:
         """Of each query the `per_label` best rows of each of its `labels` best classes, from similarities (q, r).
@@ -123,18 +123,16 @@ class HotReferences:
         for similarities, top, order in zip(block, tops.tolist(), orders.tolist(), strict=True):
             best = self._best_means(similarities, top, order, per_label, labels)
             rows = [row for _, of_class in best for row in of_class]
-            codes = np.array([code for code, of_class in best for _ in of_class])
-            answers.append(nearest_first(self._records(rows, codes, similarities[rows])))
+            codes = [code for code, of_class in best for _ in of_class]
+            answers.append(nearest_first(self._records(rows, codes, similarities[rows].tolist())))
         return answers
 
-    def _records(self, rows: Rows, codes: IntArray, values: Float32Array) -> list[Neighbour]:
-        """What is told of rows of these classes with these similarities, all (n,), which rounding may carry beyond 1.
-
-        Nothing of Python's is called for each: they are many.
-        """
-        similarities = np.minimum(np.maximum(values, -1.0), 1.0)
-        parts = self.ids.take(rows), self.labels.take(codes), similarities, self.sources.take(rows)
-        return list(map(_record, zip(*[part.tolist() for part in parts], strict=True)))
+    def _records(self, rows: Sequence[int], codes: Sequence[int], values: Sequence[float]) -> list[Neighbour]:
+        """What is told of rows of these classes with these similarities."""
+        ids, names, sources = self.ids, self.labels, self.sources
+        similarities = [one if -1.0 <= one <= 1.0 else math.copysign(1.0, one) for one in values]  # but for rounding
+        parts = zip(rows, codes, similarities, strict=True)
+        return [_record((ids[row], names[code], similarity, sources[row])) for row, code, similarity in parts]
 
     def _best_means(
         self, similarities: Float32Array, tops: Sequence[float], order: Sequence[int], per_label: int, labels: int
