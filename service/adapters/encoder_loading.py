@@ -20,6 +20,10 @@ if TYPE_CHECKING:
     from transformers import BaseImageProcessor, PreTrainedTokenizerBase
 
 _TOKENIZER_FILES = ("tokenizer.json", "vocab.json", "vocab.txt", "spiece.model")
+_CONFIGURATION_FILES = (
+    *("config.json", "preprocessor_config.json", "processor_config.json", "image_processor_config.json"),
+    *("tokenizer_config.json", "special_tokens_map.json", "added_tokens.json", "merges.txt", *_TOKENIZER_FILES),
+)
 # Weights that a checkpoint may lack because nothing here reads them; any other missing one would be random numbers.
 _UNUSED_WEIGHTS = ("pooler.", "embeddings.mask_token")
 # Keys of a processor's dictionary that say who wrote it, not what it does.
@@ -91,7 +95,7 @@ def load_processor(folder: Path) -> BaseImageProcessor:
 
 def load_tokenizer(folder: Path) -> PreTrainedTokenizerBase | None:
     """The tokenizer, None when the folder has none. Raises InvalidInput when it has one that cannot be loaded."""
-    if not has_tokenizer(folder):
+    if not any((folder / name).is_file() for name in _TOKENIZER_FILES):
         return None
     from transformers import AutoTokenizer
 
@@ -103,22 +107,17 @@ def load_tokenizer(folder: Path) -> PreTrainedTokenizerBase | None:
     return tokenizer
 
 
-def has_tokenizer(folder: Path) -> bool:
-    """Whether the folder has one."""
-    return any((folder / name).is_file() for name in _TOKENIZER_FILES)
-
-
 def configuration_sha256(folder: Path) -> str:
-    """64 hex digits over the names of a folder's files and the content of its JSON files, weights' indexes aside.
+    """64 hex digits over the files of a folder that are no weights and say what loading it gives.
 
-    With the weights' hash it names all that loading the folder depends on. Raises InvalidInput when it cannot be read.
+    With the weights' hash it names all that an encoder depends on. Raises InvalidInput when one cannot be read.
     """
     whole = hashlib.sha256()
     try:
-        for path in sorted(folder.iterdir()):
-            whole.update(json.dumps(path.name).encode())
-            if path.suffix == ".json" and not path.name.endswith(".index.json"):
-                whole.update(hashlib.sha256(path.read_bytes()).digest())
+        for name in _CONFIGURATION_FILES:
+            path = folder / name
+            if path.is_file():
+                whole.update(json.dumps([name, hashlib.sha256(path.read_bytes()).hexdigest()]).encode())
     except OSError as error:
         raise InvalidInput(f"{folder} cannot be read ({error}): copy the encoder's folder again") from error
     return whole.hexdigest()

@@ -32,15 +32,19 @@ class Preprocessing:
     """Callable: a picture as the network wants it. Stateless, so that threads may share it.
 
     Attributes:
+        parameters: the processor's, as JSON values.
         input_size: (H, W) that a square picture gets.
         shortest_edge_px: what decoding must leave of the shorter edge.
     """
 
     def __init__(self, make: Make, parameters: Mapping[str, Any]) -> None:
-        """`parameters` are the processor's, as JSON values."""
+        """Raises ValueError for a processor that makes no picture of a picture."""
         self._make = make
-        self._parameters = parameters
-        self.input_size: tuple[int, int] = self.plain_sample().shape[1:]
+        self.parameters = parameters
+        plain = self.plain_sample()
+        if plain.ndim != 3:
+            raise ValueError(f"it makes an array of {plain.shape}, where (3, height, width) is expected")
+        self.input_size: tuple[int, int] = plain.shape[1:]
         size = parameters.get("size")
         edges = size.values() if parameters.get("do_resize") and isinstance(size, dict) else ()
         self.shortest_edge_px = max((int(edge) for edge in edges if edge), default=_NO_REDUCTION_PX)
@@ -56,7 +60,7 @@ class Preprocessing:
             height, width = self.input_size
             if fit == "pad":
                 pixels = padded(pixels, width, height, self._mean_colour())
-            otherwise = whole_picture(self._parameters, self.input_size)
+            otherwise = whole_picture(self.parameters, self.input_size)
         return np.ascontiguousarray(self._make(pixels, otherwise), dtype=np.float32)
 
     def plain_sample(self) -> Float32Array:
@@ -65,9 +69,15 @@ class Preprocessing:
         return np.ascontiguousarray(self._make(grey, {}), dtype=np.float32)
 
     def _mean_colour(self) -> list[int]:
-        mean = self._parameters.get("image_mean") if self._parameters.get("do_normalize") else None
+        mean = self.parameters.get("image_mean") if self.parameters.get("do_normalize") else None
         shares = mean if isinstance(mean, list) and len(mean) == 3 else [0.5, 0.5, 0.5]
         return [min(255, max(0, round(255 * float(share)))) for share in shares]
+
+
+def one_size(preprocessing: Preprocessing) -> bool:
+    """Whether wide and high pictures get the size of square ones."""
+    shapes = {preprocessing(np.zeros((*size, 3), dtype=np.uint8)).shape[1:] for size in ((90, 211), (211, 90))}
+    return shapes == {preprocessing.input_size}
 
 
 def whole_picture(parameters: Mapping[str, Any], input_size: tuple[int, int]) -> dict[str, Any]:
@@ -109,9 +119,8 @@ def direct(parameters: Mapping[str, Any]) -> Make:
 
 def direct_if_same(processor: Make, parameters: Mapping[str, Any], input_size: tuple[int, int]) -> Make | None:
     """`direct`, if it makes the same of wide, high, large and tiny pictures, whole and cut, to the last bit."""
-    whole = whole_picture(parameters, input_size)
     try:
-        make = direct(parameters)
+        make, whole = direct(parameters), whole_picture(parameters, input_size)
         same = all(
             np.array_equal(make(pixels, otherwise), processor(pixels, otherwise))
             for pixels in _pictures()

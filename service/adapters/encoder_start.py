@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -25,28 +25,43 @@ from service.adapters.encoder_forms import (
     stacked,
 )
 from service.adapters.encoder_loading import (
+    configuration_sha256,
     load_network,
     load_processor,
     load_tokenizer,
     processor_parameters,
 )
 from service.adapters.encoder_pooling import Network, resolve_pooling
-from service.adapters.encoder_preprocessing import Preprocessing, by_processor, direct, direct_if_same
+from service.adapters.encoder_preprocessing import Preprocessing, by_processor, direct, direct_if_same, one_size
 from service.adapters.encoder_specification import Pooling
 from service.adapters.encoder_text import TextTower
-from service.adapters.encoder_traced import keep_traced, load_traced, traced_file
-from service.adapters.encoder_trials import Facts, Kept, fastest, measured, photographs, read_kept, write_kept
+from service.adapters.encoder_traced import keep_traced, read_traced, traced_file, traced_pass
+from service.adapters.encoder_trials import Facts, Kept, fastest, measured, photographs, write_kept
+from service.adapters.weights_hash import weights_sha256
 from service.core.model import Float32Array
 from service.errors import InvalidInput
 
 if TYPE_CHECKING:
     import torch
-    from transformers import PreTrainedTokenizerBase
+    from transformers import BaseImageProcessor, PreTrainedTokenizerBase
 
 # Pictures, and timed passes, of the short measurement at the first start on a machine.
 _QUICK_SAMPLES, _QUICK_ROUNDS = 8, 2
 
 logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Hashes over a folder's weights and its configuration: all that an encoder depends on."""
+
+    weights_sha256: str
+    configuration_sha256: str
+
+
+def identity_of(folder: Path) -> Identity:
+    """Raises InvalidInput where the folder cannot be read."""
+    return Identity(weights_sha256(folder), configuration_sha256(folder))
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,31 +85,29 @@ class Start:
     words: TextTower | None
 
 
-def start_from_kept(folder: Path, path: Path) -> Start | None:
+def start_from_kept(folder: Path, path: Path, kept: Kept | None, identity: Identity) -> Start | None:
     """What an earlier process has kept, on a CPU; None where there is not all of it, or where it cannot be used."""
-    kept = read_kept(path)
     if kept is None or kept.facts is None or not kept.facts.direct:
         return None
     form = fastest(kept.trials, among=EAGER)
-    traced = traced_file(path, form)
-    if not traced.is_file():
+    traced = read_traced(traced_file(path, form))
+    if traced is None or traced.program is None:
         return None
     try:
-        run = load_traced(traced, form)
+        run = traced_pass(traced.program, form, folder)
         preprocessing = Preprocessing(direct(kept.facts.processor_parameters), kept.facts.processor_parameters)
         run(stacked([preprocessing.plain_sample()]))
-    except Exception as error:  # noqa: BLE001 -- whatever a damaged file raises: the folder is whole
-        logger.warning("the network kept in %s cannot be used (%s) and is made anew", traced, error)
-        path.unlink(missing_ok=True)
+    except (ValueError, KeyError, TypeError, AttributeError, IndexError, RuntimeError) as error:
+        logger.warning("the network kept in %s cannot be used (%s)", traced_file(path, form), error)
         return None
-    words = TextTower(_later(folder, form)) if kept.facts.encodes_text else None
+    words = TextTower(_later(folder, form, identity)) if kept.facts.encodes_text else None
     return Start(run, form, kept, kept.facts, preprocessing, words)
 
 
 def start_from_folder(
-    folder: Path, asked: Pooling | None, device: torch.device, precision: str, path: Path | None
+    folder: Path, asked: Pooling | None, device: torch.device, precision: str, path: Path | None, known: Kept | None
 ) -> Start:
-    """Load the folder, and try the forms unless that was done here before.
+    """Load the folder, try the forms unless that was done here before, and keep what is not kept yet.
 
     Args:
         folder: of `transformers`.
@@ -102,6 +115,7 @@ def start_from_folder(
         device: where the network runs.
         precision: "auto", or the form that was asked for.
         path: where to keep what is found; None keeps nothing.
+        known: what is kept there.
 
     Raises:
         InvalidInput: the folder cannot be loaded, or its network cannot do what is asked or serve as an encoder.
@@ -109,31 +123,45 @@ def start_from_folder(
     network = load_network(folder).to(device)
     pooling = resolve_pooling(network, asked)
     processor = load_processor(folder)
-    parameters = processor_parameters(processor)
     speaks = pooling == "clip_projection" and hasattr(network, "get_text_features")
     tokenizer = load_tokenizer(folder) if speaks else None
     try:
-        make = by_processor(processor)
-        preprocessing = Preprocessing(make, parameters)
-        without = direct_if_same(make, parameters, preprocessing.input_size)
-        if without is not None:
-            preprocessing = Preprocessing(without, parameters)
+        preprocessing, same = _preprocessing(processor)
+        facts = Facts(pooling, type(processor).__name__, preprocessing.parameters, tokenizer is not None, same)
         forms = eager_forms(device, cpu_flags()) if precision == "auto" else (precision,)
-        known = None if path is None else read_kept(path)
-        facts = Facts(pooling, type(processor).__name__, parameters, tokenizer is not None, without is not None)
         kept = known or _measured(folder, network, preprocessing, device, forms if len(forms) > 1 else (), facts)
+        kept = replace(kept, facts=facts)
         form = fastest(kept.trials, among=EAGER) if precision == "auto" else precision
         chosen = in_form(network, form)
     except (ValueError, TypeError, RuntimeError) as error:
         raise InvalidInput(
             f"the network in {folder} fails on a picture from its image processor ({error}): use another encoder"
         ) from error
-    if path is not None and known is None:
-        if facts.direct and device.type == "cpu":
-            _trace(folder, chosen, pooling, form, preprocessing, traced_file(path, form))
-        write_kept(path, kept)
+    if path is not None:
+        if kept != known:
+            write_kept(path, kept)
+        if device.type == "cpu" and same and one_size(preprocessing):
+            _keep(chosen, pooling, form, folder, preprocessing, traced_file(path, form))
     words = None if tokenizer is None else TextTower(lambda: (chosen, tokenizer))
     return Start(eager_pass(chosen, pooling, device, form), form, kept, facts, preprocessing, words)
+
+
+def _preprocessing(processor: BaseImageProcessor) -> tuple[Preprocessing, bool]:
+    """The processor's, or the direct way where that is the same."""
+    parameters = processor_parameters(processor)
+    make = by_processor(processor)
+    preprocessing = Preprocessing(make, parameters)
+    without = direct_if_same(make, parameters, preprocessing.input_size)
+    return (preprocessing, False) if without is None else (Preprocessing(without, parameters), True)
+
+
+def _keep(
+    network: Network, pooling: Pooling, form: str, folder: Path, preprocessing: Preprocessing, path: Path
+) -> None:
+    """Unless that was done, or tried, before."""
+    if read_traced(path) is None:
+        pictures = [preprocessing.plain_sample(), *samples(preprocessing)[:3]]
+        keep_traced(network, pooling, form, folder, stacked(pictures), path)
 
 
 def samples(preprocessing: Preprocessing) -> Float32Array:
@@ -170,21 +198,13 @@ def _dimension(folder: Path, run: Pass, preprocessing: Preprocessing) -> int:
     return int(twice.shape[1])
 
 
-def _trace(
-    folder: Path, network: Network, pooling: Pooling, form: str, preprocessing: Preprocessing, path: Path
-) -> None:
-    try:
-        keep_traced(network, pooling, form, samples(preprocessing)[:4], path)
-    except Exception as error:  # noqa: BLE001 -- torch.export raises errors of many kinds
-        reason = str(error).strip().splitlines()
-        logger.info("each process loads %s anew, for it cannot be kept (%s)", folder, reason[0] if reason else error)
+def _later(folder: Path, form: str, identity: Identity) -> Callable[[], tuple[Network, PreTrainedTokenizerBase]]:
+    """Loads the text tower of the folder, which must be the one that the pictures' network was kept from."""
 
-
-def _later(folder: Path, form: str) -> Callable[[], tuple[Network, PreTrainedTokenizerBase]]:
     def load() -> tuple[Network, PreTrainedTokenizerBase]:
         tokenizer = load_tokenizer(folder)
-        if tokenizer is None:
-            raise InvalidInput(f"the tokenizer of {folder} is gone: copy the encoder's folder again")
+        if tokenizer is None or identity != identity_of(folder):
+            raise InvalidInput(f"{folder} is another encoder than when this process began: start it again")
         return in_form(load_network(folder), form), tokenizer
 
     return load

@@ -1,33 +1,110 @@
 """A network as the list of its operations, which runs without `transformers` and without the network's own code.
 
-`torch.export` writes the operations down once; kept is one safetensors file, the tensors in the order in which they are
-taken and, in its metadata, the operations as the Python that `torch.fx` makes of a graph. A later process needs PyTorch
-alone: importing transformers takes it two seconds, and loading a program by `torch.export.load` 1.6 s, this 0.02 s.
-The file is code: it lies in the data directory, as what was compiled does, and must be written by nobody else.
+`torch.export` writes the operations down once; kept are their names and arguments as JSON, and for each tensor its name
+in the folder's weights, whose hash is the fingerprint's: no tensor is kept. A later process carries the operations out
+one after the other, those of PyTorch's `aten` and a few of Python's on numbers; nothing else can stand in the file.
+Importing transformers takes two seconds, loading a program by `torch.export.load` 1.6 s, this 0.1 s.
 """
 
 from __future__ import annotations
 
-import math
-import os
+import json
+import logging
+from collections.abc import Mapping
 from contextlib import nullcontext
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from service.adapters.encoder_forms import AUTOCAST, Pass, eager_pass, unit_rows
+from service.adapters.encoder_operations import filled, of_torch, operation_name, steps_of, written
 from service.adapters.encoder_pooling import Network, pooled
 from service.adapters.encoder_specification import Pooling
+from service.adapters.encoder_tensors import in_folder, named_in_folder
+from service.adapters.encoder_trials import write_whole
 from service.core.model import Float32Array
 
-# Of one picture and of several: two runs of the same operations differ by no more.
+if TYPE_CHECKING:
+    import torch
+
+# Two runs of the same operations differ by no more.
 _TOLERANCE = 1e-5
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Traced:
+    """What a file holds: `program`, JSON values, or why there is none, `cannot`."""
+
+    program: Mapping[str, Any] | None = None
+    cannot: str = ""
 
 
 def traced_file(kept: Path, form: str) -> Path:
-    """Where a network traced in an eager form is: beside the trials."""
-    return kept.with_suffix(f".{form.replace(' ', '-')}.traced.safetensors")
+    """Where the operations of a network in an eager form are: beside the trials."""
+    return kept.with_suffix(f".{form.replace(' ', '-')}.operations.json")
+
+
+def read_traced(path: Path) -> Traced | None:
+    """What was kept; None where nothing was, or what cannot be read (it is made anew)."""
+    try:
+        value = json.loads(path.read_text("utf-8"))
+        return Traced(value["program"], value["cannot"])
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        logger.warning("the network kept in %s cannot be read (%s)", path, error)
+        return None
+
+
+def keep_traced(network: Network, pooling: Pooling, form: str, folder: Path, samples: Float32Array, path: Path) -> None:
+    """Write the network's operations down, or why that cannot be done; whole or not at all.
+
+    Args:
+        network: on the CPU, as `in_form` gave it.
+        pooling: of its output.
+        form: an eager one.
+        folder: that it was loaded from.
+        samples: (n, 3, h, w), two pictures or more; only pictures of this size can go through what is kept.
+        path: of the file.
+    """
+    try:
+        kept = Traced(_program(network, pooling, form, folder, samples))
+    except Exception as error:  # noqa: BLE001 -- torch.export raises errors of many kinds
+        lines = str(error).strip().splitlines()
+        kept = Traced(cannot=lines[0][:200] if lines else type(error).__name__)
+        logger.info("each process loads %s anew, for it cannot be kept (%s)", folder, kept.cannot)
+    write_whole(path, json.dumps(asdict(kept)))
+
+
+def traced_pass(program: Mapping[str, Any], form: str, folder: Path) -> Pass:
+    """The pass of a program on the folder's tensors: as many pictures as one likes, of the samples' size.
+
+    Raises:
+        ValueError, KeyError, TypeError, AttributeError: what was kept is no such program, or of another folder.
+    """
+    import torch
+
+    dtype, shape = of_torch("dtype", program["dtype"]), tuple(program["input"])
+    tensors = in_folder(folder, program["tensors"], dtype)
+    output = int(program["output"])
+    steps = steps_of(program["steps"], len(tensors) + 1, output)
+
+    def run(pictures: Float32Array) -> Float32Array:
+        if pictures.shape[1:] != shape:
+            raise ValueError(f"pictures of {pictures.shape[1:]} go through a network that was kept for {shape}")
+        mixed = torch.autocast("cpu", dtype=torch.bfloat16) if form == AUTOCAST else nullcontext()
+        with torch.inference_mode(), mixed:
+            results: list[Any] = [*tensors, torch.from_numpy(pictures).to(dtype)]
+            for step in steps:
+                results.append(step.run(*filled(step.arguments, results), **filled(step.options, results)))
+                for place in step.last_use_of:
+                    results[place] = None  # as much memory as the network itself takes
+            return unit_rows(results[output])
+
+    return run
 
 
 def whole(network: Network, pooling: Pooling) -> Any:  # noqa: ANN401 -- a module; torch is imported late
@@ -45,22 +122,9 @@ def whole(network: Network, pooling: Pooling) -> Any:  # noqa: ANN401 -- a modul
     return Whole().eval()
 
 
-def keep_traced(network: Network, pooling: Pooling, form: str, samples: Float32Array, path: Path) -> None:
-    """Write the network's operations down, whole or not at all.
-
-    Args:
-        network: on the CPU, as `in_form` gave it.
-        pooling: of its output.
-        form: an eager one.
-        samples: (n, 3, h, w), two pictures or more; only pictures of this size can go through what is kept.
-        path: of the file.
-
-    Raises:
-        ValueError: it cannot be written as operations and tensors alone, or gives other rows than the network.
-        Exception: whatever `torch.export` raises for a network that it cannot follow.
-    """
+def _program(network: Network, pooling: Pooling, form: str, folder: Path, samples: Float32Array) -> dict[str, Any]:
+    """As JSON values. Raises ValueError for what cannot be written so, or gives other rows than the network."""
     import torch
-    from safetensors.torch import save_file
 
     example = torch.from_numpy(samples).to(network.dtype)
     with torch.no_grad():
@@ -71,52 +135,38 @@ def keep_traced(network: Network, pooling: Pooling, form: str, samples: Float32A
     asserts = torch.ops.aten._assert_tensor_metadata.default  # noqa: SLF001 -- an operation's name
     for node in graph.find_nodes(op="call_function", target=asserts):
         graph.erase_node(node)  # under autocast types are others than the ones that were written down
-    tensors = {f"{place:05}": one for place, one in enumerate(_tensors(exported))}
-    code = {"forward": graph.python_code("self").src, "dtype": str(network.dtype).removeprefix("torch.")}
-    unfinished = path.with_name(f".{os.getpid()}.{path.name}")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        save_file(tensors, unfinished, metadata=code)
-        _check(load_traced(unfinished, form), eager_pass(network, pooling, torch.device("cpu"), form), samples)
-        unfinished.replace(path)
-    finally:
-        unfinished.unlink(missing_ok=True)
+    tensors = _tensors(exported)
+    *_, pictures = graph.find_nodes(op="placeholder")
+    (output,) = graph.output_node().args[0]
+    places = {node: place for place, node in enumerate([*tensors, pictures])}
+    steps = []
+    for node in graph.nodes:
+        if node.op == "call_function":
+            places[node] = len(places)
+            steps.append([operation_name(node.target), written(node.args, places), written(node.kwargs, places)])
+    program = {
+        "input": list(samples.shape[1:]),
+        "dtype": str(network.dtype).removeprefix("torch."),
+        "tensors": named_in_folder(folder, list(tensors.values()), network.dtype),
+        "steps": steps,
+        "output": places[output],
+    }
+    _check(traced_pass(program, form, folder), eager_pass(network, pooling, torch.device("cpu"), form), samples)
+    return program
 
 
-def load_traced(path: Path, form: str) -> Pass:
-    """The pass of a network that was kept in that form: as many pictures as one likes, of the samples' size.
-
-    Raises whatever reading or running a damaged file raises.
-    """
-    import torch
-    from safetensors import safe_open
-
-    with safe_open(path, framework="pt") as file:
-        code = file.metadata()
-        tensors = [file.get_tensor(name) for name in sorted(file.keys())]
-    names: dict[str, Any] = {"torch": torch, "device": torch.device, "inf": math.inf, "nan": math.nan}
-    exec(compile(code["forward"], str(path), "exec"), names)  # noqa: S102 -- the file is ours, as what was compiled is
-    forward, dtype = names["forward"], getattr(torch, code["dtype"])
-
-    def run(pictures: Float32Array) -> Float32Array:
-        mixed = torch.autocast("cpu", dtype=torch.bfloat16) if form == AUTOCAST else nullcontext()
-        with torch.inference_mode(), mixed:
-            (rows,) = forward(None, *tensors, torch.from_numpy(pictures).to(dtype))
-            return unit_rows(rows)
-
-    return run
-
-
-def _tensors(exported: Any) -> list[Any]:  # noqa: ANN401 -- torch's, imported late
-    """What the operations take before the pictures, in order, each with memory of its own."""
+def _tensors(exported: Any) -> dict[Any, torch.Tensor]:  # noqa: ANN401 -- torch's, imported late
+    """What the operations take beside the pictures, by the graph's node; what they do not look at is left out."""
     from torch.export.graph_signature import InputKind
 
     held = {**exported.state_dict, **exported.constants}
-    found = []
+    nodes = {node.name: node for node in exported.graph_module.graph.find_nodes(op="placeholder")}
+    found = {}
     for one in exported.graph_signature.input_specs[:-1]:
         if one.kind not in (InputKind.PARAMETER, InputKind.BUFFER, InputKind.CONSTANT_TENSOR):
             raise ValueError(f"the network takes {one.arg.name}, which is no tensor")
-        found.append(held[one.target].detach().clone().contiguous())
+        if nodes[one.arg.name].users:
+            found[nodes[one.arg.name]] = held[one.target].detach()
     return found
 
 

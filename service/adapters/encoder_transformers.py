@@ -15,14 +15,13 @@ import numpy as np
 
 from service.adapters.encoder_devices import cpu_flags, describe_device, resolve_device
 from service.adapters.encoder_forms import eager_forms, stacked
-from service.adapters.encoder_loading import collector_at_rest, configuration_sha256
+from service.adapters.encoder_loading import collector_at_rest
 from service.adapters.encoder_running import Compiling, Improving, Running
 from service.adapters.encoder_specification import Pooling, Views
-from service.adapters.encoder_start import Start, samples, start_from_folder, start_from_kept
-from service.adapters.encoder_trials import key_of
+from service.adapters.encoder_start import Start, identity_of, samples, start_from_folder, start_from_kept
+from service.adapters.encoder_trials import key_of, read_kept
 from service.adapters.encoder_views import passes_of, viewed
-from service.adapters.encoder_workshop import Order
-from service.adapters.weights_hash import weights_sha256
+from service.adapters.encoder_workshop import Order, has_compiler
 from service.core.model import Float32Array
 from service.core.vectors import normalised
 from service.errors import InvalidInput
@@ -66,24 +65,26 @@ class TransformersEncoder:
         """
         if precision not in PRECISIONS:
             raise InvalidInput(f"precision {precision!r} is unknown: give one of {', '.join(PRECISIONS)}")
-        weights = weights_sha256(folder)  # first: what is wrong with the files shows before seconds of imports
+        identity = identity_of(folder)  # first: what is wrong with the files shows before seconds of imports
         with collector_at_rest():
             import torch
         self._torch_device = resolve_device(device)
         self._device = describe_device(self._torch_device)
         self._folder = folder
-        path = None
+        path = known = start = None
         if kept_in is not None and precision == "auto":
-            key = key_of(weights, configuration_sha256(folder), pooling or "", self._device, torch.get_num_threads())
-            path = kept_in / f"{key}.json"
-        start = start_from_kept(folder, path) if path is not None and self._torch_device.type == "cpu" else None
-        start = start or start_from_folder(folder, pooling, self._torch_device, precision, path)
+            facts = (identity.weights_sha256, identity.configuration_sha256, pooling or "", self._device)
+            path = kept_in / f"{key_of(*facts, torch.get_num_threads())}.json"
+            known = read_kept(path)
+            if self._torch_device.type == "cpu":
+                start = start_from_kept(folder, path, known, identity)
+        start = start or start_from_folder(folder, pooling, self._torch_device, precision, path, known)
         self._preprocessing, self._words = start.preprocessing, start.words
         self._running = Running(start.run, start.form, start.kept, self._improving(start, path, compiling))
         self._passes = passes_of(views)
         self._embed = viewed(self._running, views, start.facts.pooling)
         self._fingerprint = Fingerprint(
-            weights_sha256=weights,
+            weights_sha256=identity.weights_sha256,
             pooling=start.facts.pooling if views is None else f"{start.facts.pooling}+{views}",
             processor=start.facts.processor,
             processor_parameters=start.facts.processor_parameters,
@@ -158,7 +159,7 @@ class TransformersEncoder:
         """What a faster form takes to be made; None where none is."""
         if path is None or self._torch_device.type != "cpu" or compiling == "never":
             return None
-        if compiling == "auto" and MATRIX_UNIT not in cpu_flags():
+        if compiling == "auto" and not (MATRIX_UNIT in cpu_flags() and has_compiler()):
             return None
         order = Order(
             folder=str(self._folder),

@@ -15,6 +15,7 @@ import statistics
 import time
 import uuid
 from collections.abc import Container, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -36,7 +37,9 @@ GAIN = 1.05
 ROUNDS = 3
 MADE_GAIN = 1.2
 """The same for what was compiled or is of another runtime: while it computes no other thread of the process runs."""
-_RUNTIMES = ("torch", "transformers", "pillow", "onnxruntime", "openvino")
+_RUNTIMES = ("torch", "transformers", "numpy", "pillow", "onnxruntime", "openvino")
+# Own code that what is kept was made by: pooling and arithmetic stand in the operations.
+_OWN = tuple(f"encoder_{name}.py" for name in ("forms", "loading", "operations", "pooling", "preprocessing", "traced"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,6 +150,7 @@ def key_of(weights_sha256: str, configuration_sha256: str, pooling: str, device:
         "forms": EAGER,
         "python": platform.python_version(),
         "versions": {name: _version(name) for name in _RUNTIMES},
+        "code": [hashlib.sha256(Path(__file__).with_name(name).read_bytes()).hexdigest() for name in _OWN],
     }
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:32]
 
@@ -164,13 +168,20 @@ def read_kept(path: Path) -> Kept | None:
 
 def write_kept(path: Path, kept: Kept) -> None:
     """Keep it, whole or not at all. Where the folder cannot be written this is said, and it is measured each time."""
+    write_whole(path, json.dumps(asdict(kept), indent=1) + "\n")
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Write a file whole or not at all; where that cannot be done it is said."""
     unfinished = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        unfinished.write_text(json.dumps(asdict(kept), indent=1) + "\n", "utf-8")
+        unfinished.write_text(text, "utf-8")
         unfinished.replace(path)
     except OSError as error:
-        logger.warning("the measurement cannot be kept (%s), so every process makes it anew", error)
+        with suppress(OSError):
+            unfinished.unlink(missing_ok=True)
+        logger.warning("%s cannot be kept (%s), so every process makes it anew", path, error)
 
 
 def processor_name() -> str:

@@ -78,6 +78,11 @@ class Order:
         return cls(**value | {"forms": tuple(value["forms"])})
 
 
+def has_compiler() -> bool:
+    """Whether a network can be compiled here."""
+    return any(map(shutil.which, (os.environ.get("CXX", "g++"), "g++", "clang++")))
+
+
 def made_file(kept: Path, form: str) -> Path:
     """Where a made form is: beside the trials."""
     return kept.with_suffix(f".{precision_of(form)}.pt2" if form in COMPILED.values() else ".onnx")
@@ -129,7 +134,7 @@ def _compiled(network: Network, order: Order, samples: Float32Array) -> Pass:
     import torch
     from torch._inductor import aoti_compile_and_package
 
-    if not any(map(shutil.which, (os.environ.get("CXX", "g++"), "g++", "clang++"))):
+    if not has_compiler():
         raise RuntimeError(NEEDS_COMPILER)
     form = COMPILED[order.precision]
     path = made_file(Path(order.kept), form)

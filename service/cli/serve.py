@@ -128,10 +128,12 @@ def _nothing_more(_number: int, _frame: FrameType | None) -> None:
 
 
 def _ready(session: Session, context: Context, url: str) -> Ready:
-    """Loads the encoder, so that the first picture does not wait for it."""
+    """Loads the encoder, so that the first picture, or word, does not wait for it."""
     device = precision = None
     try:
         encoder = context.encoders.load(session.settings.encoder)
+        if encoder.encodes_text:
+            encoder.encode_text(["a picture"])
     except HolotypeError as error:
         session.output.note(f"encoder {session.settings.encoder} cannot be loaded yet: {error.message}")
     else:

@@ -3,11 +3,10 @@ import pytest
 
 from service.adapters import encoder_running
 from service.adapters.encoder_devices import cpu_flags
-from service.adapters.encoder_forms import EAGER
 from service.adapters.encoder_running import COMPILE_FROM, LOAD_FROM, Improving, Running
 from service.adapters.encoder_transformers import MATRIX_UNIT, TransformersEncoder
 from service.adapters.encoder_trials import Kept, read_kept, write_kept
-from service.adapters.encoder_workshop import NEEDS_COMPILER, ONNX, Order
+from service.adapters.encoder_workshop import NEEDS_COMPILER, ONNX, Order, has_compiler
 from service.ports import FormTrial
 from tests.adapters import networks
 from tests.adapters.pictures import noise
@@ -148,13 +147,19 @@ def matrix_unit(monkeypatch):
     monkeypatch.setattr("service.adapters.encoder_transformers.cpu_flags", lambda: cpu_flags() | {MATRIX_UNIT})
 
 
-def test_nothing_is_made_of_itself_where_it_does_not_pay(improved, folder, monkeypatch):
+def test_nothing_is_made_of_itself_where_it_does_not_pay(folder, tmp_path, monkeypatch):
     monkeypatch.setattr("service.adapters.encoder_transformers.cpu_flags", lambda: cpu_flags() - {MATRIX_UNIT})
-    monkeypatch.setattr(encoder_running, "make", None)
-    encoder = TransformersEncoder(folder, device="cpu", kept_in=improved[1], compiling="auto")
+    began = []
+    monkeypatch.setattr(Running, "_improve", lambda self, improving: began.append(improving))
+    encoder = TransformersEncoder(folder, device="cpu", kept_in=tmp_path, compiling="auto")
     encoder.expect(10**9)
     encoder.join()
-    assert encoder.form in EAGER
+    assert not began
+    monkeypatch.setattr("service.adapters.encoder_transformers.cpu_flags", lambda: cpu_flags() | {MATRIX_UNIT})
+    encoder = TransformersEncoder(folder, device="cpu", kept_in=tmp_path, compiling="auto")
+    encoder.expect(10**9)
+    encoder.join()
+    assert len(began) == has_compiler()
 
 
 @pytest.mark.timeout(900)  # a compiler on a machine that others use, too

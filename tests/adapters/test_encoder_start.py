@@ -1,13 +1,16 @@
 import json
+import shutil
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
 
-from service.adapters import encoder_start
+from service.adapters import encoder_start, encoder_traced
+from service.adapters.encoder_forms import EAGER
 from service.adapters.encoder_transformers import TransformersEncoder
-from service.adapters.encoder_trials import read_kept
+from service.errors import InvalidInput
 from tests.adapters import networks
 from tests.adapters.pictures import noise
 
@@ -70,34 +73,111 @@ def test_a_later_process_does_not_import_transformers(clip, tmp_path):
     assert (done.stdout.split(), done.stderr) == ([first.fingerprint.digest, first.form], "")
 
 
-def test_a_damaged_file_is_made_anew(clip, tmp_path, caplog):
+@pytest.mark.parametrize("form", EAGER)
+def test_every_form_that_pytorch_has_ready_is_kept(clip, tmp_path, monkeypatch, form):
+    monkeypatch.setattr(encoder_start, "fastest", lambda trials, among: form)
     first = load(clip, tmp_path)
-    (traced,) = tmp_path.glob("*.traced.safetensors")
-    whole = traced.read_bytes()
-    traced.write_bytes(whole[: len(whole) // 2])
+    monkeypatch.setattr(encoder_start, "load_network", never)
+    later = load(clip, tmp_path)
+    assert later.form == first.form == form
+    np.testing.assert_allclose(embed(later), embed(first), atol=1e-6)
+
+
+def operations(folder):
+    (path,) = folder.glob("*.operations.json")
+    return path
+
+
+def no_tensors(text):
+    value = json.loads(text)
+    value["program"]["tensors"] = value["program"]["tensors"][::-1]
+    return json.dumps(value)
+
+
+@pytest.mark.parametrize("damage", [lambda text: text[: len(text) // 2], lambda text: "{}", no_tensors])
+def test_a_damaged_file_is_said_and_the_trials_stay(clip, tmp_path, monkeypatch, caplog, damage):
+    first = load(clip, tmp_path)
+    path = operations(tmp_path)
+    whole = path.read_text()
+    path.write_text(damage(whole))
+    monkeypatch.setattr(encoder_start, "measured", never)
     np.testing.assert_allclose(embed(load(clip, tmp_path)), embed(first), atol=1e-6)
-    assert "is made anew" in caplog.text
-    assert traced.stat().st_size == len(whole)
+    assert str(path) in caplog.text
 
 
-def test_a_changed_processor_is_noticed(tmp_path):
+def test_a_missing_or_unreadable_file_is_made_again(clip, tmp_path, monkeypatch):
+    load(clip, tmp_path)
+    path = operations(tmp_path)
+    whole = path.read_text()
+    monkeypatch.setattr(encoder_start, "measured", never)
+    for spoil in (path.unlink, lambda: path.write_text("{")):
+        spoil()
+        load(clip, tmp_path)
+        assert operations(tmp_path).read_text() == whole
+
+
+def test_a_folder_that_cannot_be_written_is_said_and_nothing_fails(clip, tmp_path, caplog):
+    (tmp_path / "forms").write_text("a file where the folder would be")
+    encoder = load(clip, tmp_path / "forms")
+    assert embed(encoder).shape == (5, 24)
+    assert caplog.text.count("cannot be kept") == 2
+
+
+@pytest.mark.parametrize(
+    "otherwise", [{"size": {"shortest_edge": 32}}, {"do_resize": False}], ids=["shortest edge", "no resizing"]
+)
+def test_pictures_of_many_sizes_go_through_the_network_itself(tmp_path, otherwise):
+    folder = networks.write_folder(tmp_path / "resnet", networks.RESNET, processor=networks.PROCESSOR | otherwise)
+    first, later = (load(folder, tmp_path / "forms") for _ in range(2))
+    assert not list((tmp_path / "forms").glob("*.operations.json"))
+    wide = [noise(40, 90, seed=1), noise(90, 40, seed=2), noise(40, 40, seed=3)]
+    exact = TransformersEncoder(folder, device="cpu", precision="float32")
+    for encoder in (first, later):
+        rows = encoder.encode([encoder.preprocess(picture) for picture in wide])
+        np.testing.assert_allclose(rows, exact.encode([exact.preprocess(picture) for picture in wide]), atol=1e-6)
+
+
+def test_words_of_a_folder_that_was_changed_are_refused(tmp_path):
+    folder = networks.write_clip(tmp_path / "clip")
+    load(folder, tmp_path / "forms")
+    later = load(folder, tmp_path / "forms")
+    networks.write_clip(tmp_path / "other", seed=1)
+    shutil.copy(tmp_path / "other" / "model.safetensors", folder)
+    with pytest.raises(InvalidInput, match="another encoder than when this process began"):
+        later.encode_text(["a"])
+
+
+def test_texts_side_by_side_are_loaded_for_once(clip, tmp_path):
+    first = load(clip, tmp_path)
+    later = load(clip, tmp_path)
+    with ThreadPoolExecutor(4) as pool:
+        rows = list(pool.map(lambda text: later.encode_text([text])[0], ["a", "b", "c", "d"]))
+    np.testing.assert_allclose(rows, first.encode_text(["a", "b", "c", "d"]), atol=1e-6)
+
+
+def test_other_weights_or_another_processor_are_noticed(tmp_path):
     folder = networks.write_folder(tmp_path / "vit", networks.VIT)
-    before = load(folder, tmp_path / "forms").fingerprint
+    found = [load(folder, tmp_path / "forms").fingerprint]
+    networks.write_folder(folder, networks.VIT, seed=1)
+    found.append(load(folder, tmp_path / "forms").fingerprint)
     parameters = networks.PROCESSOR | {"image_mean": [0.1, 0.2, 0.3]}
     (folder / "preprocessor_config.json").write_text(json.dumps(parameters))
-    after = load(folder, tmp_path / "forms").fingerprint
-    assert after.processor_parameters["image_mean"] == [0.1, 0.2, 0.3]
-    assert after.digest != before.digest
+    found.append(load(folder, tmp_path / "forms").fingerprint)
+    assert len({one.digest for one in found}) == 3
+    assert found[2].processor_parameters["image_mean"] == [0.1, 0.2, 0.3]
+    (folder / "notes.txt").write_text("what is no part of an encoder")
+    (folder / "x.json").mkdir()
+    load(folder, tmp_path / "forms")
+    assert len(list((tmp_path / "forms").glob("*.operations.json"))) == 3
 
 
-def test_a_network_that_cannot_be_traced_is_loaded_each_time(clip, tmp_path, monkeypatch):
+def test_a_network_that_cannot_be_traced_is_tried_once(clip, tmp_path, monkeypatch):
     def cannot(*args):
         raise ValueError("no way")
 
-    monkeypatch.setattr(encoder_start, "keep_traced", cannot)
+    monkeypatch.setattr(encoder_traced, "_program", cannot)
     first = load(clip, tmp_path)
-    (path,) = tmp_path.iterdir()
-    assert read_kept(path).facts.direct
+    monkeypatch.setattr(encoder_traced, "_program", never)
     monkeypatch.setattr(encoder_start, "measured", never)
-    monkeypatch.setattr(encoder_start, "keep_traced", never)
     np.testing.assert_allclose(embed(load(clip, tmp_path)), embed(first), atol=1e-6)
+    assert json.loads(operations(tmp_path).read_text())["cannot"] == "no way"
