@@ -9,7 +9,13 @@ All of it in one process on the same pictures, in turn (A B A B), medians over t
 - pipeline: decoding in as many threads, ahead of the same forward pass, no queue and no store: the best there can be;
 - forward: the same pass alone, on pictures that are ready;
 - transformers: the plain loop that a tutorial shows: image processor, then the network in float32 with SDPA;
-- onnxruntime: the pipeline with ONNX Runtime's float32 pass on the same weights.
+- onnxruntime: the pipeline with ONNX Runtime's float32 pass on the same weights;
+- limit: as many pictures as the products of their forward pass would allow, did the processor nothing else: measured
+  by the product of two large matrices, in the precision that the encoder runs in.
+
+What an ingest costs however few pictures it has (`ingest.start_s`) is an ingest of one picture less the pipeline of
+one. All run in threads other than the first, as an ingest's passes do: the first one's memory goes back to the system
+and comes again with every pass.
 
 Afterwards `holotype ingest` and `holotype classify` are run as they are, for the peak memory and the seconds of a
 start.
@@ -24,24 +30,22 @@ import statistics
 import tempfile
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image
 from rich.console import Console
 from rich.table import Table
 
 from scripts.bench.commands import command
 from scripts.bench.data_sets import GROCERY
+from scripts.bench.embed_others import BATCH, onnx_pass, picture_operations, plain_loop, product, product_operations
 from scripts.bench.machine import machine, versions
 from scripts.bench.pictures import SUFFIXES, cache_folder, write_digits
 from scripts.bench.tables import write_results
-from service.adapters.encoder_forms import Pass
-from service.adapters.encoder_trials import photographs
 from service.adapters.encoders import Encoders
 from service.adapters.images import PillowDecoder
 from service.bootstrap import ENCODERS_FOLDER, open_context
@@ -52,9 +56,8 @@ from service.usecases.ingest import start_ingest
 from service.usecases.jobs import wait_for_job
 from workers.embedded import embedded_workers
 
-BATCH = 16
 ROOT = Path(__file__).resolve().parents[2]
-BASELINES = ("pipeline", "forward", "transformers_fp32", "onnxruntime")
+BASELINES = ("pipeline", "forward", "limit", "transformers_fp32", "onnxruntime")
 
 
 def copied(source: Path, folder: Path, count: int, seed: int) -> list[Path]:
@@ -96,42 +99,6 @@ def pipelined(encoder: Encoder, run: Callable[[list[np.ndarray]], object], paths
                 batch = []
 
 
-def plain_loop(folder: Path) -> Callable[[Sequence[Path]], None]:
-    """Image processor and network of `transformers`, float32, SDPA, a batch after the other."""
-    import torch
-    from transformers import AutoImageProcessor, AutoModel
-
-    processor = AutoImageProcessor.from_pretrained(folder, backend="pil")
-    network = AutoModel.from_pretrained(
-        folder, dtype=torch.float32, attn_implementation="sdpa", use_safetensors=True
-    ).eval()
-
-    def run(paths: Sequence[Path]) -> None:
-        for start in range(0, len(paths), BATCH):
-            pictures = [Image.open(path).convert("RGB") for path in paths[start : start + BATCH]]
-            with torch.inference_mode():
-                network(**processor(images=pictures, return_tensors="pt"))
-
-    return run
-
-
-def onnx_pass(folder: Path, specification: str, encoder: Encoder, scratch: Path) -> Pass:
-    """ONNX Runtime's float32 pass on the encoder's weights, exported here; it sees one view of a picture."""
-    from service.adapters.encoder_loading import load_network
-    from service.adapters.encoder_pooling import resolve_pooling
-    from service.adapters.encoder_specification import parse_specification
-    from service.adapters.encoder_workshop import Order, onnx_form
-
-    samples = np.stack([encoder.preprocess(one) for one in photographs()[:2]])
-    network = load_network(folder)
-    pooling = resolve_pooling(network, parse_specification(specification).pooling)
-    order = Order(
-        folder=str(folder), pooling=pooling, precision="float32", forms=(), samples="",
-        kept=str(scratch / "onnx.json"), dimension=encoder.fingerprint.dimension,
-    )  # fmt: skip
-    return onnx_form(network, order, samples)
-
-
 @contextmanager
 def working(settings: Settings) -> Iterator[Context]:
     """The wired ports with workers in this process, as `holotype ingest` has them."""
@@ -153,9 +120,11 @@ def rounds(
     weights = weights_folder(settings)
     inputs = [prepared(encoder, path) for path in paths]
     contenders: dict[str, Callable[[int], object]] = {
-        "ingest": lambda number: ingest(context, settings, folder, number),
+        "ingest": lambda number: ingest(context, settings, folder, f"bench{number}"),
         "pipeline": lambda _: pipelined(encoder, encoder.encode, paths, settings.decode_threads),
         "forward": lambda _: [encoder.encode(inputs[i : i + BATCH]) for i in range(0, len(inputs), BATCH)],
+        "ingest_one": lambda number: ingest(context, settings, paths[0], f"one{number}", label="one"),
+        "pipeline_one": lambda _: pipelined(encoder, encoder.encode, paths[:1], settings.decode_threads),
     }
     if weights is not None:
         plain = plain_loop(weights)
@@ -164,20 +133,31 @@ def rounds(
         contenders["onnxruntime"] = lambda _: pipelined(
             encoder, lambda batch: onnx(np.stack(batch)), paths, settings.decode_threads
         )
+        contenders |= {f"product_{name}": product(name) for name in ("float32", "bfloat16")}
     encoder.encode(inputs[:BATCH])
+    seconds = in_turn(contenders, count, console)
+    if weights is not None:
+        needed = len(paths) * picture_operations(weights, settings.encoder, inputs[0].shape)
+        seconds["limit"] = seconds[f"product_{encoder.precision}"] * needed / product_operations()
+    return seconds, encoder
+
+
+def in_turn(contenders: Mapping[str, Callable[[int], object]], count: int, console: Console) -> dict[str, float]:
+    """Seconds of each, medians over `count` rounds in which all have their turn."""
     seconds: dict[str, list[float]] = {name: [] for name in contenders}
-    for number in range(count):
-        for name, run in contenders.items():
-            began = time.perf_counter()
-            run(number)
-            seconds[name].append(time.perf_counter() - began)
-            console.print(f"round {number + 1}: {name} {len(paths) / seconds[name][-1]:.1f} images/s")
-    return {name: statistics.median(times) for name, times in seconds.items()}, encoder
+    with ThreadPoolExecutor(1) as thread:
+        for number in range(count):
+            for name, run in contenders.items():
+                began = time.perf_counter()
+                thread.submit(run, number).result()
+                seconds[name].append(time.perf_counter() - began)
+                console.print(f"round {number + 1}: {name} {seconds[name][-1]:.2f} s")
+    return {name: statistics.median(times) for name, times in seconds.items()}
 
 
-def ingest(context: Context, settings: Settings, folder: Path, number: int) -> None:
-    """The folder, as a tenant that has nothing yet."""
-    job = start_ingest(context, f"bench{number}", "bench", folder, encoder=settings.encoder)
+def ingest(context: Context, settings: Settings, path: Path, tenant: str, label: str | None = None) -> None:
+    """The folder, or the picture, as a tenant that has nothing yet."""
+    job = start_ingest(context, tenant, "bench", path, label=label, encoder=settings.encoder)
     done = wait_for_job(context, job.id, lambda *_: None)
     if done.error:
         raise RuntimeError(f"the ingest failed: {done.error}")
@@ -197,6 +177,12 @@ def as_figures(seconds: dict[str, float], images: int) -> dict[str, float]:
         if name in seconds:
             figures[f"{name}.images_per_s"] = images / seconds[name]
             figures[f"ingest.ratio_to_{name}"] = seconds[name] / seconds["ingest"]
+    if "ingest_one" in seconds:
+        figures["ingest.start_s"] = seconds["ingest_one"] - seconds["pipeline_one"]
+    if "limit" in seconds:
+        figures["forward.ratio_to_limit"] = seconds["limit"] / seconds["forward"]
+        for precision in ("float32", "bfloat16"):
+            figures[f"limit.{precision}_gflops"] = product_operations() / seconds[f"product_{precision}"] / 1e9
     return figures
 
 
@@ -212,7 +198,7 @@ def trial_figures(trials: Sequence[FormTrial]) -> dict[str, float]:
 
 def measured(given: argparse.Namespace, console: Console) -> dict[str, Any]:
     """Everything, as the object that --json writes."""
-    count, repeated = (given.images or (64 if given.quick else 256)), (2 if given.quick else 3)
+    count, repeated = (given.images or (128 if given.quick else 256)), (2 if given.quick else 3)
     with tempfile.TemporaryDirectory(prefix="holotype-bench-") as name:
         scratch = Path(name)
         source = given.data or GROCERY
@@ -254,6 +240,7 @@ def print_table(console: Console, result: dict[str, Any]) -> None:
             ratio = figures[f"ingest.ratio_to_{name}"]
             table.add_row(name.replace("_", " "), f"{figures[f'{name}.images_per_s']:.1f}", f"{ratio:.2f} of it")
     console.print(table)
+    console.print(f"of that an ingest of any size takes {figures['ingest.start_s']:.2f} s")
     console.print(
         f"peak memory of `holotype ingest` {figures['ingest.peak_mb']:.0f} MB; "
         f"`holotype classify` of one picture from cold {figures['start.classify_s']:.1f} s"
@@ -263,8 +250,8 @@ def print_table(console: Console, result: dict[str, Any]) -> None:
 def main() -> None:
     """Measure, print, write."""
     parser = argparse.ArgumentParser(description="How fast is an ingest, against what this machine can do?")
-    parser.add_argument("--quick", action="store_true", help="64 pictures, two rounds")
-    parser.add_argument("--images", type=int, metavar="N", help="how many pictures; 64 with --quick, else 256")
+    parser.add_argument("--quick", action="store_true", help="128 pictures, two rounds")
+    parser.add_argument("--images", type=int, metavar="N", help="how many pictures; 128 with --quick, else 256")
     parser.add_argument("--data", type=Path, metavar="FOLDER", help="pictures of your own, one folder a class")
     parser.add_argument("--encoder", default=PACKAGED_ENCODER)
     parser.add_argument("--seed", type=int, default=0, help="which pictures are drawn")

@@ -75,6 +75,7 @@ def _table(setting: str, figures: dict[str, float]) -> list[str]:
 EMBED_ROWS = {
     "pipeline": "decoding and forward pass overlapped, no queue, no store",
     "forward": "the forward pass alone",
+    "limit": "the limit: the forward pass's products alone, at the speed of a large one",
     "transformers_fp32": "image processor and `transformers`, float32, SDPA, one loop",
     "onnxruntime": "the pipeline with ONNX Runtime, float32",
 }
@@ -97,9 +98,16 @@ def _embed(result: dict) -> str:
     for name in (name for name in figures if name.startswith("form.") and name.endswith(".images_per_s")):
         form = name.removeprefix("form.").removesuffix(".images_per_s")
         lines.append(f"| {form.replace('_', ' ')} | {figures[name]:.1f} | {figures[f'form.{form}.agreement']:.5f} |")
+    lines.append("")
+    if "limit.bfloat16_gflops" in figures:
+        lines.append(
+            f"A large product runs at {figures['limit.float32_gflops']:.0f} GFLOP/s in float32 and "
+            f"{figures['limit.bfloat16_gflops']:.0f} in bfloat16; the forward pass alone reaches "
+            f"{100 * figures['forward.ratio_to_limit']:.0f} % of it."
+        )
     lines += [
-        "",
         (
+            f"However few its pictures, an ingest takes {figures['ingest.start_s']:.2f} s. "
             f"Peak memory of `holotype ingest`: {figures['ingest.peak_mb']:.0f} MB. "
             f"`holotype classify` of one picture, from cold: {figures['start.classify_s']:.1f} s."
         ),

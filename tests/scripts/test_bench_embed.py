@@ -12,10 +12,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from scripts.bench.embed import BATCH, as_figures, copied, pipelined, trial_figures
+from scripts.bench.embed import as_figures, copied, pipelined, trial_figures
+from scripts.bench.embed_others import BATCH, picture_operations, product_operations
 from scripts.bench.tables import write_results
 from service.adapters.encoder_pixel import PixelEncoder
 from service.ports import FormTrial
+from tests.adapters import networks
 from tests.adapters.pictures import as_file, noise
 from tests.processes import ROOT
 
@@ -27,6 +29,29 @@ def test_ratios_are_of_speeds():
         "onnxruntime.images_per_s": 1.5, "ingest.ratio_to_pipeline": 0.75, "ingest.ratio_to_forward": 0.5,
         "ingest.ratio_to_onnxruntime": 2,
     }  # fmt: skip
+
+
+def test_what_an_ingest_costs_anyway_and_what_the_processor_allows():
+    seconds = {
+        "ingest": 4.0, "forward": 3.0, "limit": 1.5, "ingest_one": 0.5, "pipeline_one": 0.125, "product_float32": 2.0,
+        "product_bfloat16": 1.0,
+    }  # fmt: skip
+    figures = as_figures(seconds, 12)
+    assert figures["ingest.start_s"] == 0.375
+    assert figures["limit.images_per_s"] == 8
+    assert figures["ingest.ratio_to_limit"] == 0.375
+    assert figures["forward.ratio_to_limit"] == 0.5
+    assert figures["limit.bfloat16_gflops"] == 2 * figures["limit.float32_gflops"] == product_operations() / 1e9
+
+
+def test_operations_are_those_of_the_products(tmp_path):
+    folder = networks.write_folder(tmp_path, networks.VIT)
+    tokens, width, inner, layers = 17, 32, 48, 2
+    patches = 16 * 3 * 8 * 8 * width
+    linear = tokens * (4 * width * width + 2 * width * inner)
+    attention = 2 * tokens * tokens * width
+    counted = picture_operations(folder, f"{folder}?pooling=mean", (3, 32, 32))
+    assert counted == pytest.approx(2 * (patches + layers * (linear + attention)), rel=0.01)
 
 
 def test_forms_that_could_not_be_tried_have_no_figure():
