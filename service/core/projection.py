@@ -44,7 +44,7 @@ class Head:
     """An affine map followed by normalisation.
 
     Attributes:
-        kind: how it was fitted.
+        kind: how it was fitted; "none" leaves embeddings as they are. Raises InvalidInput where it does not.
         mean: float32 (d,).
         matrix: float32 (d, k), 1 <= k <= d.
     """
@@ -53,6 +53,10 @@ class Head:
     mean: Float32Array
     matrix: Float32Array
 
+    def __post_init__(self) -> None:
+        if self.kind == "none" and not _is_identity(self.mean, self.matrix):
+            raise InvalidInput("a head of kind 'none' leaves embeddings as they are; this one has a mean or a matrix")
+
     def project(self, embeddings: Float32Array) -> Float32Array:
         """Embeddings (n, d) to unit rows (n, k), float32.
 
@@ -60,7 +64,9 @@ class Head:
         """
         projections = np.empty((len(embeddings), self.matrix.shape[1]), dtype=np.float32)
         for start in range(0, len(embeddings), BLOCK_ROWS):
-            block = (embeddings[start : start + BLOCK_ROWS] - self.mean) @ self.matrix
+            block = embeddings[start : start + BLOCK_ROWS] - self.mean
+            if self.kind != "none":
+                block = block @ self.matrix
             lengths = row_lengths(block)
             lost = lengths[:, 0] < SHORTEST
             block[lost], lengths[lost] = np.eye(1, block.shape[1]), 1.0
@@ -84,6 +90,12 @@ class Head:
         if mean.ndim != 1 or matrix.ndim != 2 or len(mean) != len(matrix):
             raise InvalidInput(f"a head of mean {mean.shape} and matrix {matrix.shape}; (d,) and (d, k) go together")
         return Head(kind, mean, matrix)
+
+
+def _is_identity(mean: Float32Array, matrix: Float32Array) -> bool:
+    """Without a second matrix to compare with: some are large."""
+    square = matrix.shape == (len(mean), len(mean)) and np.count_nonzero(matrix) == len(mean)
+    return bool(square and (matrix.diagonal() == 1.0).all() and not mean.any())
 
 
 def identity_head(dimension: int) -> Head:

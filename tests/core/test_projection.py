@@ -68,6 +68,20 @@ def test_identity_changes_nothing() -> None:
     assert identity_head(3).project(np.zeros((0, 3), np.float32)).shape == (0, 3)
 
 
+@pytest.mark.parametrize(
+    ("mean", "matrix"),
+    [
+        (np.array([0.0, 0.1]), np.eye(2)),
+        (np.zeros(2), np.eye(2)[::-1]),
+        (np.zeros(2), np.eye(2, 1)),
+        (np.zeros(2), -np.eye(2)),
+    ],
+)
+def test_a_head_that_is_none_by_name_alone_is_refused(mean: np.ndarray, matrix: np.ndarray) -> None:
+    with pytest.raises(InvalidInput, match="leaves embeddings as they are"):
+        Head("none", mean.astype(np.float32), matrix.astype(np.float32))
+
+
 def test_within_by_hand_stretches_the_quiet_direction() -> None:
     """Spread within the classes is 4 along x and 1 along y; whitened, a step along y counts twice as much."""
     rows = np.array([[-4, 1], [4, 1], [-4, 3], [4, 3], [-4, -1], [4, -1], [-4, -3], [4, -3]], dtype=np.float32)
