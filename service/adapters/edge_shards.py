@@ -9,8 +9,8 @@ What was measured on Edge 0.9 and decides how it is used here:
   cut loses what came after the last flush; flushing costs 15 ms on a quiet disk and 200 ms on a busy one, all threads
   waiting, so it happens every FLUSH_INTERVAL_S seconds of writing, as on a Qdrant server, and when the store is closed
   (`close` makes the same system calls as `flush`, so one of them is enough).
-- A new point of 384 floats is 7 470 bytes of writing: 1 540 its embedding, 3 050 the two projections that it does not
-  have yet (Edge writes them all the same), 2 160 the log, 390 eight payload indexes, 330 the payload. A disk of
+- A new point of 384 floats is 7 360 bytes of writing: 1 540 its embedding, 3 050 the two projections that it does not
+  have yet (Edge writes them all the same), 2 160 the log, 280 seven payload indexes, 330 the payload. A disk of
   140 MB/s so bounds a long ingest to 19 000 points a second, once the memory for unwritten pages is full.
 - Edge holds the interpreter lock during each call, so threads take turns anyway. The lock here makes pairs such as
   "look whose ids these are, then write" whole: Edge refuses a batch when one of its ids has just been deleted.

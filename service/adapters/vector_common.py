@@ -22,7 +22,7 @@ from service.records import SLOTS, Slot
 VECTORS: tuple[VectorName, ...] = ("embedding", "projection_a", "projection_b")
 OWNER_KEYS = ("tenant", "catalogue")
 FLAG_KEYS = ("selection_a", "selection_b")
-TEXT_KEYS = ("label", "split", "content_hash")
+TEXT_KEYS = ("label", "split")
 TERMS_KEY = "metadata_terms"
 """Payload key, the store's own, with a text "key=value" for each entry of `metadata`. One index over these texts finds
 any key's value; without one, a filter reads every payload (Edge, 20 000 points: 29 ms a query against 0.14 ms)."""

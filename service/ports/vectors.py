@@ -63,9 +63,10 @@ class StoredPoints:
 class VectorStore(Protocol):
     """Embeddings with payloads.
 
-    Payload keys that are indexed, all keywords: tenant, catalogue, label, split, content_hash, selection_a,
-    selection_b. Others: source, width_px, height_px, created_at, centrality, and metadata: a mapping of the user's own
-    names (1 to 50 letters, digits, '_' and '-') to texts, whose entries are indexed too; a new one replaces it whole.
+    Payload keys that are indexed, all keywords: tenant, catalogue, label, split, selection_a, selection_b. Others:
+    content_hash (the registry finds examples by it), source, width_px, height_px, created_at, centrality, and metadata:
+    a mapping of the user's own names (1 to 50 letters, digits, '_' and '-') to texts, whose entries are indexed too; a
+    new one replaces it whole.
 
     `where` maps indexed keys to the one value they must have; `metadata.<name>` asks for that entry. Every method adds
     tenant and catalogue of the partition. Ids that are not in the partition are left untouched, silently. Embeddings

@@ -135,7 +135,6 @@ def test_all_payload_indexes_are_made_with_the_collection_and_it_is_never_optimi
             "catalogue",
             "label",
             "split",
-            "content_hash",
             "selection_a",
             "selection_b",
             "metadata_terms",

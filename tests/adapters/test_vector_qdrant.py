@@ -83,7 +83,7 @@ def test_a_collection_is_made_for_many_tenants_and_small_exact_searches():
         assert (made.hnsw_config.m, made.hnsw_config.payload_m) == (0, 16)
         assert made.hnsw_config.full_scan_threshold == 40_000
         indexes = double.engine.indexes[partition.collection]
-        texts = {"label", "split", "content_hash", "selection_a", "selection_b", "metadata_terms"}
+        texts = {"label", "split", "selection_a", "selection_b", "metadata_terms"}
         assert set(indexes) == {"tenant", "catalogue", *texts}
         assert [key for key, index in indexes.items() if index.params.is_tenant] == ["tenant"]
         assert {key for key, index in indexes.items() if index.params.enable_hnsw} == {"tenant", "catalogue"}

@@ -221,7 +221,6 @@ def test_ids_are_sorted_and_conditions_must_all_hold(store, partition, filled):
     store.set_payload(partition, {point.id: {"split": "tuning"} for point in filled[::2]})
     expected = [p.id for i, p in enumerate(filled) if i % 2 == 0 and i % 3 == 0]
     assert store.ids(partition, {"split": "tuning", "label": "class 0"}) == sorted(expected)
-    assert store.ids(partition, {"content_hash": filled[3].payload["content_hash"]}) == [filled[3].id]
     assert store.ids(partition, {"label": "class"}) == []
 
 
