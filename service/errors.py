@@ -31,7 +31,10 @@ HolotypeError
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 LONGEST_QUOTED = 60
+MOST_LISTED = 5
 
 
 def quoted(text: str) -> str:
@@ -44,6 +47,12 @@ def quoted(text: str) -> str:
 def counted(count: int, noun: str) -> str:
     """The number with its noun, "1 label" or "2 labels": for nouns whose plural has an s."""
     return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+
+
+def listed(names: Sequence[str]) -> str:
+    """The first of many names, and how many more there are: "a, b" or "a, b, c, d, e and 2 more"."""
+    more = len(names) - MOST_LISTED
+    return ", ".join(names[:MOST_LISTED]) + (f" and {more} more" if more > 0 else "")
 
 
 class HolotypeError(Exception):

@@ -11,7 +11,7 @@ from rich.table import Table
 
 from service.cli.failures import FAILED
 from service.cli.options import CatalogueName, command
-from service.cli.output import pairs, table, told_changes
+from service.cli.output import pairs, table, told_apart, told_changes
 from service.cli.progress import stages
 from service.cli.session import Session
 from service.cli.telling import told_of
@@ -97,7 +97,8 @@ def _named(answer: Mapping[str, Any]) -> str:
     """The label, or why there is none: confidence is of known classes, so it may be high all the same."""
     if (why := answer["rejected"]) is None:
         return str(answer["label"])
-    return f"rejected: {why['reason']} (trust {why['trust']:.2f}, {why['needed']:.2f} needed)"
+    trust, needed = told_apart(why["trust"], why["needed"])
+    return f"rejected: {why['reason']} (trust {trust}, {needed} needed)"
 
 
 def _resembles(answer: Mapping[str, Any]) -> str:

@@ -22,6 +22,9 @@ from service.errors import counted
 WIDTH_WITHOUT_TERMINAL = 200
 """Columns of a table that goes to a file or a pipe: wide enough not to cut a path."""
 
+MOST_DIGITS = 10
+"""Behind the point, for two numbers to be told apart."""
+
 
 SECONDS_UNTIL_A_FULL_PIPE_IS_TRIED_AGAIN = 0.01
 
@@ -165,6 +168,14 @@ def told_changes(changed: Mapping[str, Any]) -> str:
     left = ", ".join(f"{number} from {label}" for label, number in changed["out_of"].items())
     relabelled = counted(changed["relabelled"], "example")
     return f"{relabelled} relabelled since ({came}; {left}): the figures are of before, optimise again"
+
+
+def told_apart(one: float, other: float) -> tuple[str, str]:
+    """Both with two digits behind the point, or as many as make them differ; two again where nothing does."""
+    for digits in range(2, MOST_DIGITS):
+        if f"{one:.{digits}f}" != f"{other:.{digits}f}":
+            return f"{one:.{digits}f}", f"{other:.{digits}f}"
+    return f"{one:.2f}", f"{other:.2f}"
 
 
 def shown(value: object) -> str:

@@ -9,10 +9,11 @@ from typing import Any
 
 from service.core.model import Float32Array, Prediction
 from service.core.rejection import Rejected
-from service.errors import InvalidInput, counted
+from service.errors import InvalidInput, counted, listed
 from service.ports import Encoder
 from service.records import Catalogue
 from service.usecases.context import Context, partition_of
+from service.usecases.hints import to_optimise
 from service.usecases.reading import encoder_of, read_pictures
 from service.usecases.rejecting import LABELS_TO_TELL, policy_of, rejecting
 from service.usecases.relabelled import moved_since
@@ -127,7 +128,8 @@ def answers_of(
     resolved = resolver.resolve(catalogue, embeddings, max(top, CONTENDERS), trusted=max_error is not None)
     answers = rejecting(resolved, catalogue.name, max_error)
     made_by = {"specification": catalogue.encoder, "fingerprint": encoder.fingerprint.digest}
-    notes = _Notes(context, catalogue, resolved, top, made_by)
+    for_all = _for_all(context, catalogue, resolved, stated=max_error is not None)
+    notes = _Notes(context, catalogue, resolved, top, made_by, for_all)
     return [notes.answer(source, *answer) for source, answer in zip(sources, answers, strict=True)]
 
 
@@ -135,7 +137,13 @@ class _Notes:
     """What has to be said beside answers, counted once for all of them."""
 
     def __init__(
-        self, context: Context, catalogue: Catalogue, resolved: Resolved, top: int, encoder: Mapping[str, str]
+        self,
+        context: Context,
+        catalogue: Catalogue,
+        resolved: Resolved,
+        top: int,
+        encoder: Mapping[str, str],
+        for_all: Sequence[str],
     ) -> None:
         named = {label for one in resolved.predictions for label in _contenders(one)}
         self._by_label = context.registry.example_counts(catalogue.id, sorted(named))[1]
@@ -144,7 +152,7 @@ class _Notes:
         self._serving = resolved.serving
         self._words_only = resolved.words_only
         self._came, self._left = _moved(context, catalogue, resolved)
-        self._all = _unoptimised(resolved.support) if resolved.serving.selection is None else ()
+        self._all = for_all
 
     def answer(self, source: str, prediction: Prediction, rejected: Rejected | None) -> Classified:
         """The prediction, cut to the labels that were asked for, with its notes."""
@@ -198,8 +206,23 @@ def _cut(prediction: Prediction, top: int) -> Prediction:
     return replace(prediction, top=prediction.top[:top], neighbours=neighbours)
 
 
-def _unoptimised(support: int) -> tuple[str, ...]:
+def _for_all(context: Context, catalogue: Catalogue, resolved: Resolved, *, stated: bool) -> tuple[str, ...]:
+    """What holds of every answer: nothing was measured yet, or not all classes were when an error is `stated`."""
+    serving = resolved.serving
+    if serving.selection is None:
+        return (_unoptimised(catalogue.name, resolved.support),)
+    if not stated:
+        return ()
+    answering = context.registry.member_counts(serving.selection)
+    without = sorted(label for label in answering if serving.is_provisional(label))
+    if not without:
+        return ()
+    classes = "this class" if len(without) == 1 else "these classes"
+    return (f"stated errors were measured without {classes} ({listed(without)}): run {to_optimise(catalogue.name)}",)
+
+
+def _unoptimised(name: str, support: int) -> str:
     if not support:
-        return ("no optimisation yet, and no pictures: words alone answer",)
+        return "no optimisation yet, and no pictures: words alone answer"
     examples = "its one support example answers" if support == 1 else f"all {support} support examples answer"
-    return (f"no optimisation yet: {examples}",)
+    return f"no optimisation yet: {examples}, and confidence says little before {to_optimise(name)}"

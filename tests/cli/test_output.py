@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from rich.table import Table
 
-from service.cli.output import Output, pairs, plain, printable, shown, table
+from service.cli.output import Output, pairs, plain, printable, shown, table, told_apart
 
 
 def test_json_is_the_only_thing_on_standard_output(capsys: pytest.CaptureFixture[str]) -> None:
@@ -21,6 +21,19 @@ def test_json_is_the_only_thing_on_standard_output(capsys: pytest.CaptureFixture
     told = capsys.readouterr()
     assert told.out == '{\n  "label": "груша"\n}\n'
     assert "a library talks" in told.err
+
+
+@pytest.mark.parametrize(
+    ("numbers", "told"),
+    [
+        ((0.3, 0.62), ("0.30", "0.62")),
+        ((0.6071, 0.6126), ("0.607", "0.613")),
+        ((0.6123, 0.61234), ("0.61230", "0.61234")),
+        ((1.0, 1.0), ("1.00", "1.00")),
+    ],
+)
+def test_numbers_that_differ_are_told_apart(numbers: tuple[float, float], told: tuple[str, str]) -> None:
+    assert told_apart(*numbers) == told
 
 
 def test_people_get_tables(capsys: pytest.CaptureFixture[str]) -> None:

@@ -13,10 +13,13 @@ from service.records import Split
 from service.usecases.catalogues import create_catalogue
 from service.usecases.classify import Resolver, classify, classify_embeddings
 from service.usecases.context import partition_of
+from service.usecases.hints import to_optimise
 from service.usecases.publish import activate, publish
 from service.usecases.reading import read_pictures
 from tests.fakes import FAKE_ENCODER, FakeEncoder, fake_context, fruit, ingested, picture, write_pictures
 from tests.usecases.serving import LABELS, QUERIES, draft, fruit_of, member_ids, no_sleep, stocked, watched
+
+LITTLE = f", and confidence says little before {to_optimise('fruit')}"
 
 
 def published(context, **options):
@@ -71,7 +74,7 @@ def test_before_any_optimisation_all_support_examples_answer(tmp_path):
     support = len(context.registry.examples(fruit_of(context).id, Split.SUPPORT))
     for one, row in zip(results, scores, strict=True):
         assert one["selection"] is None
-        assert one["notes"] == [f"no optimisation yet: all {support} support examples answer"]
+        assert one["notes"] == [f"no optimisation yet: all {support} support examples answer{LITTLE}"]
         best = np.sort(row)[::-1]
         assert [scored["score"] for scored in one["top"]] == pytest.approx(best, abs=1e-5)
         assert one["margin"] == pytest.approx(best[0] - best[1], abs=1e-5)
@@ -150,7 +153,7 @@ def test_one_picture_a_class_is_one_shot(tmp_path):
     (answer,) = classify(context, "acme", "fruit", [("a", fruit(1)["apple/0.png"])])
     assert answer.prediction.label == "apple"
     assert answer.notes == (
-        "no optimisation yet: all 2 support examples answer",
+        f"no optimisation yet: all 2 support examples answer{LITTLE}",
         "one-shot: apple stands on one picture",
         "one-shot: pear stands on one picture",
     )
@@ -178,7 +181,7 @@ def test_one_class_only_is_told(tmp_path, top):
     ingested(context, write_pictures(tmp_path, fruit(3, ["apple"])), split="support")
     (answer,) = classify(context, "acme", "fruit", asked(1), top=top)
     assert answer.notes == (
-        "no optimisation yet: all 3 support examples answer",
+        f"no optimisation yet: all 3 support examples answer{LITTLE}",
         "only one class is known: every picture gets it",
     )
     published(context, each=1)

@@ -15,7 +15,7 @@ from service.usecases.context import image_key, partition_of
 from service.usecases.evaluate import evaluate_folder, report_data, stored_evaluation
 from service.usecases.publish import publish
 from service.usecases.reading import encoder_of, read_pictures
-from tests.fakes import picture, write_pictures
+from tests.fakes import ingested, picture, write_pictures
 from tests.usecases.serving import draft, fruit_of, no_sleep, stocked
 
 PICTURES = [(f"new/{number}.png", picture(f"new{number}", seed=70_000 + number)) for number in range(8)]
@@ -69,6 +69,24 @@ def test_what_is_not_trusted_enough_gets_no_label_but_is_named(tmp_path):
     assert kinds == {True, False}, "the case should tell accepted from rejected"
     assert all(one["rejected"] is None for one in asked(context, max_error=0.7)), "the loosest error takes everything"
     json.dumps(strict)
+
+
+def test_a_stated_error_was_measured_without_the_classes_that_came_since(tmp_path):
+    context = served(tmp_path / "first", (0.0, 0.0, 0.0))
+    assert not any(one["notes"] for one in asked(context, max_error=0.4))
+    late = {f"{label}/{number}.png": picture(f"{label}{number}", seed=3000 + row)
+            for row, label in enumerate(("quince", "sloe")) for number in range(2)}  # fmt: skip
+    some = {name: data for name, data in late.items() if name.startswith("quince")}
+    ingested(context, write_pictures(tmp_path / "some", some), split="support")
+    told = "stated errors were measured without {} ({}): run `holotype optimise fruit` (over HTTP: POST "
+    for one in asked(context, max_error=0.4):
+        assert one["notes"][0].startswith(told.format("this class", "quince"))
+    assert not any("stated errors" in note for one in asked(context) for note in one["notes"]), "none was stated"
+    ingested(context, write_pictures(tmp_path / "all", late), split="support")
+    for one in asked(context, max_error=0.4):
+        assert one["notes"][0].startswith(told.format("these classes", "quince, sloe"))
+    serve(context, (0.0, 0.0, 0.0))
+    assert not any(one["notes"] for one in asked(context, max_error=0.4))
 
 
 def test_far_away_is_another_reason(tmp_path):

@@ -56,7 +56,8 @@ function why(answer) {
   const told = [...answer.notes];
   if (answer.rejected) {
     const { trust, needed } = answer.rejected;
-    told.unshift(`Its trust is ${percent(trust)}; ${percent(needed)} is needed for so small an error.`);
+    const digits = [1, 2, 3, 4, 5, 6].find((one) => percent(trust, one) !== percent(needed, one)) ?? 1;
+    told.unshift(`Its trust is ${percent(trust, digits)}; ${percent(needed, digits)} is needed for so small an error.`);
   }
   return told.length ? [h("ul", { class: "notes", "aria-label": "Why" }, ...told.map((note) => h("li", {}, sentence(note))))] : [];
 }
