@@ -207,7 +207,7 @@ def test_mirror_images_go_through_what_was_made_for_pictures_alone(improved, fol
 
 def test_any_number_of_pictures_goes_through_what_was_made(improved):
     encoder, kept_in = improved
-    (path,) = kept_in.glob("*.json")
+    (path,) = (one for one in kept_in.glob("*.json") if not one.name.endswith("operations.json"))
     kept = read_kept(path)
     for trial in kept.trials:
         if trial.note or trial.form in {"float32", "bfloat16", "bfloat16 autocast", "float32 without SDPA"}:
