@@ -20,7 +20,7 @@ from pathlib import Path
 from service.adapters.encoders import Encoders
 from service.errors import HolotypeError
 try:
-    encoder = Encoders(Path("unused"), device="cpu").load(sys.argv[1])
+    encoder = Encoders(Path(sys.argv[2]), device="cpu").load(sys.argv[1])
     print(encoder.fingerprint.digest, encoder.encodes_text)
 except HolotypeError as error:
     print(type(error).__name__, error.message, sep=": ")
@@ -96,7 +96,7 @@ def load(hub, home, specification, **environment):
     kept = {name: value for name, value in os.environ.items() if not name.upper().endswith("_PROXY")}
     mine = {"HF_ENDPOINT": f"http://127.0.0.1:{hub.server_port}", "HF_HOME": str(home), "HF_HUB_DISABLE_XET": "1"}
     done = subprocess.run(
-        [sys.executable, "-c", PROGRAM, specification],
+        [sys.executable, "-c", PROGRAM, specification, home / "encoders"],
         env={**kept, **mine, **environment},
         capture_output=True,
         text=True,
