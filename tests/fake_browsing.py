@@ -58,6 +58,11 @@ class FakeBrowsing(FakeJobs):
         found = self.relabelled_examples(catalogue_id, since)
         return Counter((self._label_at(one, since), one.label) for one in found)
 
+    @locked
+    def added_counts(self, catalogue_id: str, since: float) -> dict[str, int]:
+        active = self.examples(catalogue_id, state=ExampleState.ACTIVE)
+        return Counter(one.label for one in active if one.created_at > since)
+
     def _label_at(self, example: Example, since: float) -> str:
         later = [one for one in self.relabelled_rows.get((example.catalogue_id, example.id), []) if one.at > since]
         return later[0].former if later else example.label

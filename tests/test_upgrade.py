@@ -18,7 +18,7 @@ from service.bootstrap import DATABASE_FILE
 from service.cli.main import main
 from tests.conftest import write_pictures
 
-OLDER = ("0001", "0002", "0003", "0004", "0005")
+OLDER = ("0001", "0002", "0003", "0004", "0005", "0006")
 """Schemas that a data directory out there may have."""
 
 

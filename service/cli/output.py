@@ -17,7 +17,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from service.errors import counted
+from service.errors import counted, listed
 
 WIDTH_WITHOUT_TERMINAL = 200
 """Columns of a table that goes to a file or a pipe: wide enough not to cut a path."""
@@ -163,11 +163,20 @@ def pairs(title: str, values: Mapping[str, object]) -> Table:
 
 
 def told_changes(changed: Mapping[str, Any]) -> str:
-    """What became of labels since a selection was measured, in words."""
-    came = ", ".join(f"{number} to {label}" for label, number in changed["into"].items())
-    left = ", ".join(f"{number} from {label}" for label, number in changed["out_of"].items())
-    relabelled = counted(changed["relabelled"], "example")
-    return f"{relabelled} relabelled since ({came}; {left}): the figures are of before, optimise again"
+    """What came, and what became of labels, since a selection was measured, in words."""
+    added, new = changed.get("added", {}), changed.get("new_classes", [])  # a server of before tells neither
+    parts = []
+    if new:
+        told = listed([f"{label}: {counted(added[label], 'example')}" for label in new])
+        parts.append(f"{len(new)} new {'class' if len(new) == 1 else 'classes'} ({told})")
+    if known := [label for label in added if label not in new]:
+        told = listed([f"{added[label]} of {label}" for label in known])
+        parts.append(f"{counted(sum(added[label] for label in known), 'example')} added ({told})")
+    if changed["relabelled"]:
+        came = ", ".join(f"{number} to {label}" for label, number in changed["into"].items())
+        left = ", ".join(f"{number} from {label}" for label, number in changed["out_of"].items())
+        parts.append(f"{counted(changed['relabelled'], 'example')} relabelled ({came}; {left})")
+    return f"{', '.join(parts)} since: the figures are of before, optimise again"
 
 
 def told_apart(one: float, other: float) -> tuple[str, str]:

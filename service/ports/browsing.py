@@ -58,6 +58,10 @@ class BrowsingRegistry(Protocol):
         """How many those are by (the label that they had then, label now)."""
         ...
 
+    def added_counts(self, catalogue_id: str, since: float) -> dict[str, int]:
+        """How many ACTIVE examples came after `since` (seconds since 1970), by label."""
+        ...
+
     def labels_page(self, catalogue_id: str, after: str | None, limit: int) -> list[LabelCounts]:
         """At most `limit` labels behind `after`, by name."""
         ...

@@ -43,7 +43,7 @@ class CatalogueSummary:
         conflicts: the examples that wait for a decision, by source.
         active_selection: id of the selection that serves, None before the first optimisation.
         references: number of references of that selection, 0 without one (then all support examples answer).
-        changed: how many examples were relabelled since it was measured (`relabelled.Changed`); None for none.
+        changed: how many examples came or were relabelled since it was measured (`relabelled.Changed`); None for none.
     """
 
     name: str

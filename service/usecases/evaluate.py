@@ -52,7 +52,7 @@ def stored_evaluation(context: Context, tenant: str, name: str, max_error: float
 def evaluation_of(context: Context, selection: Selection) -> dict[str, Any]:
     """The figures that were stored with a selection, whether it serves or not, in the form of an evaluation.
 
-    `changed` marks them where examples were relabelled since they were measured (`relabelled.Changed`).
+    `changed` marks them where examples came or were relabelled since they were measured (`relabelled.Changed`).
     """
     return {
         **selection.figures,

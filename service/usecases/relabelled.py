@@ -1,10 +1,10 @@
-"""What became of labels since a selection was measured: references were chosen, and figures told, without it."""
+"""What became of labels and examples since a selection was measured: it was chosen, and figures told, without that."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from service.records import Selection
@@ -16,15 +16,19 @@ AS_OF = "as_of"
 
 @dataclass(frozen=True, slots=True)
 class Changed:
-    """Examples that have another label than when a selection's examples were read; what was undone is none.
+    """Examples that have another label than when a selection's examples were read, what was undone is none; new ones.
 
     Attributes:
         since: when those were read, seconds since 1970.
-        moves: how many of them by (label then, label now).
+        moves: how many were relabelled by (label then, label now).
+        added: how many came, by the label that they have now.
+        new: those of these labels that no other example has.
     """
 
     since: float
     moves: Mapping[tuple[str, str], int]
+    added: Mapping[str, int] = field(default_factory=dict)
+    new: frozenset[str] = frozenset()
 
     def into(self) -> Counter[str]:
         """How many came, by the label that they have now."""
@@ -35,12 +39,14 @@ class Changed:
         return self._by(0)
 
     def as_dict(self) -> dict[str, Any]:
-        """JSON: `{since, relabelled, into: {label: n}, out_of: {label: n}}`."""
+        """JSON: `{since, relabelled, into: {label: n}, out_of: {label: n}, added: {label: n}, new_classes}`."""
         return {
             "since": self.since,
             "relabelled": sum(self.moves.values()),
             "into": dict(sorted(self.into().items())),
             "out_of": dict(sorted(self.out_of().items())),
+            "added": dict(sorted(self.added.items())),
+            "new_classes": sorted(self.new),
         }
 
     def _by(self, place: int) -> Counter[str]:
@@ -56,8 +62,14 @@ def read_at(selection: Selection) -> float:
 
 
 def changed_since(context: Context, selection: Selection) -> Changed | None:
-    """The relabellings that the selection knows nothing of; None without any."""
-    return moved_since(context, selection.catalogue_id, read_at(selection))
+    """The relabellings and new examples that the selection knows nothing of; None without any."""
+    catalogue_id, since = selection.catalogue_id, read_at(selection)
+    moves = context.registry.relabelled_counts(catalogue_id, since)
+    added = context.registry.added_counts(catalogue_id, since)
+    if not moves and not added:
+        return None
+    every = context.registry.example_counts(catalogue_id, sorted(added))[1] if added else {}
+    return Changed(since, moves, added, frozenset(label for label, count in added.items() if every[label] == count))
 
 
 def moved_since(context: Context, catalogue_id: str, since: float) -> Changed | None:

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from rich.table import Table
 
-from service.cli.output import Output, pairs, plain, printable, shown, table, told_apart
+from service.cli.output import Output, pairs, plain, printable, shown, table, told_apart, told_changes
 
 
 def test_json_is_the_only_thing_on_standard_output(capsys: pytest.CaptureFixture[str]) -> None:
@@ -34,6 +34,17 @@ def test_json_is_the_only_thing_on_standard_output(capsys: pytest.CaptureFixture
 )
 def test_numbers_that_differ_are_told_apart(numbers: tuple[float, float], told: tuple[str, str]) -> None:
     assert told_apart(*numbers) == told
+
+
+def test_what_changed_since_a_selection_was_measured_is_told_in_words() -> None:
+    moved = {"relabelled": 1, "into": {"pear": 1}, "out_of": {"fig": 1}}
+    before = " since: the figures are of before, optimise again"
+    assert told_changes(moved) == "1 example relabelled (1 to pear; 1 from fig)" + before
+    none = {"relabelled": 0, "into": {}, "out_of": {}}
+    came = {"added": {"melon": 12, "pear": 2}, "new_classes": ["melon"]}
+    told = "1 new class (melon: 12 examples), 2 examples added (2 of pear)"
+    assert told_changes(none | came) == told + before
+    assert told_changes(moved | came).startswith(told + ", 1 example relabelled (")
 
 
 def test_people_get_tables(capsys: pytest.CaptureFixture[str]) -> None:

@@ -186,3 +186,15 @@ def test_what_was_relabelled_since_is_known(
     assert registry.relabelled_counts(catalogue.id, began + 2) == {("rook", "jay"): 1}, "it was a rook by then"
     registry.delete_examples(catalogue.id, [jays[0].id])
     assert registry.relabelled_counts(catalogue.id, 0) == {("jay", "rook"): len(jays) - 2}
+
+
+def test_what_was_added_since_is_counted(
+    registry: Registry, catalogue: Catalogue, birds: list[Example], clock: Clock
+) -> None:
+    active = [one for one in birds if one.state is ExampleState.ACTIVE]
+    last = max(one.created_at for one in birds)
+    every = registry.example_counts(catalogue.id)[1]
+    assert registry.added_counts(catalogue.id, min(one.created_at for one in birds) - 1) == every
+    assert registry.added_counts(catalogue.id, last) == {}
+    assert sum(every.values()) == len(active) < len(birds), "those in conflict answer nothing"
+    assert registry.added_counts("x", 0.0) == {}

@@ -19,6 +19,7 @@ from service.usecases.evaluate import stored_evaluation
 from service.usecases.provisional import unflag
 from service.usecases.publish import activate, publish, reconcile
 from service.usecases.resolver import Resolver
+from tests.fakes import ingested, picture, write_pictures
 from tests.usecases.serving import draft, flagged_ids, fruit_of, no_sleep, serves_whole
 from tests.usecases.test_provisional import ids_of, of_label, stock
 
@@ -136,8 +137,23 @@ def test_stored_figures_are_marked(served):
     every = len(ids_of(context, "pear"))
     rename_label(context, "acme", "fruit", "pear", "apple")
     changed = {"since": before, "relabelled": every, "into": {"apple": every}, "out_of": {"pear": every}}
+    changed |= {"added": {}, "new_classes": []}
     assert stored_evaluation(context, "acme", "fruit")["changed"] == changed
     assert show_catalogue(context, "acme", "fruit").as_dict()["changed"] == changed
+
+
+def test_what_came_since_is_counted_and_new_classes_are_named(served, tmp_path):
+    context, _ = served
+    late = {f"{label}/late{number}.png": picture(f"{label}{number}", seed=9_000 + row)
+            for row, label in enumerate(("apple", "quince")) for number in range(1 + 2 * row)}  # fmt: skip
+    ingested(context, write_pictures(tmp_path / "late", late))
+    changed = show_catalogue(context, "acme", "fruit").changed
+    assert changed == stored_evaluation(context, "acme", "fruit")["changed"]
+    assert (changed["added"], changed["new_classes"]) == ({"apple": 1, "quince": 3}, ["quince"])
+    assert (changed["relabelled"], changed["into"]) == (0, {})
+    context.clock.now += 10
+    publish(context, fruit_of(context), draft(context, seed=1), sleep=no_sleep)
+    assert show_catalogue(context, "acme", "fruit").changed is None
 
 
 def test_the_next_selection_has_nothing_to_mark(served):

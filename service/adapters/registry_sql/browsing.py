@@ -101,6 +101,12 @@ class Browsing(Part):
         return {(former, label): int(count) for former, label, count in connection.execute(counted)}
 
     @reading
+    def added_counts(self, connection: Connection, catalogue_id: str, since: float) -> dict[str, int]:
+        those = (examples.c.catalogue_id == catalogue_id) & (examples.c.created_at > since) & ~HELD
+        counted = select(examples.c.label, func.count()).where(those).group_by(examples.c.label)
+        return {label: int(count) for label, count in connection.execute(counted)}
+
+    @reading
     def labels_page(
         self, connection: Connection, catalogue_id: str, after: str | None, limit: int
     ) -> list[LabelCounts]:

@@ -43,12 +43,14 @@ class Conflict(BaseModel):
 
 
 class Changed(BaseModel):
-    """Examples that were given another label since the selection's examples were read."""
+    """Examples that came, or were given another label, since the selection's examples were read."""
 
     since: float = Field(description="When those were read, seconds since 1970.", examples=[1767225600.0])
     relabelled: int = Field(description="How many were relabelled.", examples=[30])
-    into: dict[str, int] = Field(description="How many came, by label.", examples=[{"9": 30}])
-    out_of: dict[str, int] = Field(description="How many left, by label.", examples=[{"5": 30}])
+    into: dict[str, int] = Field(description="How many of these came, by label.", examples=[{"9": 30}])
+    out_of: dict[str, int] = Field(description="How many of these left, by label.", examples=[{"5": 30}])
+    added: dict[str, int] = Field(description="How many are new, by label.", examples=[{"watermelon": 12}])
+    new_classes: list[str] = Field(description="Labels of these that nothing had before.", examples=[["watermelon"]])
 
 
 class Catalogue(BaseModel):
@@ -62,7 +64,7 @@ class Catalogue(BaseModel):
     active_selection: str | None = Field(description="The selection that serves; null before the first optimisation.")
     references: int = Field(description="References of that selection.", examples=[12])
     changed: Changed | None = Field(
-        description="Relabellings since it was measured: its figures are of before. Null for none."
+        description="What came or was relabelled since it was measured: its figures are of before. Null for nothing."
     )
 
 

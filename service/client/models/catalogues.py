@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
+from pydantic import Field
+
 from service.client.models.base import Answer
 
 
@@ -16,12 +18,14 @@ class Conflict(Answer):
 
 
 class Changed(Answer):
-    """Examples that were given another label since the selection that serves was measured (seconds since 1970)."""
+    """Examples that came, or were given another label, since what serves was measured (seconds since 1970)."""
 
     since: float
     relabelled: int
     into: dict[str, int]
     out_of: dict[str, int]
+    added: dict[str, int] = Field(default_factory=dict)
+    new_classes: list[str] = Field(default_factory=list)
 
 
 class Catalogue(Answer):

@@ -6,7 +6,7 @@ from sqlalchemy import BigInteger, Column, ForeignKey, Integer, MetaData
 
 from service.adapters.registry_sql.column_types import Name
 
-REVISION = "0006"
+REVISION = "0007"
 """The schema this code works with: the newest file in `migrations/versions` (a test compares)."""
 
 VERSION_TABLE = "holotype_version"

@@ -55,6 +55,7 @@ examples = Table(
     Index("ix_holotype_examples_hash", "catalogue_id", "content_hash"),
     Index("ix_holotype_examples_split", "catalogue_id", "state", "split", "label"),
     Index("ix_holotype_examples_label", "catalogue_id", "label", "id"),
+    Index("ix_holotype_examples_created", "catalogue_id", "created_at"),
     Index("ix_holotype_examples_split_id", "catalogue_id", "split", "id"),
     Index(
         "ix_holotype_examples_conflict",
