@@ -112,7 +112,10 @@ def direct(parameters: Mapping[str, Any]) -> Make:
             pixels = _resized(pixels, wanted["size"], wanted["resample"])
         if wanted.get("do_center_crop"):
             pixels = _middle(pixels, wanted["crop_size"]["height"], wanted["crop_size"]["width"])
-        return np.stack([numbers[channel][pixels[..., channel]] for channel in range(3)])
+        made = np.empty((3, *pixels.shape[:2]), dtype=np.float32)
+        for channel in range(3):
+            np.take(numbers[channel], pixels[..., channel], out=made[channel], mode="clip")  # which needs no buffer
+        return made
 
     return make
 
