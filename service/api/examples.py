@@ -91,7 +91,7 @@ SHARED: Mapping[str, tuple[Any, ...]] = {
     "total": (480,),
     "unreadable": ([],),
     "weighted_f1": (0.94,),
-    "why": ("the chosen references serve: 18 of 48 references against all behind the same head: +0.4 points",),
+    "why": ("18 of 48 pictures answer now. In the test 18 of 48 did about as well as all of them: +0.4 points",),
 }
 """By name of a field; of several the first that the field takes, by its type and, where it has one, its list."""
 

@@ -11,7 +11,7 @@ from rich.table import Table
 
 from service.cli.failures import FAILED
 from service.cli.options import CatalogueName, command
-from service.cli.output import pairs, table, told_apart, told_changes
+from service.cli.output import pairs, table, told_apart, told_changes, whole_counts
 from service.cli.progress import stages
 from service.cli.session import Session
 from service.cli.telling import told_of
@@ -152,7 +152,9 @@ def _evaluation_tables(evaluation: Mapping[str, Any]) -> list[Table | str]:
     if evaluation.get("changed"):
         sizes["changed"] = told_changes(evaluation["changed"])
     sizes |= {key: evaluation[key] for key in TRUST_FIGURES if key in evaluation}
-    said: list[Table | str] = [pairs(f"Measured on {evaluation.get('measured_on')}", {**figures, **sizes})]
+    said: list[Table | str] = [
+        pairs(f"Measured on {evaluation.get('measured_on')}", {**figures, **whole_counts(sizes)})
+    ]
     said += [pairs(title, evaluation[key]) for key, title in REJECTION.items() if key in evaluation]
     columns = ("label", "precision#", "recall#", "f1#", "images#")
     rows = [
@@ -164,7 +166,7 @@ def _evaluation_tables(evaluation: Mapping[str, Any]) -> list[Table | str]:
     panel = evaluation.get("panel") or {}
     if panel:
         names = ("accuracy", "macro_f1", "weighted_f1", "references")
-        members = [(member, *(one.get(column) for column in names)) for member, one in panel.items()]
+        members = [(member, *(whole_counts(one).get(column) for column in names)) for member, one in panel.items()]
         title = f"Panel on {evaluation.get('panel_measured_on')}: all but raw behind the same head and pull"
         said.append(table(title, ("references are", *(f"{column}#" for column in names)), members))
     return [*said, *told_of(evaluation)]

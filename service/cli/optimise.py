@@ -9,7 +9,7 @@ import typer
 from rich.table import Table
 
 from service.cli.options import CatalogueName, command
-from service.cli.output import pairs, table
+from service.cli.output import pairs, table, whole_counts
 from service.cli.progress import stages
 from service.cli.session import Session
 from service.cli.telling import told_of
@@ -129,7 +129,7 @@ def selection_tables(selection: Mapping[str, Any]) -> list[Table | str]:
     numbers = {key: value for key, value in figures.items() if isinstance(value, (int, float)) or _is_interval(value)}
     said: list[Table | str] = [pairs("Selection", head)]
     if numbers:
-        said.append(pairs(f"Measured on {selection.get('measured_on', '-')}", numbers))
+        said.append(pairs(f"Measured on {selection.get('measured_on', '-')}", whole_counts(numbers)))
     return [*said, *told_of(figures)]
 
 

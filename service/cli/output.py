@@ -22,6 +22,9 @@ from service.errors import counted, listed
 WIDTH_WITHOUT_TERMINAL = 200
 """Columns of a table that goes to a file or a pipe: wide enough not to cut a path."""
 
+COUNTS = ("references", "support", "measured_references")
+"""Figures that count pictures."""
+
 MOST_DIGITS = 10
 """Behind the point, for two numbers to be told apart."""
 
@@ -177,6 +180,12 @@ def told_changes(changed: Mapping[str, Any]) -> str:
         left = ", ".join(f"{number} from {label}" for label, number in changed["out_of"].items())
         parts.append(f"{counted(changed['relabelled'], 'example')} relabelled ({came}; {left})")
     return f"{', '.join(parts)} since: the figures are of before, optimise again"
+
+
+def whole_counts(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Numbers of pictures without digits behind the point: cross-fitting tells means."""
+    means = {key: round(values[key]) for key in COUNTS if isinstance(values.get(key), float)}
+    return {**values, **means}
 
 
 def told_apart(one: float, other: float) -> tuple[str, str]:

@@ -25,6 +25,7 @@ def explain(
     holdings: Holdings,
     request: OptimiseRequest,
     references: int,
+    serving: int,
     margin: float,
     unjudged: set[str],
     *,
@@ -37,6 +38,7 @@ def explain(
         holdings: what it was made from.
         request: what was asked for.
         references: of the candidate that was judged.
+        serving: references that serve.
         margin: accuracy that it may lose.
         unjudged: labels that no judging picture has.
         searched: False where one picture a class, or one class, left nothing to choose.
@@ -44,10 +46,11 @@ def explain(
     if judgement.measured_on == "nothing":
         sentences = [_nothing(holdings, request)]
     else:
-        measured = _measured(judgement, len(holdings.support), references)
-        sentences = [_decision(judgement, request, measured, margin, searched=searched)]
+        sentences = [_decision(judgement, holdings, request, serving, margin, searched=searched)]
+        if searched:
+            sentences.append(_test(judgement, len(holdings.support), references))
         if request.refit:
-            sentences.append("refitted with every labelled picture as a candidate; the figures are those from before")
+            sentences.append("The figures are of the test: after it all labelled pictures were candidates")
     if unjudged:
         instead = "their figures are cross-fitted" if searched else "nothing was measured about them"
         sentences.append(f"{_named(unjudged)} had no picture to judge with: {instead}")
@@ -61,41 +64,51 @@ def explain(
     if holdings.straddling:
         count = holdings.straddling
         sentences.append(f"{count} holdout pictures have near-duplicates in other splits and judged nothing")
-    return "; ".join(sentences)
+    return f"{'. '.join(sentences)}."
 
 
 def _nothing(holdings: Holdings, request: OptimiseRequest) -> str:
     if not one_class(holdings.support):
-        return "one picture a class: nothing to choose and nothing to measure; every picture serves (one-shot)"
-    serve = "all references serve" if request.budget is None else f"a budget of {request.budget} serves, as was asked"
-    return f"one class: nothing can be told apart, so nothing was chosen and nothing measured; {serve}"
+        return "Every picture answers now (one-shot): with one a class nothing can be chosen, and nothing measured"
+    answers = (
+        "Every picture answers now" if request.budget is None else f"A budget of {request.budget} serves, as was asked"
+    )
+    return f"{answers}: with one class nothing can be told apart, so nothing was chosen and nothing measured"
 
 
-def _measured(judgement: Judgement, support: int, references: int) -> str:
+def _decision(
+    judgement: Judgement, holdings: Holdings, request: OptimiseRequest, serving: int, margin: float, *, searched: bool
+) -> str:
+    pictures = len(holdings.support)
+    if request.refit:
+        pictures += len(holdings.tuning) + len(holdings.holdout)
+    answer = f"{serving} of {pictures} pictures {'answers' if serving == 1 else 'answer'} now"
+    if not searched:
+        return f"{answer} (one-shot): with one a class there is nothing to choose"
+    if request.strategy == "all" and request.budget is None:
+        return f"{answer}: all were asked for"
+    if judgement.verdict.passes:
+        return answer
+    if request.budget is not None:
+        return f"{answer}: a budget of {request.budget} a class was asked for"
+    return f"{answer}: fewer could lose more than {_points(margin)}"
+
+
+def _test(judgement: Judgement, support: int, references: int) -> str:
     verdict, comparison = judgement.verdict, judgement.comparison
     low, high = (100 * bound for bound in verdict.interval)
-    of = f"{references} of {support} references"
-    by = f"on {verdict.images} pictures of the holdout"
+    tested, by = f"{references} of {support}", f"on {verdict.images} pictures of the holdout"
     if judgement.measured_on == "cross-fitting" and comparison is not None:
-        of = f"about {comparison.references[HOLOTYPE]:.0f} of {comparison.support:.0f} references"
-        by = f"on {verdict.images} pictures, the whole procedure cross-fitted"
-    sure = "" if verdict.conclusive else ", which leaves room for either"
+        tested = f"about {comparison.references[HOLOTYPE]:.0f} of {comparison.support:.0f}"
+        by = f"on {verdict.images} pictures, each answered by a choice made without it"
+    did = "about as well as"
+    if low > 0 or high < 0:
+        did = "better than" if low > 0 else "worse than"
+    sure = "" if verdict.conclusive else ", not sure either way"
     return (
-        f"{of} against all behind the same head: {100 * verdict.difference:+.1f} points "
+        f"In the test {tested} did {did} all of them: {100 * verdict.difference:+.1f} points "
         f"(95 % interval {low:+.1f} to {high:+.1f}{sure}) {by}"
     )
-
-
-def _decision(judgement: Judgement, request: OptimiseRequest, measured: str, margin: float, *, searched: bool) -> str:
-    if not searched:
-        return f"one picture a class, nothing to choose: every picture serves (one-shot): {measured}"
-    if request.strategy == "all" and request.budget is None:
-        return f"all references serve, as was asked: {measured}"
-    if judgement.verdict.passes:
-        return f"the chosen references serve: {measured}"
-    if request.budget is not None:
-        return f"the chosen references serve because a budget of {request.budget} a class was asked for: {measured}"
-    return f"all references serve: the choice could lose more than {_points(margin)}: {measured}"
 
 
 def _points(share: float) -> str:

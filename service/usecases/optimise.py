@@ -180,6 +180,7 @@ def _draft(context: Context, catalogue: Catalogue, job: Job, request: OptimiseRe
             holdings,
             request,
             len(candidate.references),
+            len(served.references),
             context.limits.gate_margin,
             unjudged,
             searched=fitter is not None,

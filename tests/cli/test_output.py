@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from rich.table import Table
 
-from service.cli.output import Output, pairs, plain, printable, shown, table, told_apart, told_changes
+from service.cli.output import Output, pairs, plain, printable, shown, table, told_apart, told_changes, whole_counts
 
 
 def test_json_is_the_only_thing_on_standard_output(capsys: pytest.CaptureFixture[str]) -> None:
@@ -34,6 +34,12 @@ def test_json_is_the_only_thing_on_standard_output(capsys: pytest.CaptureFixture
 )
 def test_numbers_that_differ_are_told_apart(numbers: tuple[float, float], told: tuple[str, str]) -> None:
     assert told_apart(*numbers) == told
+
+
+def test_numbers_of_pictures_are_whole() -> None:
+    told = whole_counts({"references": 31.2, "support": 115.6, "accuracy": 0.5})
+    assert told == {"references": 31, "support": 116, "accuracy": 0.5}
+    assert whole_counts({"references": None}) == {"references": None}
 
 
 def test_what_changed_since_a_selection_was_measured_is_told_in_words() -> None:

@@ -30,26 +30,33 @@ def told(verdict=BETTER, *, on="holdout", request=PLAIN, unjudged=(), searched=T
     nobody = support.take(np.zeros(0, np.int64))
     holdings = Holdings(support, nobody, nobody, "splits", straddling)
     judgement = Judgement(None if on == "nothing" else comparison_of([0, 1, 2]), verdict, on)
-    return explain(judgement, holdings, request, 5, 0.015, set(unjudged), searched=searched)
+    return explain(judgement, holdings, request, 5, 7, 0.015, set(unjudged), searched=searched)
 
 
 def test_a_choice_that_passed_serves() -> None:
     assert told() == (
-        "the chosen references serve: 5 of 12 references against all behind the same head: +1.2 points "
-        "(95 % interval -0.4 to +2.6) on 250 pictures of the holdout"
+        "7 of 12 pictures answer now. In the test 5 of 12 did about as well as all of them: +1.2 points "
+        "(95 % interval -0.4 to +2.6) on 250 pictures of the holdout."
     )
 
 
 def test_a_refusal_names_the_margin() -> None:
     why = told(WORSE)
-    assert why.startswith("all references serve: the choice could lose more than 1.5 points: 5 of 12 references")
-    assert "-5.0 points (95 % interval -9.0 to -1.2) on 250" in why
+    assert why.startswith(
+        "7 of 12 pictures answer now: fewer could lose more than 1.5 points. In the test 5 of 12 did "
+    )
+    assert "worse than all of them: -5.0 points (95 % interval -9.0 to -1.2) on 250" in why
+
+
+def test_only_an_interval_without_zero_is_better_or_worse() -> None:
+    assert "did better than all of them: +3.0" in told(Verdict(0.03, (0.01, 0.05), 250, conclusive=True, passes=True))
+    assert "did about as well as all of them: +0.0" in told(UNSURE)
 
 
 def test_a_budget_is_named_only_where_it_overrides_the_gate() -> None:
     budget = OptimiseRequest(refit=False, budget=2)
     assert told(WORSE, request=budget).startswith(
-        "the chosen references serve because a budget of 2 a class was asked for: 5 of 12"
+        "7 of 12 pictures answer now: a budget of 2 a class was asked for. In the test 5 of 12 did worse"
     )
     assert "budget" not in told(BETTER, request=budget)
 
@@ -57,49 +64,50 @@ def test_a_budget_is_named_only_where_it_overrides_the_gate() -> None:
 @pytest.mark.parametrize("verdict", [BETTER, WORSE, UNSURE])
 def test_all_references_that_were_asked_for_are_no_choice(verdict) -> None:
     asked = OptimiseRequest(refit=False, strategy="all")
-    assert told(verdict, request=asked).startswith("all references serve, as was asked: 5 of 12")
+    assert told(verdict, request=asked).startswith("7 of 12 pictures answer now: all were asked for. In the test 5 ")
     bound = OptimiseRequest(refit=False, strategy="all", budget=2)
-    assert "all references serve" not in told(verdict, request=bound), "a budget leaves some out"
+    assert "all were asked for" not in told(verdict, request=bound), "a budget leaves some out"
 
 
 def test_an_interval_that_tells_nothing_is_called_that() -> None:
-    assert "(95 % interval -3.0 to +3.0, which leaves room for either)" in told(UNSURE)
-    assert "leaves room" not in told()
+    assert "(95 % interval -3.0 to +3.0, not sure either way)" in told(UNSURE)
+    assert "not sure" not in told()
 
 
 def test_cross_fitting_tells_mean_sizes_and_all_pictures() -> None:
     why = told(UNSURE, on="cross-fitting")
-    assert "about 12 of 48 references" in why
-    assert "on 90 pictures, the whole procedure cross-fitted" in why
+    assert "In the test about 12 of 48 did" in why
+    assert "on 90 pictures, each answered by a choice made without it" in why
     assert "holdout" not in why
 
 
 def test_one_class_had_nothing_to_be_told_from() -> None:
-    alone = "one class: nothing can be told apart, so nothing was chosen and nothing measured; "
-    assert told(on="nothing", searched=False, lacking=(0, 1)).startswith(f"{alone}all references serve")
-    bound = OptimiseRequest(refit=False, budget=3)
-    assert f"{alone}a budget of 3 serves, as was asked" in told(
-        on="nothing", request=bound, searched=False, lacking=(0, 1)
-    )
+    alone = "with one class nothing can be told apart, so nothing was chosen and nothing measured."
+    refitted = OptimiseRequest()
+    assert told(on="nothing", request=refitted, searched=False, lacking=(0, 1)) == f"Every picture answers now: {alone}"
+    bound = OptimiseRequest(budget=3)
+    why = told(on="nothing", request=bound, searched=False, lacking=(0, 1))
+    assert why == f"A budget of 3 serves, as was asked: {alone}"
 
 
 @pytest.mark.parametrize("verdict", [BETTER, WORSE])
 def test_one_shot_had_no_choice(verdict) -> None:
-    why = told(verdict, searched=False)
-    assert why.startswith("one picture a class, nothing to choose: every picture serves (one-shot): 5 of 12")
+    assert told(verdict, searched=False) == (
+        "7 of 12 pictures answer now (one-shot): with one a class there is nothing to choose."
+    )
 
 
 def test_where_nothing_was_measured_no_number_is_told() -> None:
     nothing = Verdict(0.0, (-1.0, 1.0), 0, conclusive=False, passes=False)
-    plain = "one picture a class: nothing to choose and nothing to measure; every picture serves (one-shot)"
+    plain = "Every picture answers now (one-shot): with one a class nothing can be chosen, and nothing measured."
     assert told(nothing, on="nothing", request=OptimiseRequest(), searched=False) == plain
     why = told(nothing, on="nothing", searched=False, straddling=3, lacking=[1])
-    assert why.startswith(plain + "; 'c01' have no support picture")
+    assert why.startswith(plain + " 'c01' have no support picture")
     assert "3 holdout pictures have near-duplicates" in why
 
 
 def test_a_refit_says_that_its_figures_are_older() -> None:
-    sentence = "refitted with every labelled picture as a candidate; the figures are those from before"
+    sentence = "The figures are of the test: after it all labelled pictures were candidates."
     assert sentence in told(request=OptimiseRequest())
     assert sentence not in told()
 
@@ -120,7 +128,7 @@ def test_classes_without_support_are_named_unless_a_refit_gave_them_references()
 
 
 def test_pictures_that_straddle_are_counted() -> None:
-    assert told(straddling=4).endswith("4 holdout pictures have near-duplicates in other splits and judged nothing")
+    assert told(straddling=4).endswith("4 holdout pictures have near-duplicates in other splits and judged nothing.")
     assert "near-duplicates" not in told()
 
 

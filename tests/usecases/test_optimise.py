@@ -120,7 +120,7 @@ def test_a_better_choice_serves_with_the_figures_of_the_holdout():
     assert figures["accuracy"] == own.accuracy == share_right(context, serving_catalogue(context), holdings.holdout)
     assert (figures["gate_passed"], figures["refit"], figures["references"]) == (True, False, 4)
     assert figures["splits"] == {"support": 48, "tuning": 16, "holdout": 300}
-    assert selection.why.startswith("the chosen references serve: 4 of 48 references against all")
+    assert selection.why.startswith("4 of 48 pictures answer now. In the test 4 of 48 did ")
     assert selection.split_hash == holdings.split_hash
     assert selection.thresholds == pytest.approx(dict(zip(candidate.data.classes, candidate.thresholds, strict=True)))
     done = context.registry.job(job.id)
@@ -172,7 +172,9 @@ def test_a_worse_choice_is_refused_and_all_references_serve_behind_its_head_and_
     assert figures["per_class"] == {label: dict(one) for label, one in evaluations["all"].per_class.items()}
     assert (figures["gate_passed"], figures["references"], figures["support"]) == (False, 90, 90)
     assert figures["panel"][HOLOTYPE]["accuracy"] == evaluations[HOLOTYPE].accuracy
-    assert "all references serve: the choice could lose more than 1 point: 11 of 90 references" in selection.why
+    assert selection.why.startswith(
+        "90 of 90 pictures answer now: fewer could lose more than 1 point. In the test 11 of 90 did"
+    )
     report = json.loads(context.blobs.get(f"acme/reports/{selection.id}.json"))
     assert report["confusion"] == evaluations["all"].confusion_dict()
 
@@ -184,7 +186,7 @@ def test_a_refused_choice_leaves_all_labelled_pictures_after_a_refit():
     labelled = joined(joined(holdings.support, holdings.tuning), holdings.holdout)
     assert members_of(context, selection) == set(labelled.ids)
     assert (selection.figures["gate_passed"], selection.figures["refit"]) == (False, True)
-    assert "refitted with every labelled picture as a candidate" in selection.why
+    assert "after it all labelled pictures were candidates" in selection.why
 
 
 def test_cleaning_keeps_nothing_back_from_all_references():
@@ -224,7 +226,7 @@ def test_a_budget_serves_a_refused_choice_and_says_so():
     assert counts.max() == 15
     assert figures["accuracy"] == comparison.evaluations(holdings.support.classes)[HOLOTYPE].accuracy
     assert figures["accuracy"] < figures["all_accuracy"]
-    assert "serve because a budget of 15 a class was asked for" in selection.why
+    assert "answer now: a budget of 15 a class was asked for" in selection.why
 
 
 def test_a_small_holdout_leaves_the_judgement_to_cross_fitting():
@@ -233,7 +235,7 @@ def test_a_small_holdout_leaves_the_judgement_to_cross_fitting():
     selection = optimised(context, trials=1)
     assert selection.measured_on == "cross-fitting"
     assert selection.figures["images"] == sum(len(part) for part in parts)
-    assert "the whole procedure cross-fitted" in selection.why
+    assert "each answered by a choice made without it" in selection.why
     assert len(context.search.calls) == 1 + 5
 
 
@@ -256,15 +258,15 @@ def test_a_refit_chooses_from_every_labelled_picture_and_keeps_the_figures(param
     other, _ = planted(*clear_cut(), search=FixedSearch(parameters))
     plain = optimised(other, refit=False)
     assert {**selection.figures, "refit": False} == plain.figures
-    assert f"{len(candidate.references)} of 48 references" in selection.why, "the candidate that was judged"
-    assert "the figures are those from before" in selection.why
+    assert f"In the test {len(candidate.references)} of 48 did" in selection.why, "the candidate that was judged"
+    assert f"{len(members_of(context, selection))} of " in selection.why, "what serves"
 
 
 def test_without_a_refit_only_support_serves():
     context, _ = accepted_case()
     selection = optimised(context, refit=False)
     assert set(split_of(context, members_of(context, selection))) == {"support"}
-    assert "refitted" not in selection.why
+    assert "after it" not in selection.why
 
 
 # -------------------------------------------------------------------------------------------------- what is asked
@@ -302,7 +304,7 @@ def test_all_references_that_were_asked_for_serve_whatever_the_gate_says(margin)
     assert (selection.measured_on, len(context.search.calls)) == ("holdout", 1)
     assert selection.figures["accuracy"] == comparison.evaluations(candidate.data.classes)[HOLOTYPE].accuracy
     assert selection.figures["gate_passed"] is False
-    assert selection.why.startswith("all references serve, as was asked")
+    assert "answer now: all were asked for" in selection.why
 
 
 def test_thresholds_are_searched_one_by_one_from_the_sweep_on():
@@ -413,7 +415,9 @@ def test_one_shot_is_judged_on_the_holdout_and_never_by_a_search():
     selection = optimised(context, refit=False)
     assert context.search.calls == []
     assert (selection.measured_on, selection.figures["images"]) == ("holdout", 12)
-    assert selection.why.startswith("one picture a class, nothing to choose: every picture serves (one-shot): 4 of 4")
+    assert selection.why.startswith(
+        "4 of 4 pictures answer now (one-shot): with one a class there is nothing to choose"
+    )
     assert recipe_of(selection) == Recipe()
     assert len(members_of(context, selection)) == 4
     assert selection.figures["accuracy"] == share_right(context, serving_catalogue(context), holdout)
@@ -436,12 +440,12 @@ def test_one_shot_without_a_holdout_is_measured_on_nothing():
         "splits": {"support": 4, "tuning": 0, "holdout": 0},
         "unmeasured": dict.fromkeys(("figures", "curve", *TRUST), ONE_PICTURE),
     }
-    assert "nothing to choose and nothing to measure" in selection.why
+    assert "nothing can be chosen, and nothing measured" in selection.why
     assert len(members_of(context, selection)) == 4
 
 
 @pytest.mark.parametrize(
-    ("budget", "serve"), [(None, "all references serve"), (2, "a budget of 2 serves, as was asked")]
+    ("budget", "serve"), [(None, "Every picture answers now"), (2, "A budget of 2 serves, as was asked")]
 )
 def test_one_class_is_measured_on_nothing_however_many_pictures_it_has(budget, serve):
     """Whatever is asked, the answer is right: 100 % would be a figure of nothing."""
@@ -450,7 +454,8 @@ def test_one_class_is_measured_on_nothing_however_many_pictures_it_has(budget, s
     selection = optimised(context, budget=budget)
     assert context.search.calls == []
     assert (selection.measured_on, selection.figures["images"]) == ("nothing", 0)
-    assert selection.why == f"one class: nothing can be told apart, so nothing was chosen and nothing measured; {serve}"
+    told = "with one class nothing can be told apart, so nothing was chosen and nothing measured"
+    assert selection.why == f"{serve}: {told}."
     assert recipe_of(selection) == Recipe(maximum=budget)
     assert len(members_of(context, selection)) == (budget or 11)
     assert not {"accuracy", "ece", "policy", "verification"} & set(selection.figures)
