@@ -121,6 +121,10 @@ class Backend(Protocol):
         """What may be wrong with the catalogue."""
         ...
 
+    def example_ids(self, name: str) -> list[str]:
+        """Ids of all examples, dropped ones too."""
+        ...
+
     def keep(self, name: str, examples: Sequence[str]) -> Value:
         """Accept what is found about examples, take back what was dropped: `{kept: {id: [kind]}, taken_back: [id]}`."""
         ...

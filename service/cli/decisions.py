@@ -10,6 +10,7 @@ import typer
 from service.cli.options import CatalogueName, command
 from service.cli.output import table
 from service.cli.session import Session
+from service.cli.short_ids import whole_ids
 
 app = typer.Typer()
 
@@ -18,15 +19,19 @@ app = typer.Typer()
 def keep(
     session: Session,
     name: CatalogueName,
-    examples: Annotated[list[str], typer.Argument(metavar="EXAMPLE...", help="Ids of examples.", show_default=False)],
+    examples: Annotated[
+        list[str],
+        typer.Argument(metavar="EXAMPLE...", help="Their ids or beginnings.", show_default=False),
+    ],
 ) -> None:
     """Accept what `hygiene` lists about examples: it is not listed again; take back what was dropped.
 
-    A dropped picture that is kept is stored when it is handed over again.
+    A dropped picture that is kept is stored when it is handed over again. Of an id the first 8 characters will do, as
+    long as no other starts so; so it is with `relabel` and `drop`.
 
     Example: holotype keep groceries 5c0e7c1e-3f0c-5d0a-9a55-0a7c8e1f2b3d
     """
-    kept = session.backend.keep(name, examples)
+    kept = session.backend.keep(name, whole_ids(session.backend, name, examples))
     told = [
         f"{example} is kept: {', '.join(kinds) or 'nothing was found about it'}"
         for example, kinds in kept["kept"].items()
@@ -41,7 +46,9 @@ def keep(
 def relabel(
     session: Session,
     name: CatalogueName,
-    example: Annotated[str, typer.Argument(metavar="EXAMPLE", help="Id of the example.", show_default=False)],
+    example: Annotated[
+        str, typer.Argument(metavar="EXAMPLE", help="Id of the example or its beginning.", show_default=False)
+    ],
     label: Annotated[str, typer.Argument(metavar="LABEL", help="Its label from now on.", show_default=False)],
 ) -> None:
     """Give an example its label, which also settles a conflict.
@@ -50,7 +57,8 @@ def relabel(
 
     Example: holotype relabel groceries 5c0e7c1e-3f0c-5d0a-9a55-0a7c8e1f2b3d pear
     """
-    changed = session.backend.relabel(name, example, label)
+    (whole,) = whole_ids(session.backend, name, [example])
+    changed = session.backend.relabel(name, whole, label)
     told = f"{changed['source']} ({changed['id']}) is {changed['label']} now, split {changed['split']}"
     session.output.result(changed, told, *_of_a_new_class(name, changed))
 
@@ -69,7 +77,10 @@ def _of_a_new_class(name: str, changed: Mapping[str, Any]) -> list[str]:
 def drop(
     session: Session,
     name: CatalogueName,
-    examples: Annotated[list[str], typer.Argument(metavar="EXAMPLE...", help="Ids of examples.", show_default=False)],
+    examples: Annotated[
+        list[str],
+        typer.Argument(metavar="EXAMPLE...", help="Their ids or beginnings.", show_default=False),
+    ],
 ) -> None:
     """Take examples out of a catalogue. An ingest passes them over from now on, until `keep` takes that back.
 
@@ -77,7 +88,7 @@ def drop(
 
     Example: holotype drop groceries 5c0e7c1e-3f0c-5d0a-9a55-0a7c8e1f2b3d
     """
-    dropped = session.backend.drop(name, examples)
+    dropped = session.backend.drop(name, whole_ids(session.backend, name, examples))
     again = f"to have one again: holotype keep {name} ID, then hand the picture over again"
     session.output.result({"dropped": dropped}, f"{len(dropped)} dropped: {', '.join(dropped)}", again)
 

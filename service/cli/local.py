@@ -210,6 +210,12 @@ class LocalBackend:
         with self._session.open() as context:
             return survey_hygiene(context, self.tenant(), name, on_progress).as_dict()
 
+    def example_ids(self, name: str) -> list[str]:
+        from service.usecases.dropped import known_ids
+
+        with self._session.open() as context:
+            return known_ids(context, self.tenant(), name)
+
     def keep(self, name: str, examples: Sequence[str]) -> Value:
         from service.usecases.hygiene import keep
 

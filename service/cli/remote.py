@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 EXAMPLE_COLUMNS = ("id", "label", "split", "state", "source")
 MOST_DROPPED = 1000
+MOST_LISTED = 500
 OF_THE_REQUEST = " of the request "
 """How a server calls where pictures came from that were judged."""
 
@@ -194,6 +195,10 @@ class RemoteBackend:
             "accepted": found.accepted,
             "unreadable": found.unreadable,
         }
+
+    def example_ids(self, name: str) -> list[str]:
+        there = [one.id for one in self._client.each(Holotype.list_examples, name, limit=MOST_LISTED)]
+        return there + [one.id for one in self._client.each(Holotype.list_dropped, name, limit=MOST_LISTED)]
 
     def keep(self, name: str, examples: Sequence[str]) -> Value:
         decided = {example: self._client.decide(name, example, "keep") for example in dict.fromkeys(examples)}

@@ -1,4 +1,4 @@
-"""Labels that are likely wrong, by judges that saw neither a picture nor anything nearly the same.
+"""Labels in doubt, by judges that saw neither a picture nor anything nearly the same.
 
 A label is disputed where the judge puts another class first. Whether it is *surely* wrong follows confident learning
 (Northcutt, Jiang and Chuang 2021) and the noise model of `core.cleaning`, both: the first spares hard but right
@@ -89,7 +89,8 @@ def label_suspects(data: LabelledEmbeddings, probabilities: Float64Array) -> lis
 
     On photos of groceries with 20 % wrong labels, of the sure ones 89 % were wrong (74 % of all wrong ones) in 8
     classes of 10, 73 % (55 %) in 2 classes of 9, 99 % (83 %) in 81 classes of 33 in the mean; without the noise model
-    and with one dealing 60 % (94 %), 55 % (88 %) and 96 % (84 %). With right labels none was sure. Rows whose judge did
+    and with one dealing 60 % (94 %), 55 % (88 %) and 96 % (84 %). With right labels 2 of 3 200 were sure
+    in 8 classes of 10. Rows whose judge did
     not know their class (probability 0) are passed over.
 
     Args:

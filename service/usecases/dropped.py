@@ -23,6 +23,13 @@ def list_dropped(context: Context, tenant: str, name: str) -> list[Dropped]:
     return context.registry.dropped(context.registry.catalogue(tenant, name).id)
 
 
+def known_ids(context: Context, tenant: str, name: str) -> list[str]:
+    """Ids of a catalogue's examples, and of those that are dropped. Raises CatalogueNotFound."""
+    catalogue = context.registry.catalogue(tenant, name)
+    gone = [one.example_id for one in context.registry.dropped(catalogue.id)]
+    return [*context.registry.example_labels(catalogue.id), *gone]
+
+
 def dropped_page(context: Context, tenant: str, name: str, after: str | None, limit: int) -> list[Dropped]:
     """At most `limit` of them behind the id `after`, None for the first page. Raises CatalogueNotFound."""
     return context.registry.dropped_page(context.registry.catalogue(tenant, name).id, after, limit)

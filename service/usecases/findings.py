@@ -25,18 +25,18 @@ class FindingKind(StrEnum):
     ALIKE = "alike"
 
 
-_RANKS = {
-    FindingKind.BLANK: 0,
-    FindingKind.SMALL: 0,
-    FindingKind.CONFLICT: 1,
-    FindingKind.CROSS_LABEL: 2,
-    FindingKind.LEAK: 3,
-    FindingKind.DUPLICATE: 3,
-    FindingKind.LABEL: 4,
-    FindingKind.OUTLIER: 4,
-}
+_ORDER = (
+    FindingKind.BLANK,
+    FindingKind.SMALL,
+    FindingKind.CONFLICT,
+    FindingKind.CROSS_LABEL,
+    FindingKind.LEAK,
+    FindingKind.DUPLICATE,
+    FindingKind.LABEL,
+    FindingKind.OUTLIER,
+)
 """Of findings about pictures, the most decisive first: what shows nothing has no label to speak of, two labels of one
-picture are settled before it is called a copy, and a copy goes whatever its label. Kinds of one rank agree."""
+picture are settled before it is called a copy, and a copy goes whatever its label."""
 
 
 class Decision(StrEnum):
@@ -45,6 +45,15 @@ class Decision(StrEnum):
     KEEP = "keep"
     RELABEL = "relabel"
     DROP = "drop"
+
+
+class Advice(StrEnum):
+    """What is suggested: a decision where the evidence is strong, else a look at the picture."""
+
+    KEEP = "keep"
+    RELABEL = "relabel"
+    DROP = "drop"
+    LOOK = "look"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,7 +66,7 @@ class Finding:
         example: the picture that the decision is for; None where a class is meant.
         others: pictures that are evidence.
         numbers: the figures behind it.
-        suggested: the decision that the numbers speak for.
+        suggested: the decision that the numbers speak for, or to look.
         why: a sentence.
     """
 
@@ -66,7 +75,7 @@ class Finding:
     example: Example | None = None
     others: tuple[Example, ...] = ()
     numbers: Mapping[str, float | int] = field(default_factory=dict)
-    suggested: Decision
+    suggested: Advice
     why: str
 
     def as_dict(self) -> dict[str, Any]:
@@ -97,16 +106,16 @@ About = tuple[FindingKind, str | None, Sequence[str]]
 
 
 def decisive(found: Sequence[About]) -> list[bool]:
-    """Which of the findings to list, so that a person gets one decision for each picture: those of its first rank.
+    """Which of the findings to list, so that a person gets one decision for each picture: those of its first kind.
 
     The evidence of a `cross-label` finding is settled with it; one whose evidence is to go all the same is none.
     Findings about classes are listed.
     """
     first: dict[str, int] = {}
     listed = [one is None for _, one, _ in found]
-    for rank in sorted(set(_RANKS.values())):
+    for rank, ranked in enumerate(_ORDER):
         for place, (kind, one, others) in enumerate(found):
-            if one is None or _RANKS[kind] != rank or first.get(one, rank) < rank:
+            if one is None or kind is not ranked or first.get(one, rank) < rank:
                 continue
             pair = others if kind is FindingKind.CROSS_LABEL else ()
             if pair and all(first.get(other, rank) < rank for other in pair):

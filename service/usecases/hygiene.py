@@ -18,7 +18,7 @@ from service.core.hygiene import BLANK_SHARE, plain_share
 from service.errors import ImageRejected, InvalidInput, NotFound
 from service.records import Catalogue, Example, ExampleState
 from service.usecases.context import Context, OnProgress, image_key, partition_of
-from service.usecases.findings import Decision, Finding, FindingKind, accepted, decisive, kinds_by_example
+from service.usecases.findings import Advice, Finding, FindingKind, accepted, decisive, kinds_by_example
 from service.usecases.holdings import labelled_examples
 from service.usecases.splitting import batches
 from service.usecases.survey import Survey
@@ -34,7 +34,7 @@ class HygieneReport:
 
     Attributes:
         examples: how many were looked at, those in conflict included.
-        findings: those that nobody has accepted, by kind, the strongest first; of a picture the most decisive ones.
+        findings: those that nobody has accepted, by kind, the strongest first; of a picture the most decisive one.
         accepted: how many are not listed because somebody has kept the example.
         unreadable: ids of examples whose stored bytes are gone or cannot be decoded any more.
     """
@@ -164,7 +164,7 @@ def _conflict(example: Example) -> Finding:
         kind=FindingKind.CONFLICT,
         labels=example.conflict_labels,
         example=example,
-        suggested=Decision.RELABEL,
+        suggested=Advice.RELABEL,
         why=f"handed over as {' and as '.join(example.conflict_labels)}; it answers nothing until somebody decides",
     )
 
@@ -214,6 +214,6 @@ def _blank_finding(share: float, example: Example) -> Finding:
         labels=(example.label,),
         example=example,
         numbers={"plain_share": share},
-        suggested=Decision.DROP,
+        suggested=Advice.DROP,
         why=f"{100 * share:.1f} % of its pixels have one colour",
     )

@@ -51,18 +51,17 @@ def test_findings_are_decided_and_stay_decided(holotype: Holotype, fruit: Path) 
     assert report["examples"] == 37
     assert list(report["counts"]) == KINDS
     assert sum(report["counts"].values()) == len(report["findings"])
-    assert {one["suggested"] for one in report["findings"]} <= {"keep", "relabel", "drop"}
+    assert {one["suggested"] for one in report["findings"]} <= {"keep", "relabel", "drop", "look"}
     wrong = named(report["findings"], "label", "wrong.jpg")
     assert wrong["labels"] == ["class-01", "class-00"]
     assert wrong["suggested"] == "relabel"
-    small, blank = (named(report["findings"], kind, "blank.png") for kind in ("small", "blank"))
-    assert small["numbers"] == {"width_px": 30, "height_px": 30}
+    blank = named(report["findings"], "blank", "blank.png")
     assert blank["numbers"] == {"plain_share": 1.0}
 
-    code, kept = holotype("keep", "fruit", blank["example"]["id"])
+    code, kept = holotype("keep", "fruit", blank["example"]["id"][:8])
     assert code == 0
     assert set(kept["kept"][blank["example"]["id"]]) >= {"small", "blank"}
-    assert holotype("relabel", "fruit", wrong["example"]["id"], wrong["labels"][1])[0] == 0
+    assert holotype("relabel", "fruit", wrong["example"]["id"][:9], wrong["labels"][1])[0] == 0
     _, after = holotype("hygiene", "fruit")
     assert after["accepted"] >= 2
     left = [one["example"]["source"] for one in after["findings"] if one["kind"] in ("label", "small", "blank")]
@@ -74,7 +73,7 @@ def test_findings_are_decided_and_stay_decided(holotype: Holotype, fruit: Path) 
 def test_what_is_dropped_stays_out_until_it_is_kept(holotype: Holotype, fruit: Path) -> None:
     _, report = holotype("hygiene", "fruit")
     gone = named(report["findings"], "blank", "blank.png")["example"]["id"]
-    assert holotype("drop", "fruit", gone) == (0, {"dropped": [gone]})
+    assert holotype("drop", "fruit", gone[:8]) == (0, {"dropped": [gone]})
     code, again = holotype("ingest", "fruit", fruit)
     assert code == 0
     assert (again["stored"], again["duplicate"], again["skipped"]) == (0, 36, 1)
@@ -89,7 +88,7 @@ def test_what_is_dropped_stays_out_until_it_is_kept(holotype: Holotype, fruit: P
     _, after = holotype("hygiene", "fruit")
     assert (after["counts"]["blank"], after["examples"]) == (0, 36)
 
-    assert holotype("keep", "fruit", gone) == (0, {"kept": {}, "taken_back": [gone]})
+    assert holotype("keep", "fruit", gone[:8]) == (0, {"kept": {}, "taken_back": [gone]})
     assert holotype("dropped", "fruit") == (0, [])
     assert holotype("ingest", "fruit", fruit)[1]["stored"] == 1
     _, back = holotype("hygiene", "fruit")
@@ -170,14 +169,19 @@ def test_people_get_tables(
     (new.parent / "nothing").mkdir()
     held = str(next((fruit / "class-00").iterdir()))
     _, report = holotype("hygiene", "fruit")
-    small = next(one["example"]["id"] for one in report["findings"] if one["kind"] == "small")
+    plain = next(one["example"]["id"] for one in report["findings"] if one["kind"] == "blank")
+    wrong = named(report["findings"], "label", "wrong.jpg")["example"]["id"]
+    first_to_drop = next(one["example"]["id"] for one in report["findings"] if one["suggested"] == "drop")
     for arguments, expected in (
-        (["hygiene", "fruit"], "Labels that are likely wrong"),
+        (["hygiene", "fruit"], "Labels in doubt"),
+        (["hygiene", "fruit"], f"  holotype relabel fruit {wrong} class-00  # "),
+        (["hygiene", "fruit"], f"  holotype drop fruit {first_to_drop}  # "),
+        (["hygiene", "fruit"], "  holotype keep fruit "),
         (["hygiene", "fruit"], "Exact duplicates cannot be"),
-        (["keep", "fruit", small], "is kept: "),
+        (["keep", "fruit", plain], "is kept: "),
         (["dropped", "fruit"], "nothing is dropped from fruit"),
-        (["drop", "fruit", small], "1 dropped: "),
-        (["dropped", "fruit"], small),
+        (["drop", "fruit", plain], "1 dropped: "),
+        (["dropped", "fruit"], plain),
         (["dropped", "fruit"], "to have one again: holotype keep fruit ID"),
         (["search", "fruit", "--image", whole], "Most similar"),
         (["next", "fruit", str(new)], "Cannot be used"),

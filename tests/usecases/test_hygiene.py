@@ -10,7 +10,7 @@ from service.errors import CatalogueNotFound, ExampleNotFound, InvalidInput, Not
 from service.records import ExampleState, Split
 from service.usecases.context import image_key
 from service.usecases.decide import drop, relabel
-from service.usecases.findings import Decision, FindingKind
+from service.usecases.findings import Advice, FindingKind
 from service.usecases.holdings import labelled_examples
 from service.usecases.hygiene import STAGE_LOOK, keep, survey_hygiene
 from tests.fakes import FAKE_DIMENSION, FAKE_ENCODER, fake_context, fruit, ingested, picture, write_pictures
@@ -80,7 +80,7 @@ def test_a_wrong_label_is_named_with_the_likely_one_until_it_is_decided(tmp_path
     wrong = example(context, "wrong.png")
     assert finding.example == wrong
     assert finding.labels == ("apple", "pear")
-    assert finding.suggested is Decision.RELABEL
+    assert finding.suggested is Advice.RELABEL
     assert 0 < finding.numbers["given"] < finding.numbers["likely"] <= 1
     assert set(finding.as_dict()["example"]) == {"id", "label", "split", "source"}
 
@@ -132,7 +132,7 @@ def test_a_conflict_is_listed_first(tmp_path):
     first = survey(context).findings[0]
     assert first.kind is FindingKind.CONFLICT
     assert set(first.labels) == {"apple", "pear"}
-    assert first.suggested is Decision.RELABEL
+    assert first.suggested is Advice.RELABEL
     relabel(context, "acme", "fruit", first.example.id, "apple")
     assert found(context, FindingKind.CONFLICT) == []
 
@@ -148,7 +148,7 @@ def test_near_duplicates_but_for_the_largest(tmp_path):
     largest = example(context, "large.png")
     listed = found(context, FindingKind.DUPLICATE)
     assert {one.example.source.split("/")[-1] for one in listed} == {"small.png", "middle.png"}
-    assert {(one.others, one.suggested, one.numbers["pictures"]) for one in listed} == {((largest,), Decision.DROP, 3)}
+    assert {(one.others, one.suggested, one.numbers["pictures"]) for one in listed} == {((largest,), Advice.DROP, 3)}
     keep(context, "acme", "fruit", [example(context, "small.png").id])
     assert [one.example for one in found(context, FindingKind.DUPLICATE)] == [example(context, "middle.png")]
 
@@ -161,7 +161,7 @@ def test_near_duplicates_under_two_labels_blame_the_doubted_one(tmp_path):
     assert finding.example == example(context, "wrong.png")
     assert finding.others == (example(context, "right.png"),)
     assert finding.labels == ("pear", "apple")
-    assert finding.suggested is Decision.RELABEL
+    assert finding.suggested is Advice.RELABEL
     assert finding.numbers["similarity"] == pytest.approx(1, abs=1e-6)
     assert found(context, FindingKind.DUPLICATE) == []
 
@@ -182,7 +182,7 @@ def test_a_leak_is_told_of_the_picture_that_judges(tmp_path, label):
     assert finding.example == example(context, "judge.png")
     assert finding.example.split is Split.HOLDOUT
     assert finding.others == (example(context, "known.png"),)
-    assert finding.suggested is Decision.DROP
+    assert finding.suggested is Advice.DROP
     keep(context, "acme", "fruit", [finding.example.id])
     assert found(context, FindingKind.LEAK) == []
 
@@ -192,27 +192,33 @@ def test_a_stray_is_an_outlier(tmp_path):
     context = stocked(tmp_path, classes(each=12, labels=("apple",)) | {"apple/stray.png": near("stray", 3, 1)})
     (finding,) = found(context, FindingKind.OUTLIER)
     assert finding.example == example(context, "stray.png")
-    assert finding.suggested is Decision.DROP
+    assert finding.suggested is Advice.LOOK
     assert finding.numbers["z"] > 3.5
     assert finding.numbers["distance"] > finding.numbers["median"]
 
 
 def test_an_outlier_of_another_class_is_to_be_relabelled(tmp_path):
     context = stocked(tmp_path, classes(each=12) | {"apple/stray.png": near("stray", 1, 99)})
-    (finding,) = found(context, FindingKind.OUTLIER)
-    assert (finding.example, finding.suggested) == (example(context, "stray.png"), Decision.RELABEL)
+    (finding,) = survey(context).findings
+    assert (finding.kind, finding.suggested) == (FindingKind.LABEL, Advice.RELABEL)
+    assert finding.example == example(context, "stray.png")
+    assert finding.numbers["z"] > 3.5
 
 
-def test_a_picture_gets_one_suggestion_whatever_it_is_listed_for(tmp_path):
+def test_a_stray_whose_label_is_in_doubt_is_one_finding(tmp_path, monkeypatch):
     """The stray lies between pears and plums, so the judge gives it to one of them, and is not sure."""
     between = CENTRES[[1, 2]].mean(axis=0).astype(int)
     stray = json.loads(near("stray", 0, 1)) | {"pixels": between.tolist(), "hash": "0f0f0f0f0f0f0f0f"}
     context = stocked(tmp_path, classes(each=12) | {"apple/stray.png": json.dumps(stray).encode()})
     stray = example(context, "stray.png")
-    label, outlier = (one for one in survey(context).findings if one.example == stray)
-    assert (label.kind, outlier.kind) == (FindingKind.LABEL, FindingKind.OUTLIER)
-    assert label.suggested is outlier.suggested is Decision.DROP
+    (label,) = (one for one in survey(context).findings if one.example == stray)
+    assert label.kind is FindingKind.LABEL
     assert label.why.endswith("less surely than is usual there; it lies far from apple")
+    given = label.numbers["given"]
+    for threshold, advice in ((given * 1.01, Advice.DROP), (given, Advice.LOOK)):
+        monkeypatch.setattr("service.usecases.survey.CAST_OUT", threshold)
+        (label,) = (one for one in survey(context).findings if one.example == stray)
+        assert label.suggested is advice
 
 
 def test_what_is_recognised_all_the_same_is_no_outlier(tmp_path):
@@ -234,7 +240,7 @@ def test_small_pictures_the_smallest_first(tmp_path):
     }
     listed = found(stocked(tmp_path, classes() | tiny), FindingKind.SMALL)
     assert [one.numbers for one in listed] == [{"width_px": 90, "height_px": 8}, {"width_px": 31, "height_px": 500}]
-    assert {one.suggested for one in listed} == {Decision.DROP}
+    assert {one.suggested for one in listed} == {Advice.DROP}
 
 
 def test_blank_pictures_are_seen_in_their_pixels_and_broken_bytes_are_told(tmp_path):
@@ -243,7 +249,7 @@ def test_blank_pictures_are_seen_in_their_pixels_and_broken_bytes_are_told(tmp_p
     (finding,) = found(context, FindingKind.BLANK)
     assert finding.example == example(context, "blank.png")
     assert finding.numbers == {"plain_share": 1.0}
-    assert finding.suggested is Decision.DROP
+    assert finding.suggested is Advice.DROP
     gone, bad = example(context, "pear/0.png"), example(context, "pear/1.png")
     context.blobs.delete([image_key("acme", gone.content_hash)])
     context.blobs.data[image_key("acme", bad.content_hash)] = b"no picture"
@@ -295,12 +301,9 @@ def test_an_empty_catalogue_has_nothing_to_look_at(tmp_path):
 
 
 def one_decision_each(report):
-    """Every picture's listed findings suggest the same."""
-    suggested = {}
-    for one in report.findings:
-        if one.example is not None:
-            assert suggested.setdefault(one.example.id, one.suggested) is one.suggested, one
-    return suggested
+    """Every picture is listed once."""
+    listed = [one.example.id for one in report.findings if one.example is not None]
+    assert len(listed) == len(set(listed))
 
 
 def test_a_blank_picture_is_dropped_and_nothing_else_is_said_of_it(tmp_path):
@@ -309,7 +312,7 @@ def test_a_blank_picture_is_dropped_and_nothing_else_is_said_of_it(tmp_path):
     one = example(context, "blank.png")
     report = survey(context)
     assert [(found.kind, found.suggested) for found in report.findings if found.example == one] == [
-        (FindingKind.BLANK, Decision.DROP)
+        (FindingKind.BLANK, Advice.DROP)
     ]
     kinds = keep(context, "acme", "fruit", [one.id]).kinds[one.id]
     assert set(kinds) > {"blank"}, "the judge has something to say, too, and that is accepted with it"
@@ -320,7 +323,7 @@ def test_a_small_picture_with_a_wrong_label_is_dropped(tmp_path):
     context = stocked(tmp_path, classes() | {"apple/wrong.png": near("wrong", 1, 99, width=24, height=24)})
     one = example(context, "wrong.png")
     assert [(found.kind, found.suggested) for found in survey(context).findings if found.example == one] == [
-        (FindingKind.SMALL, Decision.DROP)
+        (FindingKind.SMALL, Advice.DROP)
     ]
 
 
@@ -343,13 +346,13 @@ def test_two_labels_of_nearly_one_picture_are_one_finding(tmp_path):
     wrong, right = example(context, "wrong.png"), example(context, "right.png")
     about = [one for one in survey(context).findings if {wrong, right} & {one.example, *one.others}]
     assert [(one.kind, one.example, one.labels, one.suggested) for one in about] == [
-        (FindingKind.CROSS_LABEL, wrong, ("apple", "pear"), Decision.RELABEL)
+        (FindingKind.CROSS_LABEL, wrong, ("apple", "pear"), Advice.RELABEL)
     ]
     relabel(context, "acme", "fruit", wrong.id, about[0].labels[1])
     left = [one for one in survey(context).findings if {wrong.id, right.id} & {one.example.id}]
     assert {(one.kind, one.suggested) for one in left} <= {
-        (FindingKind.DUPLICATE, Decision.DROP),
-        (FindingKind.LEAK, Decision.DROP),
+        (FindingKind.DUPLICATE, Advice.DROP),
+        (FindingKind.LEAK, Advice.DROP),
     }
     assert len({one.example.id for one in left}) == 1, "one of the two stays"
 
@@ -362,24 +365,24 @@ def test_nearly_one_picture_under_three_labels_becomes_one_class(tmp_path):
     }
     listed = found(stocked(tmp_path, classes() | three), FindingKind.CROSS_LABEL)
     assert sorted(one.labels for one in listed) == [("apple", "pear"), ("plum", "pear")]
-    assert {one.suggested for one in listed} == {Decision.RELABEL}
+    assert {one.suggested for one in listed} == {Advice.RELABEL}
 
 
 def test_two_wrong_labels_of_nearly_one_picture_get_the_third(tmp_path):
     same = {"hashed": "00000000000000ff"}
     pair = {"apple/a.png": near("a", 2, 50, **same), "pear/b.png": near("b", 2, 50, width=61, **same)}
     (finding,) = found(stocked(tmp_path, classes() | pair), FindingKind.CROSS_LABEL)
-    assert (finding.labels[1], finding.suggested) == ("plum", Decision.RELABEL)
+    assert (finding.labels[1], finding.suggested) == ("plum", Advice.RELABEL)
     assert finding.why.endswith("pictures like both carry plum")
 
 
-def test_a_copy_is_kept_where_nobody_can_say_which_label_is_right(tmp_path):
+def test_a_copy_is_to_be_looked_at_where_nobody_can_say_which_label_is_right(tmp_path):
     """The class "rare" has two pictures: nothing is known about it."""
     same = {"hashed": "00000000000000ff"}
     few = {"rare/0.png": near("r0", 3, 0), "rare/same.png": near("same", 1, 50, width=61, **same)}
     context = stocked(tmp_path, classes() | few | {"pear/right.png": near("right", 1, 50, **same)})
     (finding,) = found(context, FindingKind.CROSS_LABEL)
-    assert (finding.example, finding.suggested) == (example(context, "rare/same.png"), Decision.KEEP)
+    assert (finding.example, finding.suggested) == (example(context, "rare/same.png"), Advice.LOOK)
     assert finding.why.endswith("which label is right is not sure")
     assert found(context, FindingKind.LABEL) == []
 
@@ -428,7 +431,7 @@ def test_whatever_is_planted_a_picture_gets_one_decision_and_findings_hang_on_co
         one_decision_each(report)
         targets = {one.example.id: one.labels[1] for one in report.findings if one.kind is FindingKind.CROSS_LABEL}
         for one in report.findings:
-            if one.kind is FindingKind.CROSS_LABEL and one.suggested is Decision.RELABEL:
+            if one.kind is FindingKind.CROSS_LABEL and one.suggested is Advice.RELABEL:
                 assert all(targets.get(other.id, one.labels[1]) == one.labels[1] for other in one.others), "no swap"
                 assert {one.labels[1], one.example.label}.isdisjoint(
                     label for found in report.findings if found.kind is FindingKind.THIN for label in found.labels

@@ -209,7 +209,7 @@ def test_a_label_that_is_likely_wrong_is_shown_beside_pictures_of_the_likely_one
         watched.open("fruit", "review", "Review")
         watched.page.get_by_label("Show").select_option("label")
         finding = watched.page.get_by_role("region", name="Finding")
-        expect(finding.get_by_role("heading", name="Label that is likely wrong")).to_be_visible()
+        expect(finding.get_by_role("heading", name="Label in doubt")).to_be_visible()
         expect(finding.get_by_role("figure").filter(has_text="To compare")).to_have_count(3)
         expect(finding.get_by_role("figure").filter(has_text="To compare").first).to_contain_text("plum")
         watched.settled()

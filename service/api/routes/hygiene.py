@@ -16,7 +16,7 @@ from service.api.routes.catalogues import CatalogueName
 from service.api.routes.examples import EXAMPLE_ID
 from service.records import Split
 from service.usecases import dropped, reviewing
-from service.usecases.findings import Decision, FindingKind
+from service.usecases.findings import Advice, Decision, FindingKind
 from service.usecases.labels import MAX_LABEL
 
 router = scoped_router("hygiene")
@@ -43,7 +43,7 @@ class FindingBody(BaseModel):
     example: ShownExample | None = Field(description="What the decision is for.")
     others: list[ShownExample] = Field(description="Evidence.")
     numbers: dict[str, int | float] = Field(description="The figures behind it.", examples=[{"similarity": 0.98}])
-    suggested: Decision
+    suggested: Advice = Field(description="The decision that the evidence speaks for; `look`: a person's alone.")
     why: str = Field(description="A sentence.", examples=["pictures like it carry pear (0.98), not apple (0.01)"])
 
 

@@ -111,14 +111,14 @@ class FindingExample(Answer):
 
 
 class Finding(Answer):
-    """Something that may be wrong, with its evidence and the decision that is suggested."""
+    """Something that may be wrong, with its evidence and the decision that is suggested; `look`: a person's alone."""
 
     kind: str
     labels: list[str]
     example: FindingExample | None
     others: list[FindingExample]
     numbers: dict[str, Any]
-    suggested: Literal["keep", "relabel", "drop"]
+    suggested: Literal["keep", "relabel", "drop", "look"]
     why: str
 
 

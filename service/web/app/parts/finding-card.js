@@ -7,7 +7,7 @@ import { thumbnail } from "./gallery.js";
 
 export const KINDS = {
   conflict: "One picture under several labels",
-  label: "Label that is likely wrong",
+  label: "Label in doubt",
   "cross-label": "Near-duplicates under different labels",
   leak: "Near-duplicates in different splits",
   duplicate: "Near-duplicates",
