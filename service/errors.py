@@ -32,6 +32,7 @@ HolotypeError
 from __future__ import annotations
 
 from collections.abc import Sequence
+from difflib import get_close_matches
 
 LONGEST_QUOTED = 60
 MOST_LISTED = 5
@@ -53,6 +54,13 @@ def listed(names: Sequence[str]) -> str:
     """The first of many names, and how many more there are: "a, b" or "a, b, c, d, e and 2 more"."""
     more = len(names) - MOST_LISTED
     return ", ".join(names[:MOST_LISTED]) + (f" and {more} more" if more > 0 else "")
+
+
+def there_are(given: str, names: Sequence[str]) -> str:
+    """What to add to a message about a name that is not there: the few that are, or of many those that are close."""
+    near = list(names) if len(names) <= MOST_LISTED else get_close_matches(given, names)
+    told = ", ".join(map(quoted, near))
+    return f"; there {'is' if len(near) == 1 else 'are'} {told}" if near else ""
 
 
 class HolotypeError(Exception):

@@ -147,7 +147,7 @@ def _evaluated(
     judged = judge(context, catalogue, encoder, labelled, on_progress, resolver, max_error)
     if not judged.truth:
         raise InvalidInput(
-            f"of {counted(len(labelled), 'picture')} in {where} none can be judged: {told_skipped(judged.skipped)}",
+            f"of {counted(len(labelled), 'picture')} in {where} none can be judged: {told_skipped(judged)}",
             skipped={key: judged.skipped[key] for key in SKIPPED},
         )
     figures = {**figures_of(context, catalogue, encoder, judged, where), "changed": None}

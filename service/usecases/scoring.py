@@ -12,7 +12,7 @@ import numpy as np
 
 from service.core.evaluation import Evaluation, bootstrap_interval, evaluate
 from service.core.model import Float32Array, Prediction
-from service.errors import Busy, InvalidInput
+from service.errors import Busy, InvalidInput, listed
 from service.ports import Encoder
 from service.records import Catalogue, Split
 from service.usecases.context import Context, OnProgress
@@ -53,6 +53,8 @@ class Judged:
         accepted: bool a picture, whether its answer is given at the stated error.
         selections: what answered.
         skipped: pictures that were left out, by reason.
+        unknown: labels of these that the catalogue does not know.
+        known: those that it knows.
         embeddings: of the judged pictures, a chunk each.
     """
 
@@ -61,6 +63,8 @@ class Judged:
     accepted: list[bool] = field(default_factory=list)
     selections: set[str | None] = field(default_factory=set)
     skipped: Counter[str] = field(default_factory=Counter)
+    unknown: set[str] = field(default_factory=set)
+    known: set[str] = field(default_factory=set)
     embeddings: list[Float32Array] = field(default_factory=list)
 
 
@@ -74,13 +78,12 @@ def judge(
     max_error: float | None,
 ) -> Judged:
     """Answer the pictures that the catalogue does not hold, a chunk at a time; what is left out is counted."""
-    judged = Judged()
-    known = set(context.registry.example_counts(catalogue.id)[1])
-    known |= {one.label for one in context.registry.prompts(catalogue.id)}
+    judged = Judged(known=set(context.registry.example_counts(catalogue.id)[1]))
+    judged.known |= {one.label for one in context.registry.prompts(catalogue.id)}
     done = 0
     on_progress(STAGE, done, len(pictures))
     for batch in chunked(pictures, context.limits.chunk_images):
-        fresh = list(_fresh(context, catalogue, batch, known, judged.skipped))
+        fresh = list(_fresh(context, catalogue, batch, judged))
         read = read_pictures(context, encoder, catalogue.tenant, [data for _, data in fresh])
         judged.skipped[BROKEN] += sum(isinstance(row, str) for row in read.rows)
         if len(read.embeddings):
@@ -98,13 +101,15 @@ def judge(
 
 
 def _fresh(
-    context: Context, catalogue: Catalogue, pictures: Sequence[Labelled], known: set[str], skipped: Counter[str]
+    context: Context, catalogue: Catalogue, pictures: Sequence[Labelled], judged: Judged
 ) -> Iterator[tuple[str, bytes]]:
     """(label, bytes) of the pictures that may be judged; the others are counted."""
     read: list[tuple[str, bytes, str]] = []
+    skipped = judged.skipped
     for one in pictures:
-        if one.label not in known:
+        if one.label not in judged.known:
             skipped[UNKNOWN_LABEL] += 1
+            judged.unknown.add(one.label)
         elif one.failure is not None or (data := _bytes(one)) is None:
             skipped[BROKEN] += 1
         else:
@@ -183,11 +188,22 @@ def _confused(evaluation: Evaluation, truth: Sequence[str]) -> list[dict[str, An
     return [{"label": label, "predicted": answer, "images": images} for (label, answer), images in cells.most_common()]
 
 
-def told_skipped(skipped: Mapping[str, int]) -> str:
-    """Why pictures were left out, in words."""
+def told_skipped(judged: Judged) -> str:
+    """Why pictures were left out, in words, with the labels that are not known and those that are."""
+    labels = listed([repr(label) for label in sorted(judged.unknown) if label])
+    known = listed([repr(label) for label in sorted(judged.known)])
     words = {
-        UNKNOWN_LABEL: "have a label that the catalogue does not know",
-        ALREADY_STORED: "are in the catalogue already",
-        BROKEN: "cannot be read",
+        UNKNOWN_LABEL: (
+            "has a label that the catalogue does not know",
+            "have labels that the catalogue does not know",
+            f" ({labels and labels + '; '}it knows {known})",
+        ),
+        ALREADY_STORED: ("is in the catalogue already", "are in the catalogue already", ""),
+        BROKEN: ("cannot be read", "cannot be read", ""),
     }
-    return ", ".join(f"{skipped[key]} {words[key]}" for key in SKIPPED)
+    told = []
+    for key in SKIPPED:
+        one, many, more = words[key]
+        if count := judged.skipped[key]:
+            told.append(f"{count} {one if count == 1 else many}{more}")
+    return ", ".join(told)

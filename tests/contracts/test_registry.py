@@ -273,3 +273,21 @@ def test_missing_examples_are_not_found(registry: Registry, catalogue: Catalogue
         registry.example(catalogue.id, "x")
     with pytest.raises(ExampleNotFound):
         registry.relabel_example(catalogue.id, "x", "owl", Split.SUPPORT)
+
+
+def test_a_wrong_name_is_told_with_the_few_that_there_are_or_those_that_are_close(registry: Registry) -> None:
+    def told(name: str) -> str:
+        with pytest.raises(CatalogueNotFound) as refused:
+            registry.catalogue("tenant", name)
+        return refused.value.message
+
+    registry.create_catalogue("other", "fruits", "pixel")
+    assert told("fruits") == "there is no catalogue 'fruits'"
+    registry.create_catalogue("tenant", "fruit", "pixel")
+    assert told("fruits") == "there is no catalogue 'fruits'; there is 'fruit'"
+    registry.create_catalogue("tenant", "birds", "pixel")
+    assert told("fruits") == "there is no catalogue 'fruits'; there are 'birds', 'fruit'"
+    for number in range(5):
+        registry.create_catalogue("tenant", f"other-{number}", "pixel")
+    assert told("fruits") == "there is no catalogue 'fruits'; there is 'fruit'"
+    assert told("zzz") == "there is no catalogue 'zzz'"

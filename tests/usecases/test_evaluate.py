@@ -15,7 +15,7 @@ from service.usecases.classify import classify
 from service.usecases.context import report_key
 from service.usecases.evaluate import evaluate_folder, evaluate_pictures, report_data, stored_evaluation
 from service.usecases.publish import publish
-from service.usecases.scoring import Judged, Labelled, evaluated
+from service.usecases.scoring import Judged, Labelled, evaluated, told_skipped
 from tests.adapters.report_cases import full_report
 from tests.fakes import fake_context, fruit, picture, write_pictures
 from tests.usecases.serving import draft, fruit_of, no_sleep, stocked
@@ -101,7 +101,10 @@ def test_places_are_those_of_the_vote():
 def test_a_folder_without_anything_to_judge_is_refused(tmp_path):
     context, _ = stocked(tmp_path / "first")
     folder = write_pictures(tmp_path / "new", {"durian/0.png": picture("durian", seed=1)})
-    with pytest.raises(InvalidInput, match=r"of 1 picture in .* none can be judged: 1 have a label that"):
+    with pytest.raises(
+        InvalidInput,
+        match=r"of 1 picture in .* none .*: 1 has a label that .*\('durian'; it knows 'apple', 'pear', 'plum'\)$",
+    ):
         evaluate_folder(context, "acme", "fruit", folder, quiet)
     (tmp_path / "empty").mkdir()
     with pytest.raises(InvalidInput, match=r"there are no pictures in .*empty"):
@@ -243,5 +246,19 @@ def test_labels_that_are_given_are_read_as_those_of_the_catalogue(tmp_path):
     assert result["skipped"] == {"unknown_label": 1, "already_stored": 0, "broken": 1}
     with pytest.raises(InvalidInput, match="there are no pictures"):
         evaluate_pictures(context, "acme", "fruit", [])
-    with pytest.raises(InvalidInput, match="of 1 picture in the request none can be judged: 1 have a label"):
+    with pytest.raises(InvalidInput, match="of 1 picture in the request none can be judged: 1 has a label"):
         evaluate_pictures(context, "acme", "fruit", [Labelled("durian", lambda: data)])
+
+
+def test_what_was_left_out_is_told_without_what_was_not():
+    """Labels that can be none are counted, and not named."""
+    left_out = Counter(unknown_label=2, already_stored=1)
+    judged = Judged(skipped=left_out, unknown={"", *"gfedcba"}, known={"fig"})
+    assert told_skipped(judged) == (
+        "2 have labels that the catalogue does not know ('a', 'b', 'c', 'd', 'e' and 2 more; it knows 'fig'), "
+        "1 is in the catalogue already"
+    )
+    assert told_skipped(Judged(skipped=Counter(unknown_label=1), unknown={""}, known={"fig"})).endswith(
+        "know (it knows 'fig')"
+    )
+    assert told_skipped(Judged(skipped=Counter(broken=2))) == "2 cannot be read"

@@ -10,12 +10,15 @@ from sqlalchemy import ColumnElement, Connection, and_, delete, exists, or_, sel
 from service.adapters.registry_sql.database import AnyRow, Part, reading, upsert, writing
 from service.adapters.registry_sql.schema import catalogues, chunks, jobs, leases, trials
 from service.adapters.registry_sql.usage import keep_within_quotas
-from service.errors import AlreadyExists, CatalogueNotFound, EncoderMismatch, LeaseHeld, quoted
+from service.errors import AlreadyExists, CatalogueNotFound, EncoderMismatch, LeaseHeld, quoted, there_are
 from service.ports.archives import IMPORTING
 from service.records import Catalogue, Fingerprint, Usage
 
 RUN_OUT = 0.0
 """A time that is past on every clock."""
+
+MOST_COMPARED = 1000
+"""Names of a tenant's catalogues that are looked through for one that a wrong name may mean."""
 
 
 class Catalogues(Part):
@@ -39,7 +42,9 @@ class Catalogues(Part):
         found = select(catalogues).where(*named, is_whole())
         row = connection.execute(found).one_or_none()
         if row is None:
-            raise CatalogueNotFound(f"there is no catalogue {quoted(name)}", catalogue=name)
+            own = select(catalogues.c.name).where(catalogues.c.tenant == tenant, is_whole()).order_by(catalogues.c.name)
+            others = connection.execute(own.limit(MOST_COMPARED)).scalars().all()
+            raise CatalogueNotFound(f"there is no catalogue {quoted(name)}{there_are(name, others)}", catalogue=name)
         return catalogue_of(row)
 
     @reading
