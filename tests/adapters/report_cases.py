@@ -55,7 +55,7 @@ def full_report(classes: int = 12, *, label: str = "class") -> dict[str, Any]:
         "selection": {
             "selection": "0b8f6a52-1df5-4b3f-9d0e-6f2d3a3c7b11",
             "activated": True,
-            "why": "the chosen references serve: 36 of 180 references against all behind the same head: +1.3 points",
+            "why": "36 of 180 pictures answer now. In the test 36 of 180 did better than all of them: +1.3 points.",
             "references": 40,
             "provisional": 4,
             "strategy": "thresholds",
