@@ -1,6 +1,7 @@
 """Operations of a network and their arguments as JSON values, and back.
 
-Operations are those of PyTorch's `aten` and a few of Python's on numbers, by name: nothing else can be called.
+By name stand operations of PyTorch's `aten` that write to nothing, and a few of Python's on numbers; no other
+can be called.
 """
 
 from __future__ import annotations
@@ -49,11 +50,20 @@ def steps_of(written: Sequence[Any], first: int, output: int) -> list[Step]:
     return [Step(*one, tuple(places)) for one, places in zip(read, gone, strict=True)]
 
 
-def operation_name(target: Any) -> str:  # noqa: ANN401 -- an operation of torch's, or a function of Python's
-    """Its name. Raises ValueError for any other."""
+def writes(target: Any) -> bool:  # noqa: ANN401 -- anything
+    """Whether it is an operation of PyTorch's own that writes to what it is given, or to a file."""
+    return _is_aten(target) and (target._schema.is_mutable or target._schema.name == "aten::from_file")  # noqa: SLF001
+
+
+def _is_aten(target: Any) -> bool:  # noqa: ANN401 -- anything
     import torch
 
-    if isinstance(target, torch._ops.OpOverload) and target.namespace == "aten":  # noqa: SLF001 -- has no other name
+    return isinstance(target, torch._ops.OpOverload) and target.namespace == "aten"  # noqa: SLF001 -- no other name
+
+
+def operation_name(target: Any) -> str:  # noqa: ANN401 -- an operation of torch's, or a function of Python's
+    """Its name. Raises ValueError for any other."""
+    if _is_aten(target) and not writes(target):
         return str(target)
     name = getattr(target, "__name__", "")
     if name in _ON_NUMBERS and getattr(operator, name) is target:
@@ -68,10 +78,11 @@ def _operation(name: str) -> Callable[..., Any]:
     if space == "python" and packet in _ON_NUMBERS:
         function: Callable[..., Any] = getattr(operator, packet)
         return function
-    found = getattr(getattr(torch.ops.aten, packet), *overload) if space == "aten" else None
-    if not isinstance(found, torch._ops.OpOverload):  # noqa: SLF001 -- has no other name
-        raise TypeError(f"{name!r} is no operation of PyTorch's own")
-    return found
+    found: Any = getattr(getattr(torch.ops.aten, packet), *overload) if space == "aten" else None
+    if not _is_aten(found) or writes(found):
+        raise TypeError(f"{name!r} is no operation of PyTorch's own that only computes")
+    operation: Callable[..., Any] = found
+    return operation
 
 
 def written(value: Any, places: Mapping[Any, int]) -> Any:  # noqa: ANN401 -- arguments of any kind, as JSON values

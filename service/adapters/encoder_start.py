@@ -8,10 +8,14 @@ trials, facts of the folder, and the network as a list of its operations. Later 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+import os
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from service.adapters.encoder_devices import cpu_flags
 from service.adapters.encoder_forms import (
@@ -47,6 +51,8 @@ if TYPE_CHECKING:
 
 # Pictures, and timed passes, of the short measurement at the first start on a machine.
 _QUICK_SAMPLES, _QUICK_ROUNDS = 8, 2
+# Between two runs of the same operations on the same machine.
+_APART = 1e-3
 
 logger = logging.getLogger(__name__)
 
@@ -90,18 +96,32 @@ def start_from_kept(folder: Path, path: Path, kept: Kept | None, identity: Ident
     if kept is None or kept.facts is None or not kept.facts.direct:
         return None
     form = fastest(kept.trials, among=EAGER)
-    traced = read_traced(traced_file(path, form))
+    place = traced_file(path, form)
+    traced = read_traced(place)
     if traced is None or traced.program is None:
         return None
     try:
-        run = traced_pass(traced.program, form, folder)
         preprocessing = Preprocessing(direct(kept.facts.processor_parameters), kept.facts.processor_parameters)
-        run(stacked([preprocessing.plain_sample()]))
-    except (ValueError, KeyError, TypeError, AttributeError, IndexError, RuntimeError) as error:
-        logger.warning("the network kept in %s cannot be used (%s)", traced_file(path, form), error)
+        run = _checked(traced.program, form, folder, preprocessing, kept.dimension)
+    except (OSError, MemoryError) as error:  # says nothing of what was kept
+        logger.warning("the network kept in %s cannot be used now (%s)", place, error)
+        return None
+    except Exception as error:  # noqa: BLE001 -- whatever a damaged file raises
+        logger.warning("the network kept in %s cannot be used (%s) and is made anew", place, error)
+        with suppress(OSError):
+            place.unlink()
         return None
     words = TextTower(_later(folder, form, identity)) if kept.facts.encodes_text else None
     return Start(run, form, kept, kept.facts, preprocessing, words)
+
+
+def _checked(program: Mapping[str, Any], form: str, folder: Path, preprocessing: Preprocessing, dimension: int) -> Pass:
+    """The program's pass. Raises ValueError where it gives the plain picture another row than it was kept with."""
+    run = traced_pass(program, form, folder)
+    row, expected = run(stacked([preprocessing.plain_sample()])), np.asarray(program["expected"], dtype=np.float32)
+    if row.shape != (1, dimension) or expected.shape != (dimension,) or not np.abs(row - expected).max() <= _APART:
+        raise ValueError("it gives a plain picture another embedding than the network did")
+    return run
 
 
 def start_from_folder(
@@ -129,8 +149,8 @@ def start_from_folder(
         preprocessing, same = _preprocessing(processor)
         facts = Facts(pooling, type(processor).__name__, preprocessing.parameters, tokenizer is not None, same)
         forms = eager_forms(device, cpu_flags()) if precision == "auto" else (precision,)
-        kept = known or _measured(folder, network, preprocessing, device, forms if len(forms) > 1 else (), facts)
-        kept = replace(kept, facts=facts)
+        dimension = _dimension(folder, eager_pass(network, pooling, device, FLOAT32), preprocessing)
+        kept = replace(known or _tried(network, preprocessing, device, forms, facts), dimension=dimension, facts=facts)
         form = fastest(kept.trials, among=EAGER) if precision == "auto" else precision
         chosen = in_form(network, form)
     except (ValueError, TypeError, RuntimeError) as error:
@@ -158,8 +178,8 @@ def _preprocessing(processor: BaseImageProcessor) -> tuple[Preprocessing, bool]:
 def _keep(
     network: Network, pooling: Pooling, form: str, folder: Path, preprocessing: Preprocessing, path: Path
 ) -> None:
-    """Unless that was done, or tried, before."""
-    if read_traced(path) is None:
+    """Unless that was done, or tried, before, or cannot be written."""
+    if path.parent.is_dir() and os.access(path.parent, os.W_OK) and read_traced(path) is None:
         pictures = [preprocessing.plain_sample(), *samples(preprocessing)[:3]]
         keep_traced(network, pooling, form, folder, stacked(pictures), path)
 
@@ -169,21 +189,14 @@ def samples(preprocessing: Preprocessing) -> Float32Array:
     return stacked([preprocessing(piece) for piece in photographs()])
 
 
-def _measured(
-    folder: Path,
-    network: Network,
-    preprocessing: Preprocessing,
-    device: torch.device,
-    forms: Sequence[str],
-    facts: Facts,
+def _tried(
+    network: Network, preprocessing: Preprocessing, device: torch.device, forms: Sequence[str], facts: Facts
 ) -> Kept:
-    """The embeddings' width, and a short trial of the forms that PyTorch has ready."""
-    dimension = _dimension(folder, eager_pass(network, facts.pooling, device, FLOAT32), preprocessing)
-    if not forms:
-        return Kept(dimension, (), facts=facts)
+    """A short trial of the forms that PyTorch has ready, where there are several; the width is not looked at."""
+    if len(forms) < 2:
+        return Kept(0, ())
     passes = eager_passes(network, facts.pooling, device, tuple(forms))
-    trials = measured(passes, samples(preprocessing)[::2][:_QUICK_SAMPLES], _QUICK_ROUNDS)
-    return Kept(dimension, trials, facts=facts)
+    return Kept(0, measured(passes, samples(preprocessing)[::2][:_QUICK_SAMPLES], _QUICK_ROUNDS))
 
 
 def _dimension(folder: Path, run: Pass, preprocessing: Preprocessing) -> int:
@@ -202,9 +215,9 @@ def _later(folder: Path, form: str, identity: Identity) -> Callable[[], tuple[Ne
     """Loads the text tower of the folder, which must be the one that the pictures' network was kept from."""
 
     def load() -> tuple[Network, PreTrainedTokenizerBase]:
-        tokenizer = load_tokenizer(folder)
+        tokenizer, network = load_tokenizer(folder), load_network(folder)
         if tokenizer is None or identity != identity_of(folder):
             raise InvalidInput(f"{folder} is another encoder than when this process began: start it again")
-        return in_form(load_network(folder), form), tokenizer
+        return in_form(network, form), tokenizer
 
     return load

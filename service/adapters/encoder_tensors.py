@@ -57,11 +57,12 @@ def _tensors(folder: Path, dtype: torch.dtype, wanted: set[str] | None = None) -
             for name in file.keys():  # noqa: SIM118 -- no mapping
                 if wanted is None or name in wanted:
                     tensor = file.get_tensor(name)
-                    yield name, tensor.to(dtype) if tensor.is_floating_point() else tensor
+                    kind = dtype if tensor.is_floating_point() else tensor.dtype
+                    yield name, tensor.to(kind, copy=True)  # what the file maps changes with it
 
 
-def _content(tensor: torch.Tensor) -> tuple[tuple[int, ...], str]:
+def _content(tensor: torch.Tensor) -> tuple[tuple[int, ...], str, str]:
     import torch
 
     data = tensor.detach().contiguous().reshape(-1).view(torch.uint8).numpy()
-    return tuple(tensor.shape), hashlib.sha256(data.tobytes()).hexdigest()
+    return tuple(tensor.shape), str(tensor.dtype), hashlib.sha256(data.tobytes()).hexdigest()

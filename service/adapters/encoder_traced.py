@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import logging
+import warnings
 from collections.abc import Mapping
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass
@@ -19,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from service.adapters.encoder_forms import AUTOCAST, Pass, eager_pass, unit_rows
-from service.adapters.encoder_operations import filled, of_torch, operation_name, steps_of, written
+from service.adapters.encoder_operations import filled, of_torch, operation_name, steps_of, writes, written
 from service.adapters.encoder_pooling import Network, pooled
 from service.adapters.encoder_specification import Pooling
 from service.adapters.encoder_tensors import in_folder, named_in_folder
@@ -36,7 +37,10 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Traced:
-    """What a file holds: `program`, JSON values, or why there is none, `cannot`."""
+    """What a file holds: `program`, JSON values, or why there is none, `cannot`.
+
+    The program's `expected` is the row of the first picture that it was made with.
+    """
 
     program: Mapping[str, Any] | None = None
     cannot: str = ""
@@ -51,12 +55,13 @@ def read_traced(path: Path) -> Traced | None:
     """What was kept; None where nothing was, or what cannot be read (it is made anew)."""
     try:
         value = json.loads(path.read_text("utf-8"))
-        return Traced(value["program"], value["cannot"])
+        found = Traced(value["program"], value["cannot"])
     except FileNotFoundError:
         return None
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except Exception as error:  # noqa: BLE001 -- whatever a damaged file raises
         logger.warning("the network kept in %s cannot be read (%s)", path, error)
         return None
+    return found if found.cannot or found.program is not None else None
 
 
 def keep_traced(network: Network, pooling: Pooling, form: str, folder: Path, samples: Float32Array, path: Path) -> None:
@@ -71,12 +76,16 @@ def keep_traced(network: Network, pooling: Pooling, form: str, folder: Path, sam
         path: of the file.
     """
     try:
-        kept = Traced(_program(network, pooling, form, folder, samples))
+        text = json.dumps(asdict(Traced(_program(network, pooling, form, folder, samples))))
+    except (OSError, MemoryError) as error:  # may go another time
+        logger.warning("the network of %s is not kept (%s)", folder, error)
+        return
     except Exception as error:  # noqa: BLE001 -- torch.export raises errors of many kinds
         lines = str(error).strip().splitlines()
-        kept = Traced(cannot=lines[0][:200] if lines else type(error).__name__)
-        logger.info("each process loads %s anew, for it cannot be kept (%s)", folder, kept.cannot)
-    write_whole(path, json.dumps(asdict(kept)))
+        cannot = lines[0][:200] if lines else type(error).__name__
+        logger.info("each process loads %s anew, for it cannot be kept (%s)", folder, cannot)
+        text = json.dumps(asdict(Traced(cannot=cannot)))
+    write_whole(path, text)
 
 
 def traced_pass(program: Mapping[str, Any], form: str, folder: Path) -> Pass:
@@ -131,6 +140,10 @@ def _program(network: Network, pooling: Pooling, form: str, folder: Path, sample
         exported = torch.export.export(
             whole(network, pooling), (example,), dynamic_shapes=({0: torch.export.Dim("pictures", min=1)},)
         )
+    if any(node.op == "call_function" and writes(node.target) for node in exported.graph_module.graph.nodes):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # torch of itself
+            exported = exported.run_decompositions({})  # operations in place become those that write to nothing
     graph = exported.graph_module.graph
     asserts = torch.ops.aten._assert_tensor_metadata.default  # noqa: SLF001 -- an operation's name
     for node in graph.find_nodes(op="call_function", target=asserts):
@@ -151,8 +164,9 @@ def _program(network: Network, pooling: Pooling, form: str, folder: Path, sample
         "steps": steps,
         "output": places[output],
     }
-    _check(traced_pass(program, form, folder), eager_pass(network, pooling, torch.device("cpu"), form), samples)
-    return program
+    exact = eager_pass(network, pooling, torch.device("cpu"), form)
+    _check(traced_pass(program, form, folder), exact, samples)
+    return {**program, "expected": exact(samples[:1])[0].tolist()}
 
 
 def _tensors(exported: Any) -> dict[Any, torch.Tensor]:  # noqa: ANN401 -- torch's, imported late

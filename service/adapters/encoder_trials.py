@@ -39,7 +39,10 @@ MADE_GAIN = 1.2
 """The same for what was compiled or is of another runtime: while it computes no other thread of the process runs."""
 _RUNTIMES = ("torch", "transformers", "numpy", "pillow", "onnxruntime", "openvino")
 # Own code that what is kept was made by: pooling and arithmetic stand in the operations.
-_OWN = tuple(f"encoder_{name}.py" for name in ("forms", "loading", "operations", "pooling", "preprocessing", "traced"))
+_OWN = tuple(
+    f"encoder_{name}.py"
+    for name in ("forms", "loading", "operations", "pooling", "preprocessing", "start", "tensors", "traced", "trials")
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,7 +164,7 @@ def read_kept(path: Path) -> Kept | None:
         return _kept(json.loads(path.read_text("utf-8")))
     except FileNotFoundError:
         return None
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except Exception as error:  # noqa: BLE001 -- whatever a damaged file raises
         logger.warning("the measurement in %s cannot be used (%s) and is made anew", path, error)
         return None
 
@@ -209,6 +212,8 @@ def photographs() -> list[PixelArray]:
 
 def _kept(value: Mapping[str, Any]) -> Kept:
     trials = tuple(FormTrial(**one) for one in value["trials"])
+    for one in trials:
+        float(one.images_per_s or 0.0), float(one.agreement or 0.0)
     facts = None if value["facts"] is None else Facts(**value["facts"])
     return Kept(int(value["dimension"]), trials, complete=bool(value["complete"]), facts=facts)
 

@@ -27,6 +27,7 @@ from service.core.crossfit import CrossFitter
 from service.core.model import BoolArray, Float64Array, IntArray
 from service.core.reliability import losses
 from service.core.trust import (
+    MIN_OF_EACH,
     READINGS,
     TrustModel,
     crossfitted,
@@ -109,30 +110,44 @@ def whole_share(classes: int) -> float:
 
 def learnt(evidence: Evidence, classes: int) -> Learnt | None:
     """Trust in the answers of a catalogue of so many classes; None where too few answers were right, or wrong."""
-    share = 1.0 if evidence.known.all() else whole_share(classes)
+    right, known = evidence.right, evidence.known
+    everybody = np.ones(len(right), dtype=bool)
+    taught = [everybody, *(evidence.part_of != part for part in np.unique(evidence.part_of))]
+    if not all(int(right[rows].sum()) >= MIN_OF_EACH for rows in taught):
+        return None
+    share = whole_share(classes) if all(_enough(known[rows]) for rows in taught) else 1.0
+    # Decided once: a curve holds for the model that is served only if its parts were judged by models of the same kind.
+    names = all(_enough(right[rows & known]) for rows in taught)
     columns = _columns(evidence) if share else READINGS
 
     def fit(rows: BoolArray) -> TrustModel | None:
-        return _fitted(evidence, rows, share, columns)
+        return _fitted(evidence, rows, share, columns, names=names)
 
-    trust = crossfitted(evidence.table, evidence.part_of, fit)
-    model = fit(np.ones(len(evidence.right), dtype=bool))
+    trust, model = crossfitted(evidence.table, evidence.part_of, fit), fit(everybody)
     return None if trust is None or model is None else Learnt(model, trust)
 
 
-def _fitted(evidence: Evidence, rows: BoolArray, share: float, columns: int) -> TrustModel | None:
-    """Both models of the rows, by their shares; None where one of them cannot be fitted."""
+def _enough(outcome: BoolArray) -> bool:
+    return min(int(outcome.sum()), int((~outcome).sum())) >= MIN_OF_EACH
+
+
+def _fitted(evidence: Evidence, rows: BoolArray, share: float, columns: int, *, names: bool) -> TrustModel | None:
+    """The models of the rows, by their shares; None where one of them cannot be fitted.
+
+    `names` says whether the readings of known pictures tell right from wrong: too few may have been named wrongly.
+    """
     table, right, weights = evidence.table[rows], evidence.right[rows], evidence.weights[rows]
-    whole = fit_trust(table[:, :columns], right, weights) if share else None
-    if share == 1.0:
-        return whole
     known = evidence.known[rows]
-    near = fit_nearness(table[:, READINGS], known, weights)
-    if near is None or (share and whole is None):
-        return None
-    named = fit_trust(table[known, :READINGS], right[known])  # None where too few known pictures were named wrongly
-    simple = [(1.0 - share, model) for model in (near, named) if model is not None]
-    return summed(simple if whole is None else [(share, whole), *simple])
+    models: list[tuple[float, TrustModel | None]] = []
+    if share:
+        models.append((share, fit_trust(table[:, :columns], right, weights)))
+    if share == 1.0:
+        return models[0][1]
+    models.append((1.0 - share, fit_nearness(table[:, READINGS], known, weights)))
+    if names:
+        models.append((1.0 - share, fit_trust(table[known, :READINGS], right[known])))
+    fitted = [(part, model) for part, model in models if model is not None]
+    return summed(fitted) if len(fitted) == len(models) else None
 
 
 def _columns(evidence: Evidence) -> int:
@@ -140,12 +155,14 @@ def _columns(evidence: Evidence) -> int:
 
     Nearness tells known from unknown: where no class could be left out, nothing says what it is worth.
     """
+    if evidence.known.all():
+        return READINGS
     right, weights, parts = evidence.right, evidence.weights, evidence.part_of
     plain, nearer = (
         crossfitted_probabilities(evidence.table[:, :columns], right, parts, weights)
         for columns in (READINGS, READINGS + 1)
     )
-    if plain is None or nearer is None or evidence.known.all():
+    if plain is None or nearer is None:
         return READINGS
     gain = np.average(losses(plain, right) - losses(nearer, right), weights=weights)
     return READINGS + 1 if gain > 0 else READINGS

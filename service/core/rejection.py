@@ -140,7 +140,8 @@ class Policy:
     """What is known of a selection's answers: how to score them, and when to keep silent.
 
     Attributes:
-        trust: probability that an answer is right where a fifth of the pictures is of unknown classes.
+        trust: probability that an answer is right where a fifth of the pictures is of unknown classes; with fewer than
+            ten classes it orders answers, and is none (`core.evidence`).
         confidence: the same where every picture is of a known class; None: the temperature's softmax is kept.
         typical: medians of the readings of right answers, which a rejected answer is compared with.
         curve: from `risk_curve`.

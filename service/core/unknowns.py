@@ -84,7 +84,9 @@ def out_of_fold(fitter: CrossFitter, recipe: Recipe, *, all_serve: bool, leave_o
     present = len(np.unique(fitter.data.codes))
     if leave_out and present < MIN_CLASSES:
         return None
-    out_in = left_out_classes(classes, fitter.seed) if leave_out else np.full(classes, UNKNOWN)
+    out_in = np.full(classes, UNKNOWN)
+    if leave_out:  # a class without pictures can be nobody's unknown one
+        out_in[np.unique(fitter.data.codes)] = left_out_classes(present, fitter.seed)
     found = [
         _round(fitter, recipe, number, out_in == number, all_serve=all_serve)
         for number in range(ROUNDS if leave_out else fitter.folds)

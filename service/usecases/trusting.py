@@ -109,7 +109,7 @@ def _calibrated(whole: Answers, temperature: float) -> _Calibration:
 def _evidence(fitter: CrossFitter, recipe: Recipe, whole: Answers, *, all_serve: bool) -> Evidence:
     """With unknown pictures among it, where there can be any."""
     outsiders = out_of_fold(fitter, recipe, all_serve=all_serve, leave_out=True)
-    if outsiders is not None:
+    if outsiders is not None and not outsiders.known.all():
         return evidence_of(outsiders, recipe.temperature)
     return with_strangers(whole, fitter, recipe.temperature) or evidence_of(whole, recipe.temperature)
 

@@ -1,4 +1,5 @@
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -103,7 +104,11 @@ def test_the_folder_s_own_tensors_are_used(kept, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "name", ["builtins.exec", "python.exec", "aten.__class__", "prim.load", "aten.add", "aten.nosuch.default", "os"]
+    "name",
+    [
+        *("aten.from_file.default", "aten.mul_.Scalar", "aten.copy_.default", "aten.add", "aten.nosuch.default"),
+        *("builtins.exec", "python.exec", "aten.__class__", "prim.load", "os"),
+    ],
 )
 def test_nothing_but_operations_can_be_called(kept, name):
     folder, program = kept
@@ -120,9 +125,34 @@ def test_what_cannot_be_read_is_said(tmp_path, caplog, text):
     path.write_text(text)
     assert read_traced(path) is None
     assert "cannot be read" in caplog.text
+    path.write_text(json.dumps({"program": None, "cannot": ""}))
+    assert read_traced(path) is None
+    path.write_text("[" * 100_000)
+    assert read_traced(path) is None
     path.write_text(json.dumps({"program": None, "cannot": "x"}))
     assert read_traced(path) == Traced(None, "x")
 
 
 def test_the_file_lies_beside_the_trials(tmp_path):
     assert traced_file(tmp_path / "k.json", "bfloat16 autocast") == tmp_path / "k.bfloat16-autocast.operations.json"
+
+
+def test_what_hinders_for_a_while_is_not_kept(vit, tmp_path, monkeypatch, caplog):
+    def full(*args, **kwargs):
+        raise MemoryError("no room")
+
+    monkeypatch.setattr(torch.export, "export", full)
+    keep_traced(load_network(vit), "class_token", "float32", vit, SAMPLES, tmp_path / "x.json")
+    assert not list(tmp_path.iterdir())
+    assert "no room" in caplog.text
+
+
+def test_a_folder_that_changes_meanwhile_does_not_change_the_network(kept, tmp_path):
+    folder, program = kept
+    other = shutil.copytree(folder, tmp_path / "other")
+    run = traced_pass(program, "float32", other)
+    before = run(SAMPLES)
+    with (other / "model.safetensors").open("r+b") as file:
+        file.seek(-4096, 2)
+        file.write(bytes(4096))
+    np.testing.assert_array_equal(run(SAMPLES), before)

@@ -91,6 +91,45 @@ def test_too_few_of_either_kind_teach_nothing() -> None:
     assert learnt(few, 10) is None
 
 
+def few_wrong(wrong: int) -> Evidence:
+    """Of 100 known pictures so many named wrongly, dealt over the parts; 100 unknown ones."""
+    known = np.arange(200) < 100
+    right = known & ~np.isin(np.arange(200), np.arange(wrong) * 7)
+    table = np.random.default_rng(3).uniform(0, 1, (200, 4))
+    table[:, 3] += known
+    return Evidence(table, right, known, np.zeros(200, dtype=np.int64), np.ones(200), np.arange(200) % 4)
+
+
+@pytest.mark.parametrize("classes", [2, 5])
+@pytest.mark.parametrize(("wrong", "named"), [(0, False), (4, False), (6, False), (12, True)])
+def test_parts_are_judged_by_models_of_the_kind_that_is_served(classes: int, wrong: int, named: bool) -> None:
+    """Six wrong ones suffice for all answers together, not for each three quarters of them: they count nowhere."""
+    evidence = few_wrong(wrong)
+    found = learnt(evidence, classes)
+    near = fit_nearness(evidence.table[:, 3], evidence.known, evidence.weights)
+    only_near = found.model.weights[:3] == (0.0, 0.0, 0.0) and found.model.weights[3] == pytest.approx(near.weights[3])
+    assert only_near == (classes == 2 and not named)
+    for part in range(4):
+        inside = evidence.part_of == part
+        logits = np.log(found.trust[inside] / (1 - found.trust[inside]))
+        assert np.abs(logits - found.model.logits(evidence.table[inside])).mean() < 3.0
+
+
+def test_where_no_answer_is_right_nothing_is_learnt() -> None:
+    evidence = few_wrong(0)
+    nobody = np.zeros(200, dtype=bool)
+    wrong = Evidence(evidence.table, nobody, evidence.known, evidence.named, evidence.weights, evidence.part_of)
+    for classes in (2, 5, 10):
+        assert learnt(wrong, classes) is None
+
+
+def test_where_hardly_any_unknown_picture_was_asked_the_whole_model_is_alone() -> None:
+    evidence = drawn(400)
+    rows = evidence.known | (np.cumsum(~evidence.known) <= 5)
+    few = Evidence(*(getattr(evidence, name)[rows] for name in Evidence.__slots__))
+    assert learnt(few, 4).model.weights == pytest.approx(learnt(few, 10).model.weights)
+
+
 def test_of_two_classes_each_picture_is_unknown_once() -> None:
     data = clusters([12, 9], noise=0.5)
     fitter = CrossFitter(data, 0)
