@@ -10,7 +10,7 @@ from typing import Any
 from service.errors import InvalidInput, WrongState
 from service.records import FINAL_STATES, Item, ItemState, Job, JobKind
 from service.usecases.context import Context, uploaded_prefix
-from service.usecases.job_view import images_per_s
+from service.usecases.job_view import overall_images_per_s
 from service.usecases.jobs import tenant_job
 from service.usecases.splitting import BATCH
 
@@ -39,7 +39,7 @@ def answers_report(context: Context, job: Job) -> dict[str, Any]:
             labels[result["label"]] += 1
     errors = context.registry.items_page(job.id, states=[ItemState.FAILED], limit=MOST_ERRORS)
     counts = context.registry.item_counts(job.id)
-    rate = images_per_s(job, counts, context.clock())
+    rate = overall_images_per_s(job, counts, context.clock())
     return {
         "job": job.id,
         "answered": answered,

@@ -12,7 +12,7 @@ from service.usecases.classify_results import answers_report, forget_answered
 from service.usecases.context import Context, example_id_of
 from service.usecases.forgetting import forget_pictures
 from service.usecases.job_control import cancel_waiting
-from service.usecases.job_view import images_per_s
+from service.usecases.job_view import overall_images_per_s
 from service.usecases.jobs import end_job
 from service.usecases.leases import kept_lease
 from service.usecases.log_context import log_ids
@@ -115,7 +115,7 @@ def _report(context: Context, catalogue: Catalogue, job: Job) -> dict[str, Any]:
         report[state.value] = counts.get(state, 0)
     if job.cancelled_at is not None:
         report["cancelled"] = counts.get(ItemState.CANCELLED, 0)
-    report["images_per_s"] = round(images_per_s(job, counts, context.clock()) or 0.0, 2)
+    report["images_per_s"] = round(overall_images_per_s(job, counts, context.clock()) or 0.0, 2)
     report["errors"] = [
         {"path": item.source, "reason": item.reason or "unknown"} for item in items if item.state is ItemState.FAILED
     ]

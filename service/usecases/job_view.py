@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from service.core.pace import Pace, rate
+from service.core.pace import Pace, rate, rested
 from service.records import KINDS_OF_ITEMS, ItemState, Job, JobKind, JobState
 
 MOST_LISTED = 1000
@@ -58,6 +58,13 @@ def images_per_s(job: Job, counts: Mapping[ItemState, int], now: float) -> float
     if job.kind not in KINDS_OF_ITEMS:
         return None
     return rate(Pace.from_dict(job.pace), job.done - counts.get(ItemState.CANCELLED, 0), now)
+
+
+def overall_images_per_s(job: Job, counts: Mapping[ItemState, int], now: float) -> float | None:
+    """The same over all its working time, running or not: the end of a long job does not dilute it."""
+    if job.kind not in KINDS_OF_ITEMS:
+        return None
+    return rate(rested(Pace.from_dict(job.pace), now), job.done - counts.get(ItemState.CANCELLED, 0), now)
 
 
 def _eta_s(job: Job, per_s: float | None) -> float | None:

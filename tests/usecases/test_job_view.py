@@ -6,7 +6,7 @@ import pytest
 
 from service.core.pace import begun, rested
 from service.records import ItemState, Job, JobKind, JobState
-from service.usecases.job_view import MOST_LISTED, job_view
+from service.usecases.job_view import MOST_LISTED, images_per_s, job_view, overall_images_per_s
 
 
 def job(**changes):
@@ -59,3 +59,11 @@ def test_long_lists_are_cut_and_say_so():
     assert (len(told["errors"]), told["errors_left_out"]) == (MOST_LISTED, 5)
     assert (told["conflicts"], told["stored"]) == ([1], 3)
     assert "conflicts_left_out" not in told
+
+
+def test_what_is_reported_is_the_rate_of_the_whole_job_not_of_its_long_end() -> None:
+    pace = {"before": 10, "worked_s": 100.0, "since": 1000.0, "marks": [[1080.0, 900], [1095.0, 980]]}
+    running = job(pace=pace, done=1010)
+    assert images_per_s(running, {}, 1180.0) == pytest.approx(110 / 100)
+    assert overall_images_per_s(running, {}, 1180.0) == pytest.approx(1000 / 280)
+    assert overall_images_per_s(job(pace={**pace, "since": None, "marks": []}, done=1010), {}, 9e9) == 10.0
