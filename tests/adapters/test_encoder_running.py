@@ -3,10 +3,11 @@ import pytest
 
 from service.adapters import encoder_running
 from service.adapters.encoder_devices import cpu_flags
+from service.adapters.encoder_forms import EAGER
 from service.adapters.encoder_running import COMPILE_FROM, LOAD_FROM, Improving, Running
 from service.adapters.encoder_transformers import MATRIX_UNIT, TransformersEncoder
 from service.adapters.encoder_trials import Kept, read_kept, write_kept
-from service.adapters.encoder_workshop import NEEDS_COMPILER, ONNX, Order, has_compiler
+from service.adapters.encoder_workshop import EAGER_ATTENTION, NEEDS_COMPILER, ONNX, Order, has_compiler
 from service.ports import FormTrial
 from tests.adapters import networks
 from tests.adapters.pictures import noise
@@ -210,7 +211,7 @@ def test_any_number_of_pictures_goes_through_what_was_made(improved):
     (path,) = (one for one in kept_in.glob("*.json") if not one.name.endswith("operations.json"))
     kept = read_kept(path)
     for trial in kept.trials:
-        if trial.note or trial.form in {"float32", "bfloat16", "bfloat16 autocast", "float32 without SDPA"}:
+        if trial.note or trial.form in (*EAGER, EAGER_ATTENTION):
             continue
         run = encoder_running.load_made(path, trial.form)
         inputs = np.stack([encoder.preprocess(one) for one in PICTURES])
