@@ -1,4 +1,4 @@
-"""What stays of deleted examples, after their rows have gone: bytes, cached embeddings, findings and maps.
+"""What stays of deleted examples, after their rows have gone: points, bytes, cached embeddings, findings and maps.
 
 The rows' transaction notes them, so that what is broken off, by an outage or a kill, is done by the next sweep.
 """
@@ -13,12 +13,14 @@ from service.records import Catalogue, Deleted
 from service.usecases.context import Context
 from service.usecases.derived import forget_examples
 from service.usecases.forgetting import forget_pictures
+from service.usecases.lone_points import forget_returned_points
 from service.usecases.splitting import BATCH
 
 
 def forget_deleted(context: Context, catalogue: Catalogue, deleted: Sequence[Deleted]) -> None:
     """What nobody else needs of them; then no more is noted. Raises Unavailable."""
     ids = [one.example_id for one in deleted]
+    forget_returned_points(context, catalogue, ids)
     forget_pictures(context, catalogue, [one.picture for one in deleted])
     forget_examples(context, catalogue, ids)
     context.registry.forgot_deleted(catalogue.id, ids)

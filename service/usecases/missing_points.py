@@ -15,6 +15,7 @@ from service.ports import Point, StoredPoints
 from service.records import Catalogue, Example
 from service.usecases.context import Context, embedding_key, partition_of
 from service.usecases.example_pages import example_pages
+from service.usecases.lone_points import forget_lone_points
 from service.usecases.points import point_of
 from service.usecases.selections import chunked
 
@@ -66,15 +67,26 @@ def _bring_back(context: Context, catalogue: Catalogue, lacking: Sequence[Exampl
     partition, back = partition_of(catalogue), 0
     for rows in chunked(lacking):
         there = set(context.store.fetch(partition, [row.id for row in rows], with_embeddings=False).ids)
-        points = points_of(context, catalogue, [row for row in rows if row.id not in there])
-        context.store.insert(partition, points)
-        ids = [point.id for point in points]
-        gone = set(ids) - context.registry.examples_by_id(catalogue.id, ids).keys()
-        context.store.delete(partition, sorted(gone))
-        back += len(ids) - len(gone)
+        back += put_back(
+            context, catalogue, points_of(context, catalogue, [one for one in rows if one.id not in there])
+        )
     if back:
         logger.warning("%d examples of catalogue %s had lost their points and have them again", back, catalogue.name)
     return back
+
+
+def put_back(context: Context, catalogue: Catalogue, points: Sequence[Point]) -> int:
+    """Insert points of rows that were read before; how many stay.
+
+    A row that went meanwhile takes its point along: seen here, or by whoever drops it, who looks once more afterwards.
+
+    Raises:
+        Unavailable: an outside system does not answer. It may be done again.
+    """
+    ids = [point.id for point in points]
+    context.store.insert(partition_of(catalogue), points)
+    gone = set(ids) - context.registry.examples_by_id(catalogue.id, ids).keys()
+    return len(ids) - forget_lone_points(context, catalogue, sorted(gone))
 
 
 def points_of(context: Context, catalogue: Catalogue, rows: Sequence[Example]) -> list[Point]:

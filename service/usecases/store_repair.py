@@ -16,7 +16,7 @@ from service.records import SLOTS, Catalogue, Example
 from service.usecases.context import Context, embedding_key, partition_of
 from service.usecases.encoding import embeddings_of
 from service.usecases.lone_points import forget_lone_points
-from service.usecases.missing_points import points_of
+from service.usecases.missing_points import points_of, put_back
 from service.usecases.points import point_of
 from service.usecases.reconcile import reconcile
 from service.usecases.selections import chunked, publishing_lease
@@ -71,7 +71,7 @@ def _put_points(context: Context, catalogue: Catalogue, rows: Sequence[Example],
     partition = partition_of(catalogue)
     for some in batches(points):
         context.store.delete(partition, [point.id for point in some if point.id in anew])
-        context.store.insert(partition, some)
+        put_back(context, catalogue, some)
 
 
 def _set_payloads(context: Context, catalogue: Catalogue, ids: Sequence[str]) -> None:

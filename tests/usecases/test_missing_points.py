@@ -7,6 +7,7 @@ import pytest
 from service.errors import PublishIncomplete, Unavailable
 from service.usecases.context import embedding_key, partition_of
 from service.usecases.decide import drop
+from service.usecases.deleted import sweep_deleted
 from service.usecases.holdings import load_holdings
 from service.usecases.hygiene import keep, survey_hygiene
 from service.usecases.preview import preview_class
@@ -14,7 +15,7 @@ from service.usecases.publish import publish
 from service.usecases.reviewing import review
 from service.usecases.splitting import duplicate_groups
 from tests.usecases.archives import archived, unpacked
-from tests.usecases.serving import draft, fruit_of, no_sleep, serves_whole
+from tests.usecases.serving import Killed, draft, fruit_of, no_sleep, serves_whole
 from tests.usecases.test_hygiene import classes, near, stocked
 
 
@@ -114,6 +115,46 @@ def test_what_is_dropped_while_it_is_read_is_left_out(context, monkeypatch, read
     read(context)
     assert not own(partition_of(catalogue), gone).ids
     assert len(context.registry.examples(catalogue.id)) == 28
+
+
+def read_while_dropped(context, read, gone):
+    """Somebody reads when the points have gone and the rows are still there, so that the points come back."""
+    own, points = context.registry.delete_examples, []
+
+    def delete_examples(*given):
+        read(context)
+        points.extend(context.store.fetch(partition_of(fruit_of(context)), gone).ids)
+        own(*given)
+
+    context.registry.delete_examples = delete_examples
+    drop(context, "acme", "fruit", gone)
+    context.registry.delete_examples = own
+    return points
+
+
+@pytest.mark.parametrize("read", [holdings, hygiene, exported, grouped])
+def test_points_that_come_back_while_they_are_dropped_go_with_their_rows(context, read):
+    catalogue = fruit_of(context)
+    gone = sorted(one.id for one in context.registry.examples(catalogue.id)[4:6])
+    assert sorted(read_while_dropped(context, read, gone)) == gone
+    assert sorted(context.store.ids(partition_of(catalogue), {})) == sorted(
+        one.id for one in context.registry.examples(catalogue.id)
+    )
+
+
+def test_points_that_come_back_before_a_drop_is_broken_off_go_with_the_next_sweep(context, monkeypatch):
+    catalogue = fruit_of(context)
+    gone = sorted(one.id for one in context.registry.examples(catalogue.id)[4:6])
+
+    def killed(*_):
+        raise Killed
+
+    monkeypatch.setattr("service.usecases.decide.forget_deleted", killed)
+    with pytest.raises(Killed):
+        read_while_dropped(context, grouped, gone)
+    assert sorted(context.store.fetch(partition_of(catalogue), gone).ids) == gone
+    assert sweep_deleted(context) == 2
+    assert not context.store.fetch(partition_of(catalogue), gone).ids
 
 
 def test_references_whose_points_a_broken_drop_took_are_published(context):
