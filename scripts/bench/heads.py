@@ -15,10 +15,10 @@ import numpy as np
 
 from scripts.bench.accuracy_figures import PictureBootstrap
 from scripts.bench.cases import Case, Setting
-from service.core.fitting import START_SHRINKAGE, Prepared, all_behind, prepare
-from service.core.metric_learning import STEPS, train_heads
+from service.core.fitting import Prepared, all_behind, prepare
+from service.core.metric_learning import STEPS, Lessons, train_heads
 from service.core.model import BoolArray
-from service.core.projection import Head, fit_head
+from service.core.projection import Head
 from service.core.recipe import HEADS, AnyHead
 from service.usecases.optimise_request import OptimiseRequest
 from service.usecases.recipe_search import steady_recipe
@@ -55,10 +55,8 @@ def _head(name: str, prepared: Prepared, seed: int) -> Head:
     recipe = replace(steady_recipe(OptimiseRequest()), steps=max(STEPS))
     if name != RANDOM_TRIPLETS:
         return prepared.head(replace(recipe, head=name))
-    start, lessons = fit_head("lda", prepared.scatter, START_SHRINKAGE), prepared.lessons
-    return train_heads("triplet", lessons.embeddings, lessons.codes, start, [recipe.steps], seed, "random")[
-        recipe.steps
-    ]
+    lessons = Lessons(prepared.lessons.embeddings, prepared.lessons.codes, prepared.start)
+    return train_heads("triplet", [lessons], [recipe.steps], seed, "random")[0][recipe.steps]
 
 
 def head_figures(setting: Setting, found: Sequence[dict[str, Behind]]) -> dict[str, float]:

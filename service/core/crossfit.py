@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from service.core.fitting import Prepared, Support, fit
+from service.core.fitting import Prepared, Support, fit, train_together
 from service.core.folds import deal_folds, distinct_pictures, fold_count
 from service.core.model import BoolArray, Float32Array, IntArray, LabelledEmbeddings
 from service.core.race import right_answers
@@ -19,6 +19,8 @@ _FoldAnswers = tuple[IntArray, BoolArray, Float32Array | None, tuple[int, int]]
 """Rows judged, which are right, scores where asked for, and how many references and support rows the fold had."""
 MIN_THREADED = 5_000
 """Rows from which on folds run side by side: with fewer, threads would wait for the interpreter's lock mostly."""
+MOST_TOGETHER = 640
+"""Rows up to which heads of all folds are trained together, whether or not a fold's answers will stop the run."""
 # Below this many distinct pictures in the middling class no fold is set aside for thresholds.
 MIN_TUNED_CLASS = 5
 
@@ -120,6 +122,8 @@ class CrossFitter:
         right = np.zeros(len(self.data), dtype=np.bool_)
         references, supports = [], []
         judged = [fold for fold in range(self.folds) if all(rows.size for rows in self.roles(fold)[::2])]
+        if len(self.data) <= MOST_TOGETHER:
+            train_together([self.prepared(fold, recipe.cleaning) for fold in judged], recipe)
         whole = scores is not None
         for fold, (rows, own, answers, counts) in zip(judged, self._answers(recipe, judged, whole), strict=False):
             right[rows] = own

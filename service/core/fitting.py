@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
@@ -11,7 +11,7 @@ import numpy as np
 from service.core.centrality import eigenvector_centrality
 from service.core.cleaning import NOTHING, Cleaned, cleaned, out_of_fold_probabilities
 from service.core.medoids import medoids
-from service.core.metric_learning import STEPS, TrainedKind, train_heads
+from service.core.metric_learning import STEPS, TRAINED_KINDS, Lessons, TrainedKind, train_heads
 from service.core.model import BoolArray, Float32Array, Float64Array, IntArray, LabelledEmbeddings
 from service.core.neighbour_votes import answers
 from service.core.objective import PrefixTable
@@ -77,6 +77,7 @@ class Prepared:
         scatter: of the lessons.
         raw_centralities: float64 (n,), of the raw embeddings of all the support given, at the trusted rows.
         seed: of training.
+        trained: heads so far, by kind and steps.
     """
 
     data: LabelledEmbeddings
@@ -84,7 +85,7 @@ class Prepared:
     scatter: Scatter
     raw_centralities: Float64Array
     seed: int
-    _trained: dict[tuple[TrainedKind, int], Head] = field(default_factory=dict)
+    trained: dict[tuple[TrainedKind, int], Head] = field(default_factory=dict)
 
     @cached_property
     def start(self) -> Head:
@@ -95,18 +96,26 @@ class Prepared:
         """The recipe's head, fitted or trained on the support; each training is done once."""
         match recipe.head:
             case "proxy" | "triplet" | "contrastive" | "centre" as trained:
-                return self._trained_head(trained, recipe.steps)
+                train_together([self], recipe)
+                return self.trained[trained, recipe.steps]
             case "lda" if recipe.shrinkage == START_SHRINKAGE:
                 return self.start
             case closed:
                 return fit_head(closed, self.scatter, recipe.shrinkage)
 
-    def _trained_head(self, kind: TrainedKind, steps: int) -> Head:
-        if (kind, steps) not in self._trained:
-            passed = sorted({steps, *(fewer for fewer in STEPS if fewer < steps)})
-            heads = train_heads(kind, self.lessons.embeddings, self.lessons.codes, self.start, passed, self.seed)
-            self._trained.update({(kind, done): head for done, head in heads.items()})
-        return self._trained[kind, steps]
+
+def train_together(prepared: Sequence[Prepared], recipe: Recipe) -> None:
+    """Train the recipe's head, where it is a trained one, on each of the supports that have not got it."""
+    kind, steps = recipe.head, recipe.steps
+    if kind not in TRAINED_KINDS:
+        return
+    waiting = list({id(one): one for one in prepared if (kind, steps) not in one.trained}.values())
+    if not waiting:
+        return
+    passed = sorted({steps, *(fewer for fewer in STEPS if fewer < steps)})
+    lessons = [Lessons(one.lessons.embeddings, one.lessons.codes, one.start) for one in waiting]
+    for one, heads in zip(waiting, train_heads(kind, lessons, passed, waiting[0].seed), strict=True):
+        one.trained.update({(kind, done): head for done, head in heads.items()})
 
 
 def prepare(support: LabelledEmbeddings, cleaning: Cleaning, seed: int) -> Prepared:

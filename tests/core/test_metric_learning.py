@@ -8,14 +8,21 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import check_grad
 
-from service.core import metric_learning
-from service.core.metric_learning import TRAINED_KINDS, train_heads
+from service.core import metric_learning, proxies
+from service.core.descent import unit
+from service.core.metric_learning import TRAINED_KINDS, Lessons, train_heads
 from service.core.projection import Head, Scatter, fit_head, identity_head
 from tests.core.clusters import clusters, labelled, unit_rows
 
+
+def sizes_of(targets):
+    """The loss is a mean over all rows."""
+    return np.full((len(targets), 1), float(len(targets)))
+
+
 SLOPES = {
-    "proxy": metric_learning._proxy_slope,
-    "centre": metric_learning._centre_slope,
+    "proxy": lambda similarities, targets: proxies.proxy_slope(similarities.copy(), targets, sizes_of(targets)),
+    "centre": lambda similarities, targets: proxies.centre_slope(similarities.copy(), targets, sizes_of(targets)),
     "contrastive": metric_learning._pair_slope,
     "triplet": metric_learning._triplets("semi_hard", np.random.default_rng(0)),
 }
@@ -58,7 +65,7 @@ LOSSES = {"proxy": proxy_loss, "centre": centre_loss, "contrastive": pair_loss, 
 
 
 def train_head(kind, embeddings, codes, start: Head, steps: int, *others) -> Head:
-    return train_heads(kind, embeddings, codes, start, (steps,), *others)[steps]
+    return train_heads(kind, [Lessons(embeddings, codes, start)], (steps,), *others)[0][steps]
 
 
 def start_of(data) -> Head:
@@ -95,24 +102,24 @@ def test_a_gradient_passes_through_the_normalisation():
     towards = random.standard_normal((2, 4))
 
     def value(flat):
-        return float((metric_learning._unit(flat.reshape(2, 4))[0] * towards).sum())
+        return float((unit(flat.reshape(2, 4))[0] * towards).sum())
 
     def slope(flat):
-        return metric_learning._unit(flat.reshape(2, 4))[1](towards).ravel()
+        return unit(flat.reshape(2, 4))[1](towards).ravel()
 
     assert check_grad(value, slope, random.standard_normal(8)) < 1e-5
 
 
 def test_proxies_by_hand():
     """Two proxies at similarities 1 and 0, temperature 0.2: the wrong one has a chance of e^-5 / (1 + e^-5)."""
-    slope = metric_learning._proxy_slope(np.array([[1.0, 0.0]], np.float32), np.array([0]))
+    slope = SLOPES["proxy"](np.array([[1.0, 0.0]], np.float32), np.array([0]))
     wrong = np.exp(-5.0) / (1 + np.exp(-5.0))
     assert slope == pytest.approx(np.array([[-wrong, wrong]]) / 0.2, rel=1e-4)
 
 
 def test_centres_by_hand():
     """Squared distances 1 to the own centre, 2 and 4 to the others: 1 / 7 less for the own, 1 / 49 more for others."""
-    slope = metric_learning._centre_slope(np.array([[0.5, 0.0, -1.0]], np.float32), np.array([0]))
+    slope = SLOPES["centre"](np.array([[0.5, 0.0, -1.0]], np.float32), np.array([0]))
     assert slope == pytest.approx(np.array([[-1 / 7, 1 / 49, 1 / 49]]), rel=1e-5)
 
 
@@ -157,10 +164,10 @@ def test_the_same_seed_gives_the_same_head_and_the_start_is_left_alone(kind):
 @pytest.mark.parametrize("kind", TRAINED_KINDS)
 @pytest.mark.parametrize("rows", [256, 20], ids=["one batch", "several"])
 def test_a_longer_training_passes_the_shorter_ones_by(monkeypatch, kind, rows):
-    monkeypatch.setattr(metric_learning, "BATCH_ROWS", rows)
+    monkeypatch.setattr(proxies, "BATCH_ROWS", rows)
     data = clusters([20, 20, 20], width=12, noise=0.5)
     start = start_of(data)
-    passed = train_heads(kind, data.embeddings, data.codes, start, (0, 3, 7), 5)
+    (passed,) = train_heads(kind, [Lessons(data.embeddings, data.codes, start)], (0, 3, 7), 5)
     assert passed[0] is start
     for steps in (3, 7):
         alone = train_head(kind, data.embeddings, data.codes, start, steps, 5)
@@ -174,6 +181,22 @@ def test_one_class_or_single_pictures_leave_the_start(codes):
     start = identity_head(5)
     for kind in TRAINED_KINDS:
         assert train_head(kind, data.embeddings, data.codes, start, 10, 0) is start
+
+
+@pytest.mark.parametrize("kind", TRAINED_KINDS)
+def test_heads_that_are_trained_together_are_those_trained_alone(monkeypatch, kind):
+    """Two of one width and as many classes, one of fewer, one of several batches, one with nothing to learn."""
+    monkeypatch.setattr(proxies, "BATCH_ROWS", 30)
+    sizes = [[9, 10, 8], [7, 12, 5], [9, 9], [40, 40, 30], [1, 1, 1]]
+    sets = [clusters(size, width=12, noise=0.5, seed=seed) for seed, size in enumerate(sizes)]
+    lessons = [Lessons(data.embeddings, data.codes, start_of(data)) for data in sets]
+    together = train_heads(kind, lessons, (3, 9), 5)
+    for one, heads in zip(lessons, together, strict=True):
+        (alone,) = train_heads(kind, [one], (3, 9), 5)
+        for steps in (3, 9):
+            assert np.array_equal(heads[steps].matrix, alone[steps].matrix)
+            assert np.array_equal(heads[steps].mean, one.start.mean)
+    assert together[-1][9] is lessons[-1].start
 
 
 def test_no_steps_is_the_start():
