@@ -1,13 +1,14 @@
 """The end of an ingest job: only once, only when all is settled, and after a crash whatever was left."""
 
 from dataclasses import replace
+from itertools import cycle
 
 import pytest
 
 from service.errors import LeaseHeld
 from service.ports import FinishIngest
 from service.records import ExampleState, JobState, SelectionMember, Split
-from service.usecases import provisional
+from service.usecases import example_pages, provisional
 from service.usecases.context import partition_of
 from service.usecases.finish_ingest import finish_ingest, ingest_report
 from service.usecases.ingest import start_ingest
@@ -174,6 +175,21 @@ def test_payloads_that_drifted_are_aligned(tmp_path):
     assert align_payloads(context, catalogue) == 3
     assert payload_splits(context) == before
     assert align_payloads(context, catalogue) == 0
+
+
+def test_payloads_are_aligned_page_by_page_and_lost_points_passed_over(tmp_path, monkeypatch):
+    monkeypatch.setattr(example_pages, "PAGE", 3)
+    context = fake_context()
+    ingested(context, write_pictures(tmp_path, fruit()))
+    catalogue = context.registry.catalogue("acme", "fruit")
+    before = payload_splits(context)
+    lost, *drifted = list(before)[::2]
+    values = cycle(["conflict", "support", "tuning", "holdout"])
+    context.store.set_payload(partition_of(catalogue), {one: {"split": next(values)} for one in drifted})
+    differing = sum(split != before[one] for one, split in payload_splits(context).items())
+    context.store.delete(partition_of(catalogue), [lost])
+    assert align_payloads(context, catalogue) == differing > 2
+    assert payload_splits(context) == {one: split for one, split in before.items() if one != lost}
 
 
 def test_the_end_unflags_what_a_dead_worker_left_flagged(tmp_path, monkeypatch):
