@@ -19,7 +19,7 @@ from functools import cached_property
 from typing import Literal
 
 import numpy as np
-from scipy.linalg import block_diag, solve_triangular
+from scipy.linalg import solve_triangular
 
 from service.core.model import Float32Array, Float64Array, IntArray
 from service.core.parts import across_shrinkage, count_parts, loosened
@@ -109,7 +109,8 @@ class Scatter:
 
     Attributes:
         mean: (d,) mean of all rows.
-        basis: (d, r) orthonormal columns that span the centred rows, where these are few; None: all d axes, r = d.
+        basis: where rows are few: of each part, (d / parts, r / parts) orthonormal columns that span its centred rows.
+            They stand for (d, r), with zeros between parts. None: all d axes, r = d.
         class_means: (c, r) means of the classes that have rows, minus `mean`, in the basis.
         counts: (c,) rows of those classes.
         within: (r, r) pooled within-class covariance, in the basis.
@@ -119,7 +120,7 @@ class Scatter:
     """
 
     mean: Float64Array
-    basis: Float64Array | None
+    basis: tuple[Float64Array, ...] | None
     class_means: Float64Array
     counts: IntArray
     within: Float64Array
@@ -142,7 +143,7 @@ class Scatter:
         basis = None
         if SPANNED_SHARE * parts * len(rows) <= len(mean):
             spanned = [np.linalg.qr(part.T) for part in np.split(rows, parts, axis=1)]
-            basis = block_diag(*(axes for axes, _ in spanned))
+            basis = tuple(axes for axes, _ in spanned)
             rows = np.concatenate([coordinates.T for _, coordinates in spanned], axis=1)
         present, inverse, counts = np.unique(codes, return_inverse=True, return_counts=True)
         means = class_sums(rows, inverse, len(present)) / counts[:, None]
@@ -187,7 +188,10 @@ class Scatter:
 
     def in_full(self, matrix: Float64Array) -> Float64Array:
         """Directions (r, k) in the basis, as they are outside of it, (d, k)."""
-        return matrix if self.basis is None else np.asarray(self.basis @ matrix)
+        if self.basis is None:
+            return matrix
+        parts = np.split(matrix, self.parts)
+        return np.concatenate([axes @ rows for axes, rows in zip(self.basis, parts, strict=True)])
 
 
 def _inverse_roots(values: Float64Array, shrinkage: float, dimension: int) -> Float64Array:
@@ -207,20 +211,33 @@ def _pca(scatter: Scatter, shrinkage: float) -> Float64Array:
     return scatter.in_full(axes[:, ::-1][:, :width] * scales)
 
 
-def _within(scatter: Scatter, shrinkage: float) -> Float64Array:
+def _within(scatter: Scatter, shrinkage: float) -> Float32Array | Float64Array:
     values, axes = scatter.within_axes
     dimension = scatter.dimension
     if scatter.basis is None:
         return np.asarray((axes * _inverse_roots(values, shrinkage, dimension)) @ axes.T)
     *roots, outside = _inverse_roots(np.append(values, 0.0), shrinkage, dimension)
-    # Of one sign: the root is largest where there is no variance, or zero where nothing shrinks.
-    away = np.array(roots) - outside
-    half = (scatter.basis @ axes) * np.sqrt(np.abs(away))
-    matrix = half @ half.T  # symmetric: half the work of any other product
-    if outside > 0.0:
-        np.negative(matrix, out=matrix)
-        np.einsum("ii->i", matrix)[:] += outside
-    return np.asarray(matrix)
+    return _mapped(scatter.basis, (axes * (np.array(roots) - outside)) @ axes.T, outside)
+
+
+def _mapped(basis: tuple[Float64Array, ...], core: Float64Array, outside: float) -> Float32Array:
+    """A symmetric map (r, r) in a basis, as it is in full, (d, d): `outside` is what it does to all other directions.
+
+    Part by part, and each pair of parts once: of three parts that is a third of the work of one product.
+    """
+    width, inner = basis[0].shape
+    full = np.empty((len(basis) * width, len(basis) * width), dtype=np.float32)
+    for first, axes in enumerate(basis):
+        rows = slice(first * width, (first + 1) * width)
+        half = axes @ core[first * inner : (first + 1) * inner]
+        for second, others in enumerate(basis[first:], first):
+            columns = slice(second * width, (second + 1) * width)
+            block = half[:, second * inner : (second + 1) * inner] @ others.T
+            if second == first:
+                np.einsum("ii->i", block)[:] += outside
+            full[rows, columns] = block
+            full[columns, rows] = block.T
+    return full
 
 
 def _lda(scatter: Scatter, shrinkage: float) -> Float64Array:
@@ -278,4 +295,4 @@ def fit_head(kind: HeadKind, scatter: Scatter, shrinkage: float) -> Head:
     matrix = {"pca": _pca, "within": _within, "lda": _lda}[kind](scatter, shrinkage)
     if kind == "lda" and matrix.shape[1] == 1:
         kind, matrix = "within", _within(scatter, shrinkage)
-    return Head(kind, scatter.mean.astype(np.float32), matrix.astype(np.float32))
+    return Head(kind, scatter.mean.astype(np.float32), matrix.astype(np.float32, copy=False))
