@@ -34,6 +34,8 @@ from service.usecases.recipe_search import search_recipe
 WIDTH = 384
 SHAPES = {12: (12, 4, 4), 81: (20, 6, 7), 1_000: (10, 10, 10)}
 """Classes to pictures of support, tuning and holdout in each."""
+CASES = ((12, 1), (12, 3), (81, 1), (1_000, 1))
+"""Classes, and parts of `WIDTH` side by side in an embedding: the default encoder has three."""
 CLASS_STEPS = (10, 100, 1_000)
 IMAGE_STEPS = (20, 200, 2_000)
 """Pictures of each of ten classes."""
@@ -46,25 +48,27 @@ MOST_CLASSES_BESIDE = 100
 PENALTY = 0.05
 
 
-def overlapping(classes: int, each: int, seed: int) -> LabelledEmbeddings:
+def overlapping(classes: int, each: int, seed: int, parts: int = 1) -> LabelledEmbeddings:
     """Classes around centres, with more noise than centre and a few strong directions, as embeddings have them."""
     random = np.random.default_rng(seed)
     strength = np.arange(1, WIDTH + 1) ** -0.7
-    centres = random.standard_normal((classes, WIDTH)) * strength
     codes = np.repeat(np.arange(classes), each)
-    rows = centres[codes] + 2.5 * random.standard_normal((len(codes), WIDTH)) * strength + strength[0]
-    rows /= np.linalg.norm(rows, axis=1, keepdims=True)
+    drawn = []
+    for _ in range(parts):
+        centres = random.standard_normal((classes, WIDTH)) * strength
+        rows = centres[codes] + 2.5 * random.standard_normal((len(codes), WIDTH)) * strength + strength[0]
+        drawn.append(rows / np.linalg.norm(rows, axis=1, keepdims=True))
+    embeddings = (np.concatenate(drawn, axis=1) / np.sqrt(parts)).astype(np.float32)
     labels = tuple(f"class {code:04d}" for code in range(classes))
-    ids = tuple(map(str, range(len(codes))))
-    return LabelledEmbeddings(rows.astype(np.float32), codes, labels, ids, np.arange(len(codes)))
+    return LabelledEmbeddings(embeddings, codes, labels, tuple(map(str, range(len(codes)))), np.arange(len(codes)))
 
 
-def holdings_of(classes: int, shape: tuple[int, int, int], seed: int) -> Holdings:
+def holdings_of(classes: int, shape: tuple[int, int, int], seed: int, parts: int = 1) -> Holdings:
     """Support, tuning and holdout of as many pictures a class as `shape` says."""
-    data = overlapping(classes, sum(shape), seed)
+    data = overlapping(classes, sum(shape), seed, parts)
     place = np.tile(np.arange(sum(shape)), classes)
-    parts = [data.take((place >= start) & (place < start + size)) for start, size in _spans(shape)]
-    return Holdings(*parts, split_hash=f"{classes}")
+    splits = [data.take((place >= start) & (place < start + size)) for start, size in _spans(shape)]
+    return Holdings(*splits, split_hash=f"{classes}")
 
 
 def _spans(shape: tuple[int, int, int]) -> list[tuple[int, int]]:
@@ -171,15 +175,16 @@ def peak_mb() -> float:
 def speed_figures(*, quick: bool, seed: int, threads: int, told: Callable[[str], None]) -> dict[str, float]:
     """All figures; a quick run leaves the largest step of each out. Large choices may have so many threads."""
     figures: dict[str, float] = {"select.threads": threads}
-    for classes, shape in list(SHAPES.items())[: 2 if quick else None]:
-        told(f"choosing among {classes} classes")
-        holdings = holdings_of(classes, shape, seed)
+    for classes, parts in CASES[: 3 if quick else None]:
+        end = f"classes{classes}" + (f"parts{parts}" if parts > 1 else "")
+        told(f"choosing among {end}")
+        holdings = holdings_of(classes, SHAPES[classes], seed, parts)
         searched, whole, references = chosen_in(holdings, DEFAULT_TRIALS, seed, threads=threads)
-        figures |= {f"select.seconds.classes{classes}": whole.wall_s, f"select.references.classes{classes}": references}
-        figures[f"select.cpu_seconds.classes{classes}"] = whole.cpu_s
-        figures[f"select.search_seconds.classes{classes}"] = searched.wall_s
-        figures[f"select.search_cpu_seconds.classes{classes}"] = searched.cpu_s
-        if classes <= MOST_CLASSES_BESIDE:
+        figures |= {f"select.seconds.{end}": whole.wall_s, f"select.references.{end}": references}
+        figures[f"select.cpu_seconds.{end}"] = whole.cpu_s
+        figures[f"select.search_seconds.{end}"] = searched.wall_s
+        figures[f"select.search_cpu_seconds.{end}"] = searched.cpu_s
+        if classes <= MOST_CLASSES_BESIDE and parts == 1:
             figures |= against_optuna(holdings, seed) | beside(holdings, references, seed)
     for name, steps, shaped in (
         ("classes", CLASS_STEPS, lambda step: (step, (12, 4, 4))),

@@ -76,6 +76,12 @@ def _beside(figures: dict[str, float], end: str) -> str:
     )
 
 
+def _told_case(end: str) -> str:
+    """Of a key's end: how many classes, and of how many parts their embeddings are where there are several."""
+    classes, _, parts = end.removeprefix("classes").partition("parts")
+    return f"{classes}, embeddings of {parts} parts" if parts else classes
+
+
 def speed_section(result: dict) -> str:
     """Seconds of a whole choice, beside the others."""
     figures = result["figures"]
@@ -93,7 +99,7 @@ def speed_section(result: dict) -> str:
                 figures[f"select.{name}.{end}"] for name in ("search_seconds", "cpu_seconds", "search_cpu_seconds")
             )
             rows.append(
-                f"| {end.removeprefix('classes')} | {search:.1f} ({search_cpu:.1f}) | {seconds:.1f} ({cpu:.1f}) | "
+                f"| {_told_case(end)} | {search:.1f} ({search_cpu:.1f}) | {seconds:.1f} ({cpu:.1f}) | "
                 f"{_beside(figures, end)} |"
             )
     grown = (

@@ -235,8 +235,9 @@ def _mapped(basis: tuple[Float64Array, ...], core: Float64Array, outside: float)
             block = half[:, second * inner : (second + 1) * inner] @ others.T
             if second == first:
                 np.einsum("ii->i", block)[:] += outside
+            else:
+                full[columns, rows] = block.T
             full[rows, columns] = block
-            full[columns, rows] = block.T
     return full
 
 

@@ -11,6 +11,7 @@ from scripts.bench.search_timing import exponent, in_turns, quantiles
 from scripts.bench.selection_speed import against_optuna, beside, chosen_in, holdings_of
 from scripts.bench.speed_tables import search_section, speed_section
 from service.adapters.vector_edge import EdgeStore
+from service.core.parts import count_parts
 
 
 def test_an_exponent_is_the_slope_of_logarithms() -> None:
@@ -76,6 +77,7 @@ def test_the_speed_of_choosing_is_told_beside_the_others(monkeypatch) -> None:
     holdings = holdings_of(5, (8, 3, 3), 0)
     assert (len(holdings.support), len(holdings.tuning), len(holdings.holdout)) == (40, 15, 15)
     assert not set(holdings.support.ids) & set(holdings.tuning.ids + holdings.holdout.ids)
+    assert count_parts(holdings_of(5, (8, 3, 3), 0, 3).support.embeddings) == 3
     searched, whole, references = chosen_in(holdings, 2, 0)
     assert 0 < searched.wall_s <= whole.wall_s
     assert 0 < searched.cpu_s <= whole.cpu_s
@@ -89,4 +91,8 @@ def test_the_speed_of_choosing_is_told_beside_the_others(monkeypatch) -> None:
     figures |= {"select.peak_mb": selection_speed.peak_mb(), "select.threads": 1}
     figures |= {"select.exponent.classes": 1.0, "select.exponent.images": 1.0}
     result = {"figures": figures, "quick": False, "machine": {"cores": 2, "processor": "p"}}
-    assert "| 5 |" in speed_section(result)
+    for name in ("seconds", "search_seconds", "cpu_seconds", "search_cpu_seconds"):
+        figures[f"select.{name}.classes5parts3"] = figures[f"select.{name}.classes5"]
+    section = speed_section(result)
+    assert "| 5 |" in section
+    assert "| 5, embeddings of 3 parts |" in section
