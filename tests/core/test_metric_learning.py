@@ -199,6 +199,15 @@ def test_heads_that_are_trained_together_are_those_trained_alone(monkeypatch, ki
     assert together[-1][9] is lessons[-1].start
 
 
+@pytest.mark.parametrize("width", [7, 300, 2000, 9000])
+def test_a_product_that_is_cut_is_the_product(width):
+    random = np.random.default_rng(width)
+    rows, slope = random.standard_normal((60, width), np.float32), random.standard_normal((60, 11), np.float32)
+    out = np.empty((width, 11), np.float32)
+    proxies._by_columns(rows, slope, out)
+    assert out == pytest.approx(rows.T @ slope, abs=1e-4)
+
+
 def test_no_steps_is_the_start():
     data = clusters([5, 5, 5])
     start = start_of(data)
