@@ -44,8 +44,8 @@ def open_context(settings: Settings, *, micro_batches: bool = False) -> Iterator
     Without a broker this process becomes the one owner of the data directory, and the leases of the owner before it
     run out at once, so that `workers.embedded` can take up unfinished jobs.
 
-    With `micro_batches`, for a process that answers many at once, concurrent calls of an encoder share forward passes,
-    and `decode_threads` pictures at most are decoded at a time for all of them.
+    Forward passes of an encoder run in one thread, whoever asks for them. With `micro_batches`, for a process that
+    answers many at once, those of workers give way, and `decode_threads` pictures at most are decoded at a time.
 
     Raises:
         InvalidInput: the settings do not go together.
@@ -243,6 +243,7 @@ def _encoders(
     settings: Settings, stack: ExitStack, on_loading: Callable[[], None], *, micro_batches: bool
 ) -> dict[str, Any]:
     """What the context has to do with encoding."""
+    from service.adapters.batched_encoders import BatchedEncoders
     from service.adapters.encoder_finetuning import TransformersFinetuner
     from service.adapters.encoders import Encoders
     from service.adapters.logged_encoders import LoggedEncoders
@@ -253,19 +254,16 @@ def _encoders(
         compiling=settings.compile,
         on_loading=on_loading,
     )
-    encoders = LoggedEncoders(own)
+    encoders = BatchedEncoders(LoggedEncoders(own))
+    stack.callback(encoders.close)
     parts: dict[str, Any] = {
         "encoders": encoders,
         "finetuner": TransformersFinetuner(own, settings.data_dir / ENCODERS_FOLDER, device=settings.device),
     }
-    if not micro_batches:
-        return parts
-    from service.adapters.batched_encoders import BatchedEncoders
-
-    batched = BatchedEncoders(encoders)
-    stack.callback(batched.close)
-    decoding = threading.BoundedSemaphore(settings.decode_threads)
-    return parts | {"encoders": batched, "bulk_encoders": batched.bulk(), "decoding": decoding}
+    if micro_batches:
+        decoding = threading.BoundedSemaphore(settings.decode_threads)
+        parts |= {"bulk_encoders": encoders.bulk(), "decoding": decoding}
+    return parts
 
 
 def _fetcher(settings: Settings) -> PictureFetcher | None:

@@ -112,7 +112,7 @@ def test_a_command_that_embeds_nothing_loads_no_network(settings):
 def test_many_at_once_share_passes_and_workers_give_way(tmp_path):
     settings = Settings(data_dir=tmp_path, decode_threads=3)
     with open_context(settings) as alone:
-        assert type(alone.encoders).__name__ == "LoggedEncoders"
+        assert alone.bulk_encoders is None, "nobody to give way to"
         assert for_worker(alone, "w").encoders is alone.encoders
     with open_context(settings, micro_batches=True) as context:
         worker = for_worker(context, "worker")

@@ -12,13 +12,14 @@ import uuid
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from typing import Any
 
 from celery import Celery
 from celery.concurrency.thread import TaskPool
 
 from service.errors import Unavailable
-from service.ports import QUEUES, Sweep
+from service.ports import QUEUES, EmbedChunk, Message, Sweep
 from service.settings import Settings
 from service.usecases.context import Context, for_worker
 from workers.app import worker_app
@@ -26,6 +27,8 @@ from workers.interruptible import Interruptible
 
 logger = logging.getLogger(__name__)
 
+EMBED_THREADS = 2
+"""While one chunk is in the network, the next is decoded and the one before is stored: the network never waits."""
 START_S = 30.0
 GRACE_S = 1.0
 """What running tasks get to end by themselves: most take less."""
@@ -51,6 +54,9 @@ def embedded_workers(context: Context, settings: Settings) -> Iterator[None]:
     tasks = Interruptible()
     context.queue.enqueue(Sweep())
     with ExitStack() as stack:
+        decoders = ThreadPoolExecutor(settings.decode_threads, thread_name_prefix="decode")
+        stack.callback(decoders.shutdown, wait=False, cancel_futures=True)
+        context = replace(context, decoders=decoders)
         for queue in sorted({*QUEUES.values()}):
             stack.enter_context(_worker(context, settings, queue, tasks))
         stack.callback(tasks.stop, GRACE_S, STOP_S)
@@ -59,13 +65,17 @@ def embedded_workers(context: Context, settings: Settings) -> Iterator[None]:
 
 @contextmanager
 def _worker(context: Context, settings: Settings, queue: str, tasks: Interruptible) -> Iterator[None]:
-    """One Celery worker with one task thread, in a thread of its own.
+    """One Celery worker with its task threads, in a thread of its own.
 
     Each queue has its own application, because a worker narrows its application's queues to its own.
     """
-    own = for_worker(context, f"{context.owner}/{queue}")  # one thread a queue, so one owner a thread
     name = f"{queue}@embedded-{uuid.uuid4().hex[:8]}"
-    with worker_app(settings, queue, lambda message: tasks.run(own, message)) as app:
+
+    def perform(message: Message) -> None:
+        # Each thread is an owner of its own: the chunk of one is not the other's to go on with.
+        tasks.run(for_worker(context, f"{context.owner}/{queue}/{threading.get_ident()}"), message)
+
+    with worker_app(settings, queue, perform) as app:
         thread = _started(app, queue, name)
         try:
             yield
@@ -80,7 +90,7 @@ def _started(app: Celery, queue: str, name: str) -> threading.Thread:
     worker = app.WorkController(
         hostname=name,
         queues=[app.conf.task_routes[kind.__name__]["queue"] for kind in QUEUES if QUEUES[kind] == queue],
-        concurrency=1,
+        concurrency=EMBED_THREADS if queue == QUEUES[EmbedChunk] else 1,
         prefetch_multiplier=4,  # the broker is polled: the next message is here already when a task ends
         pool=AppThreads,
         ready_callback=lambda _: ready.set(),

@@ -14,8 +14,8 @@ All of it in one process on the same pictures, in turn (A B A B), medians over t
   by the product of two large matrices, in the precision that the encoder runs in.
 
 What an ingest costs however few pictures it has (`ingest.start_s`) is an ingest of one picture less the pipeline of
-one. All run in threads other than the first, as an ingest's passes do: the first one's memory goes back to the system
-and comes again with every pass.
+one. Passes of the encoder run in one thread, whoever asks for them, and the process keeps their memory; the baselines
+with networks of their own run in threads other than the first, as those passes do.
 
 Afterwards `holotype ingest` and `holotype classify` are run as they are, for the peak memory and the seconds of a
 start.

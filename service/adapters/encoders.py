@@ -14,6 +14,7 @@ from service.adapters.encoder_pixel import PixelEncoder
 from service.adapters.encoder_running import Compiling
 from service.adapters.encoder_specification import FINETUNED, Specification, finetuned_folder, parse_specification
 from service.adapters.encoder_transformers import TransformersEncoder
+from service.adapters.pass_memory import keep_pass_memory
 from service.errors import InvalidInput
 from service.ports import Encoder
 
@@ -73,6 +74,7 @@ class Encoders:
                 resolve_device(self._device)
             return PixelEncoder()
         self._on_loading()
+        keep_pass_memory()
         folder = self._folder(parsed)
         encoder = TransformersEncoder(
             folder,

@@ -1,7 +1,8 @@
 """Forward passes that several callers share: what waits goes into the next pass together.
 
 One thread runs the passes of one encoder. When it is idle a call begins at once, alone; while a pass runs, calls
-collect, and the next pass takes them in the order in which they came. Nobody ever waits for a batch to fill.
+collect, and the next pass takes them in the order in which they came. Nobody ever waits for a batch to fill. That it
+is always the same thread also spares memory: each would keep what its passes need.
 
 Calls in bulk (pictures of an ingest) go when nobody is asking, a few inputs at a time, so that who asks waits for one
 such piece at most. They have their turn after `TURN` passes for others, or a busy service would let a worker's lease on

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable
+from concurrent.futures import Executor
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from functools import partial
@@ -51,7 +52,8 @@ class Context:
     """The wired ports. `owner` names this process and thread of work in leases; `clock` gives seconds since 1970.
 
     `bulk_encoders` are those for work that can wait, where there are such; `decoding` is entered for each picture that
-    somebody waits for, so that many requests at once do not hold many decoded pictures.
+    somebody waits for, so that many requests at once do not hold many decoded pictures. `decoders` are threads that
+    chunks worked on side by side share: the pictures of the one that came first are decoded first.
     """
 
     registry: Registry
@@ -69,6 +71,7 @@ class Context:
     finetuner: EncoderFinetuner | None = None
     bulk_encoders: EncoderProvider | None = None
     decoding: AbstractContextManager[object] = UNBOUNDED
+    decoders: Executor | None = None
 
 
 def for_worker(context: Context, owner: str) -> Context:

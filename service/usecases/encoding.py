@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 
@@ -17,12 +18,13 @@ from service.core.vectors import UNIT_TOLERANCE
 from service.errors import ImageRejected, InvalidInput, NotFound, Unavailable
 from service.ports import DecodedImage, Encoder
 from service.usecases.context import Context, embedding_key, image_key
+from service.usecases.splitting import batches
 
 logger = logging.getLogger(__name__)
 
-FIRST_PART, PARTS = 8, 2
-"""A chunk goes through the network in batches: while one is there, the threads decode the next. The first is an eighth,
-because nothing is there while it is decoded; the others are as many equal ones."""
+PARTS = 2
+"""A chunk goes through the network in so many batches: while one is there, the threads decode the next. More of them
+would be smaller, and a picture in a batch of four takes a third longer than in one of sixteen."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -94,30 +96,34 @@ def _encoded(
 ) -> dict[str, StoredEmbedding | str]:
     """Decode in threads, encode in parts."""
     outcomes: dict[str, StoredEmbedding | str] = {}
-    pool = ThreadPoolExecutor(context.limits.decode_threads, thread_name_prefix="decode")
-    try:
-        waiting = [(one, pool.submit(_prepare, context, encoder, key_of, one)) for one in pictures]
-        for part in _parts(len(waiting)):
-            ready: dict[str, _Prepared] = {}
-            for name, future in waiting[part]:
-                prepared = _outcome(context, encoder, key_of, name, future)
-                if isinstance(prepared, str):
-                    outcomes[name] = prepared
-                else:
-                    ready[name] = prepared
-            outcomes.update(_forward(encoder, ready))
-            waiting[part] = [(one, Future()) for one, _ in waiting[part]]  # lets go
-    finally:
-        pool.shutdown(cancel_futures=True)
+    coming: dict[str, Future[_Prepared | str]] = {}
+    with _decoders(context) as threads:
+        try:
+            for name in pictures:
+                coming[name] = threads.submit(_prepare, context, encoder, key_of, name)
+            for part in batches(pictures, -(-len(pictures) // PARTS)):
+                ready: dict[str, _Prepared] = {}
+                for name in part:
+                    prepared = _outcome(context, encoder, key_of, name, coming.pop(name))
+                    if isinstance(prepared, str):
+                        outcomes[name] = prepared
+                    else:
+                        ready[name] = prepared
+                outcomes.update(_forward(encoder, ready))
+        finally:
+            for future in coming.values():
+                future.cancel()
     return outcomes
 
 
-def _parts(count: int) -> list[slice]:
-    """The places of a chunk's pictures, batch by batch."""
-    first = -(-count // FIRST_PART)
-    other = max(-(-(count - first) // PARTS), 1)
-    starts = [0, *range(first, count, other)]
-    return [slice(start, end) for start, end in zip(starts, [*starts[1:], count], strict=True)]
+@contextmanager
+def _decoders(context: Context) -> Iterator[Executor]:
+    """The threads that chunks share, or some for this one alone."""
+    if context.decoders is not None:
+        yield context.decoders
+        return
+    with ThreadPoolExecutor(context.limits.decode_threads, thread_name_prefix="decode") as threads:
+        yield threads
 
 
 def _prepare(context: Context, encoder: Encoder, key_of: Callable[[str], str], name: str) -> _Prepared | str:

@@ -66,10 +66,10 @@ def test_the_encoder_is_told_how_many_pictures_are_on_their_way(tmp_path):
     assert context.encoders.known[FAKE_ENCODER].expected == [10, 6, 2]
 
 
-def test_a_chunk_is_encoded_in_batches_the_first_of_them_small(tmp_path):
-    context = fake_context(limits=Limits(chunk_images=10))
+def test_a_chunk_is_encoded_in_two_batches(tmp_path):
+    context = fake_context(limits=Limits(chunk_images=5))
     ingested(context, write_pictures(tmp_path, fruit(5)))
-    assert context.encoders.known[FAKE_ENCODER].batches == [2, 4, 4]
+    assert context.encoders.known[FAKE_ENCODER].batches == [3, 2, 3, 2]
 
 
 def test_an_outage_gives_the_chunk_back_uncounted(tmp_path):

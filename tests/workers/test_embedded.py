@@ -4,6 +4,7 @@ import threading
 import time
 from contextlib import ExitStack
 
+import numpy as np
 import pytest
 
 from service.bootstrap import open_context
@@ -16,7 +17,7 @@ from service.usecases.ingest import start_ingest
 from service.usecases.jobs import wait_for_job
 from tests.processes import kill_group, start_python
 from workers import interruptible
-from workers.embedded import embedded_workers
+from workers.embedded import EMBED_THREADS, embedded_workers
 
 TENANT = "default"
 
@@ -80,6 +81,8 @@ def test_two_data_directories_in_one_process_keep_to_themselves(tmp_path, pictur
 
 
 def test_workers_can_be_started_again_and_leave_no_thread(context, settings, picture_folder):
+    encoder = context.encoders.load("pixel")
+    encoder.encode([encoder.preprocess(np.zeros((8, 8, 3), np.uint8))])  # the thread of its passes is the context's
     before = set(threading.enumerate())
     for name in ("one", "two"):
         with embedded_workers(context, settings):
@@ -113,16 +116,49 @@ def test_a_task_that_takes_too_long_is_interrupted_and_nothing_begins_after(cont
     assert RunOptimise("behind it") not in begun
 
 
-def test_each_queue_has_an_owner_of_its_own(context, settings, monkeypatch):
+def test_each_thread_is_an_owner_of_its_own(context, settings, monkeypatch):
     owners = {}
-    monkeypatch.setattr(interruptible, "carry_out", lambda own, message: owners.update({message: own.owner}))
+    together = threading.Barrier(EMBED_THREADS)
+
+    def carry_out(own, message):
+        owners[message] = own.owner
+        if isinstance(message, EmbedChunk):
+            together.wait(20)  # none is through before as many are at it
+
+    monkeypatch.setattr(interruptible, "carry_out", carry_out)
+    wanted = {*(EmbedChunk("j", number) for number in range(EMBED_THREADS)), RunOptimise("j")}
     with embedded_workers(context, settings):
-        context.queue.enqueue(EmbedChunk("j", 0))
-        context.queue.enqueue(RunOptimise("j"))
-        while not {EmbedChunk("j", 0), RunOptimise("j")} <= set(owners):
+        for message in wanted:
+            context.queue.enqueue(message)
+        while not wanted <= set(owners):
             time.sleep(0.01)
-    assert len(set(owners.values())) == 3, "embed, optimise and the sweep that comes first"
+    assert len(set(owners.values())) == EMBED_THREADS + 2, "embed's, optimise and the sweep that comes first"
     assert all(owner.startswith(context.owner) for owner in owners.values())
+
+
+def test_chunks_side_by_side_are_each_given_back_when_the_work_is_stopped(settings, monkeypatch, picture_folder):
+    at_it = threading.Semaphore(0)
+
+    def endless(_passes, _kind, _inputs, *, bulk):
+        assert not bulk
+        at_it.release()
+        while True:
+            time.sleep(0.001)
+
+    few = settings.model_copy(update={"chunk_images": 8})
+    with monkeypatch.context() as patch, open_context(few) as context:
+        patch.setattr("service.adapters.shared_passes.SharedPasses.ask", endless)
+        patch.setattr("workers.embedded.GRACE_S", 0.1)
+        with embedded_workers(context, few):
+            job = start_ingest(context, TENANT, "birds", picture_folder(), encoder="pixel")
+            for _ in range(EMBED_THREADS):
+                assert at_it.acquire(timeout=20)
+        assert len(context.registry.open_chunks()) == 6, "none is leased to a thread that is gone"
+    with open_context(few) as context, embedded_workers(context, few):
+        assert wait_for_job(context, job.id, unseen).result["stored"] == 48
+        points, rows = stored(context, "birds")
+        assert points == rows
+        assert len(points) == 48
 
 
 def test_with_a_broker_nothing_starts_here(context, settings):
