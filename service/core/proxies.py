@@ -12,11 +12,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 
 import numpy as np
 
 from service.core.descent import Adam, unit
-from service.core.model import Float32Array, Float64Array, IntArray
+from service.core.model import Float32Array, IntArray
 from service.core.vectors import class_sums
 
 TEMPERATURE = 0.2
@@ -29,9 +30,9 @@ SMALL_PRODUCT, MOST_STRIPS = 1_000_000, 4
 SHORT = 64
 """Columns up to which the largest of a row is found faster column by column."""
 
-ProxySlope = Callable[[Float32Array, IntArray, Float64Array], Float32Array]
-"""From similarities (b, c) with the proxies, which it may use up, the proxy (b,) of each row and over how many rows its
-loss is a mean (b, 1), to the gradient (b, c)."""
+ProxySlope = Callable[[Float32Array, IntArray, Sequence[slice]], Float32Array]
+"""From similarities (b, c) with the proxies, which it may use up, the own proxy (b,) of each row, and the rows of each
+pupil, over which its loss is a mean, to the gradient (b, c)."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -89,7 +90,7 @@ def against_proxies(
         similarities = np.empty((n, len(proxies[0])), dtype=np.float32)
         for _, place, _, proxy in sides:
             np.matmul(z[place], p[proxy].T, out=similarities[place])
-        slope = slope_of(similarities, batch.targets, batch.sizes)
+        slope = slope_of(similarities, batch.targets, batch.places)
         for _, place, _, proxy in sides:
             np.matmul(slope[place], p[proxy], out=both[place])
             np.matmul(slope[place].T, z[place], out=both[n:][proxy])
@@ -116,18 +117,17 @@ def _first_proxies(pupil: Pupil, targets: IntArray) -> Float32Array:
 
 def _places(parts: Sequence[Float32Array]) -> list[slice]:
     """Where the rows of each part are when all are one array."""
-    ends = np.cumsum([len(part) for part in parts]).tolist()
+    ends = accumulate(len(part) for part in parts)
     return [slice(end - len(part), end) for end, part in zip(ends, parts, strict=True)]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Batch:
-    """Rows of each pupil, their places among those of all, and of all: targets (b,), rows of the pupil (b, 1)."""
+    """Rows of each pupil, their places among those of all, and the targets (b,) of all."""
 
     rows: list[Float32Array]
     places: list[slice]
     targets: IntArray
-    sizes: Float64Array
 
 
 def _batches(
@@ -137,8 +137,7 @@ def _batches(
 
     def batch(rows: IntArray | slice) -> _Batch:
         taken = [one.rows[rows] for one in pupils]
-        sizes = np.concatenate([np.full((len(part), 1), len(part), dtype=np.float64) for part in taken])
-        return _Batch(taken, _places(taken), np.concatenate([target[rows] for target in targets]), sizes)
+        return _Batch(taken, _places(taken), np.concatenate([target[rows] for target in targets]))
 
     n = len(pupils[0].rows)
     count = batch_count(n)
@@ -154,7 +153,7 @@ def _batches(
             done += 1
 
 
-def proxy_slope(similarities: Float32Array, targets: IntArray, sizes: Float64Array) -> Float32Array:
+def proxy_slope(similarities: Float32Array, targets: IntArray, pupils: Sequence[slice]) -> Float32Array:
     """Of the cross-entropy of a softmax over the proxies."""
     chances = similarities
     chances /= TEMPERATURE
@@ -162,7 +161,8 @@ def proxy_slope(similarities: Float32Array, targets: IntArray, sizes: Float64Arr
     np.exp(chances, out=chances)
     chances /= chances.sum(axis=1, keepdims=True)
     chances[np.arange(len(targets)), targets] -= 1.0
-    chances /= (TEMPERATURE * sizes).astype(np.float32)
+    for place in pupils:
+        chances[place] /= TEMPERATURE * (place.stop - place.start)
     return chances
 
 
@@ -172,7 +172,7 @@ def _largest(values: Float32Array) -> Float32Array:
     return np.asarray(turned.max(axis=0)[:, None])
 
 
-def centre_slope(similarities: Float32Array, targets: IntArray, sizes: Float64Array) -> Float32Array:
+def centre_slope(similarities: Float32Array, targets: IntArray, pupils: Sequence[slice]) -> Float32Array:
     """Of half the squared distance to the own centre over the sum of those to the others."""
     rows = np.arange(len(targets))
     distances = 2.0 - 2.0 * similarities
@@ -180,5 +180,6 @@ def centre_slope(similarities: Float32Array, targets: IntArray, sizes: Float64Ar
     others = distances.sum(axis=1) - own + CENTRE_OFFSET
     slope = np.repeat((own / others**2)[:, None], similarities.shape[1], axis=1)
     slope[rows, targets] = -1.0 / others
-    slope /= sizes.astype(np.float32)
+    for place in pupils:
+        slope[place] /= place.stop - place.start
     return slope
