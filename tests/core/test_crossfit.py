@@ -205,6 +205,24 @@ def test_a_recipe_that_overfits_its_thresholds_is_seen_through() -> None:
     assert abs((scores.argmax(axis=1) == data.codes).mean() - 0.25) < 0.1
 
 
+@pytest.mark.parametrize("cleaning", ["none", "modelled"])
+def test_heads_of_all_folds_are_trained_at_once_where_pictures_are_few_with_the_same_answers(
+    monkeypatch, cleaning: str
+) -> None:
+    data = clusters([8, 9, 10, 7], width=16, noise=0.9)
+    recipe = Recipe(head="proxy", steps=50, cleaning=cleaning, strategy="medoids", medoids=2, pull=0.5)
+    together, taught = CrossFitter(data, 3), []
+    real = module.train_together
+    monkeypatch.setattr(
+        module, "train_together", lambda folds, recipe: (taught.append(len(folds)), real(folds, recipe))
+    )
+    found = together.run(recipe)
+    assert taught == [5]
+    monkeypatch.setattr(module, "MOST_TOGETHER", 0)
+    assert np.array_equal(found.scores, CrossFitter(data, 3).run(recipe).scores)
+    assert taught == [5]
+
+
 def test_folds_side_by_side_give_the_same_answers(monkeypatch) -> None:
     monkeypatch.setattr(module, "MIN_THREADED", 0)
     data = clusters([12, 12, 12], noise=0.6)
