@@ -12,6 +12,11 @@ What was measured on Edge 0.9 and decides how it is used here:
 - A new point of 384 floats is 7 360 bytes of writing: 1 540 its embedding, 3 050 the two projections that it does not
   have yet (Edge writes them all the same), 2 160 the log, 280 seven payload indexes, 330 the payload. A disk of
   140 MB/s so bounds a long ingest to 19 000 points a second, once the memory for unwritten pages is full.
+- Its processor time per point grows with what is kept: malloc's share of a process's samples goes from 4 to 13 %
+  between 100 000 and 900 000 points. A filled payload index costs 2 to 4 microseconds and some 130 bytes of memory a
+  point, one over a key that the points lack 0.5 microseconds. Ids and indexes are 0.4 KB a point; `Memory.Cold` for
+  indexes changes nothing, since those of a segment that grows are held in memory, and Edge never begins a new segment
+  by itself. Projections as multivectors are written all the same.
 - Edge holds the interpreter lock during each call, so threads take turns anyway. The lock here makes pairs such as
   "look whose ids these are, then write" whole: Edge refuses a batch when one of its ids has just been deleted.
 - A shard that was opened before a fork hangs the child; here the child gets a sentence instead.
