@@ -152,6 +152,23 @@ def _living():
     return [one._process.pid for one in guarded_decoder._idle if one.decoder == guarded_decoder.DECODER and one.alive]
 
 
+def _pages_taken():
+    """How often the living decoders had memory from the kernel: field 10 of proc(5), "minflt"."""
+    stats = [Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split() for pid in _living()]
+    return sum(int(stat[7]) for stat in stats)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="Linux tells of pages, and glibc is told to keep them")
+def test_small_pictures_use_the_memory_of_those_before(decoder):
+    data = as_file(noise(seed=3, height=350, width=350), "JPEG")
+    for _ in range(8):
+        decoder.decode(data, 224)
+    before = _pages_taken()
+    for _ in range(10):
+        decoder.decode(data, 224)
+    assert _pages_taken() - before < 10 * 30, "each would take 300"
+
+
 def test_it_ends_with_its_starter_whatever_ends_that():
     code = (
         "import sys, time; from service.adapters import guarded_decoder as g; from tests.adapters.test_guarded_decoder"
