@@ -1,3 +1,5 @@
+import subprocess
+import sys
 import threading
 import time
 
@@ -101,3 +103,18 @@ def test_messages_reach_the_use_cases(context, caplog):
     tasks.run(context, Sweep())
     tasks.run(context, RunOptimise("no such job"))
     assert "nothing to do for RunOptimise(job_id='no such job')" in caplog.text
+
+
+def test_a_profiled_process_goes_on_when_tasks_end_by_themselves():
+    """Such as one of `python -m cProfile`."""
+    code = """
+import sys
+from workers import interruptible
+interruptible.carry_out = lambda context, message: None
+tasks = interruptible.Interruptible()
+sys.setprofile(lambda *told: None)
+tasks.run(None, None)
+print(tasks.stop(1, 1))
+"""
+    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=120)
+    assert said.stdout == "True\n"
